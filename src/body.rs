@@ -1,0 +1,1 @@
+//! The one body type inside the proxy.

@@ -1,0 +1,6 @@
+//! The `perimeter` command.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    perimeter::cli::main()
+}

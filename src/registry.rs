@@ -1,0 +1,1 @@
+//! The kinds of interceptors that a configuration may name.

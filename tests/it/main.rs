@@ -1,0 +1,1 @@
+//! The promises of perimeter, driven through the built binary on real sockets.
