@@ -1,16 +1,271 @@
 //! Wires the parts together: configuration in, listeners bound, traffic served, everything stopped.
+//!
+//! Each of `server.workers` is a thread with a runtime and listening sockets of its own; the main thread has the admin
+//! listener and the signals. Stopping is a word on one channel: listeners close, connections finish what they have
+//! begun, up to `server.drain`, and a runtime that is dropped ends whatever is left.
 
-use crate::config::Config;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::admin::Admin;
+use crate::config::{Config, Provider};
+use crate::metrics::Metrics;
+use crate::proxy::serve::Serve;
+use crate::proxy::{Credential, Gateway, Target};
+use crate::upstream::{Connector, HttpUpstream, TlsError, client_config};
+
+mod listen;
+
+pub use listen::ListenError;
+use listen::Listeners;
+
+/// How often idle upstream connections are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// Why the proxy could not start or had to give up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RunError {}
+pub enum RunError {
+    /// A listener cannot be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The upstream is this proxy.
+    #[error("llm.base_url {0} is this proxy's own listener: every request would go round in circles")]
+    OwnListener(String),
+    /// A host in `llm.base_url` that no certificate could name.
+    #[error("llm.base_url: {0} is no name that a certificate could carry")]
+    ServerName(String),
+    /// A value that cannot be sent as a header.
+    #[error("{key} holds a character that no header may carry")]
+    HeaderValue {
+        /// Which key of the configuration.
+        key: &'static str,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS to the upstream cannot be set up")]
+    Tls(#[from] TlsError),
+    /// The configuration cannot be shown.
+    #[error("the configuration cannot be written as JSON")]
+    ShowConfig(#[from] serde_json::Error),
+    /// The system gave no thread, runtime or signal.
+    #[error("the system gave no {what}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A second signal came while exchanges were finishing.
+    #[error("stopped at once by a second signal")]
+    StoppedAtOnce,
+}
+
+impl RunError {
+    /// Whether it is the configuration that is wrong, rather than the world.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::OwnListener(_) | Self::ServerName(_) | Self::HeaderValue { .. })
+    }
+}
 
 /// Runs the proxy until it is told to stop (SIGTERM, SIGINT). Blocks.
 ///
 /// # Errors
 /// [`RunError`] where a listener cannot be bound, a certificate file cannot be read, and the like.
-pub fn run(_config: Config) -> Result<(), RunError> {
-    Ok(())
+pub fn run(config: Config) -> Result<(), RunError> {
+    raise_descriptor_limit();
+    let connector = connector(&config)?;
+    let target =
+        Target::new(&config.llm.base_url).map_err(|_| RunError::HeaderValue { key: "llm.base_url" })?;
+    let credential = Credential::of(&config).map_err(|_| RunError::HeaderValue { key: "llm.api_key" })?;
+    let main = runtime()?;
+    let _inside = main.enter();
+    let mut signals = Signals::new()?;
+    let listeners = Listeners::bind(&config.server)?;
+    if listeners.include(&config.llm.base_url) {
+        return Err(RunError::OwnListener(config.llm.base_url.to_string()));
+    }
+
+    let threads: Vec<_> = (0..config.server.workers).map(|_| Arc::new(Metrics::default())).collect();
+    let admin = Admin::new(&config, threads.clone())?;
+    let (stop, stopping) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(config.server.max_connections));
+    let start_line = start_line(&config, &listeners);
+
+    let (done, mut all_done) = mpsc::channel::<()>(1);
+    for (number, (listeners, metrics)) in listeners.traffic.into_iter().zip(threads).enumerate() {
+        let tasks = TaskTracker::new();
+        let worker = Worker {
+            upstream: HttpUpstream::new(connector.clone(), TaskTracker::new(), metrics.clone()),
+            target: target.clone(),
+            credential: credential.clone(),
+            provider: config.llm.provider,
+            admin: config.server.admin_on_proxy_port.then(|| admin.clone()),
+            metrics,
+            tasks,
+            listeners,
+            stop: stopping.clone(),
+            places: places.clone(),
+            header_timeout: config.server.header_timeout,
+            drain: config.server.drain,
+            _done: done.clone(),
+        };
+        worker.start(number)?;
+    }
+    drop(done);
+    // stderr may be closed; the proxy works without being heard.
+    let _ = writeln!(io::stderr(), "{start_line}");
+    admin.set_ready(true);
+
+    main.block_on(async {
+        tokio::select! {
+            () = admin.clone().serve(listeners.admin, stopping) => {}
+            () = signals.next() => {}
+        }
+        admin.set_ready(false);
+        tracing::info!("stopping: open exchanges may finish within {} s", config.server.drain.as_secs_f32());
+        stop.send_replace(true);
+        tokio::select! {
+            _ = all_done.recv() => Ok(()),
+            () = signals.next() => Err(RunError::StoppedAtOnce),
+        }
+    })
+}
+
+fn connector(config: &Config) -> Result<Connector, RunError> {
+    let base_url = &config.llm.base_url;
+    let tls = if base_url.is_https() { Some(client_config()?) } else { None };
+    Connector::new(base_url, tls, config.llm.timeout)
+        .map_err(|_| RunError::ServerName(base_url.host().to_owned()))
+}
+
+/// Says where everything is, and what to set in an app.
+fn start_line(config: &Config, listeners: &Listeners) -> String {
+    let addresses: Vec<_> = listeners.addresses.iter().map(|address| format!("http://{address}")).collect();
+    let base_url = &config.llm.base_url;
+    let has_version = base_url.path().ends_with("/v1");
+    let (variable, path) = match config.llm.provider {
+        // OpenAI's SDKs expect the version in the base URL, Anthropic's add it themselves.
+        Provider::OpenAi if has_version => ("OPENAI_BASE_URL", ""),
+        Provider::OpenAi => ("OPENAI_BASE_URL", "/v1"),
+        Provider::Anthropic => ("ANTHROPIC_BASE_URL", ""),
+    };
+    if config.llm.provider == Provider::Anthropic && has_version {
+        tracing::warn!("llm.base_url ends in /v1, and Anthropic's clients add /v1 themselves: leave it off");
+    }
+    format!(
+        "perimeter {} listening on {}, forwarding to {base_url}, admin on http://{}; set {variable}={}{path}",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(" and "),
+        listeners.admin_address,
+        listeners.to_set(),
+    )
+}
+
+fn runtime() -> Result<Runtime, RunError> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| RunError::System { what: "runtime", source })
+}
+
+/// A stream is a descriptor on either side, and the usual soft limit of 1024 is soon used up.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
+}
+
+/// The signals that stop the proxy.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RunError> {
+        let of = |kind| signal(kind).map_err(|source| RunError::System { what: "signal handler", source });
+        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// One forwarding thread, before it runs.
+struct Worker {
+    upstream: HttpUpstream,
+    target: Target,
+    credential: Option<Credential>,
+    provider: Provider,
+    admin: Option<Arc<Admin>>,
+    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
+    listeners: Vec<std::net::TcpListener>,
+    stop: watch::Receiver<bool>,
+    places: Arc<Semaphore>,
+    header_timeout: Duration,
+    drain: Duration,
+    /// Dropped when the thread ends.
+    _done: mpsc::Sender<()>,
+}
+
+impl Worker {
+    fn start(self, number: usize) -> Result<(), RunError> {
+        let runtime = runtime()?;
+        thread::Builder::new()
+            .name(format!("perimeter-fwd-{number}"))
+            .spawn(move || runtime.block_on(self.run()))
+            .map_err(|source| RunError::System { what: "thread", source })?;
+        Ok(())
+    }
+
+    async fn run(self) {
+        let gateway = Arc::new(Gateway {
+            target: self.target,
+            credential: self.credential,
+            provider: self.provider,
+            upstream: self.upstream.clone().into_upstream(),
+            admin: self.admin,
+            metrics: self.metrics,
+            tasks: self.tasks.clone(),
+        });
+        let serve = Serve {
+            gateway,
+            stop: self.stop.clone(),
+            places: self.places,
+            header_timeout: self.header_timeout,
+        };
+        for listener in self.listeners {
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => drop(self.tasks.spawn(serve.clone().accept(listener))),
+                Err(error) => tracing::error!(%error, "a listener is lost"),
+            }
+        }
+        drop(serve);
+        let mut stop = self.stop;
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                _ = sweep.tick() => self.upstream.sweep(),
+            }
+        }
+        self.tasks.close();
+        if tokio::time::timeout(self.drain, self.tasks.wait()).await.is_err() {
+            tracing::warn!(open = self.tasks.len(), "exchanges were cut off at the end of server.drain");
+        }
+    }
 }

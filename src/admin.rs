@@ -1,0 +1,154 @@
+//! The second listener: `/health`, `/ready`, `/metrics`, `/config`. Never a provider's paths, never a provider's time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::body::Body;
+use crate::caller::{is_our_host, is_our_origin, is_same_secret};
+use crate::config::{Config, Secret};
+use crate::metrics::{self, Metrics};
+
+/// What the pages tell from.
+#[derive(Debug)]
+pub struct Admin {
+    /// The configuration in force, secrets masked.
+    config: String,
+    token: Option<Secret>,
+    threads: Vec<Arc<Metrics>>,
+    ready: AtomicBool,
+}
+
+impl Admin {
+    /// Pages about `config` and what `threads` count.
+    ///
+    /// # Errors
+    /// Where the configuration cannot be written as JSON.
+    pub fn new(config: &Config, threads: Vec<Arc<Metrics>>) -> Result<Arc<Self>, serde_json::Error> {
+        Ok(Arc::new(Self {
+            config: serde_json::to_string_pretty(config)?,
+            token: config.server.admin.token.clone(),
+            threads,
+            ready: AtomicBool::new(false),
+        }))
+    }
+
+    /// Whether requests are being taken.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Relaxed);
+    }
+
+    /// Serves on `listener` until told to stop.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let tasks = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match accepted {
+                Ok((tcp, _)) => {
+                    tasks.spawn(self.clone().connection(tcp));
+                }
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    async fn connection(self: Arc<Self>, tcp: TcpStream) {
+        let Ok(local) = tcp.local_addr() else { return };
+        let service = service_fn(|request: http::Request<Incoming>| {
+            let parts = request.into_parts().0;
+            let answer = self.answer(&parts, local).unwrap_or_else(not_found);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let served =
+            http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(tcp), service).await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "admin connection ended");
+        }
+    }
+
+    /// The page that `head` asks for, where it is one of ours; `local` is our end of the connection.
+    pub fn answer(&self, head: &Parts, local: SocketAddr) -> Option<Response<Body>> {
+        let page: fn(&Self) -> Response<Body> = match head.uri.path() {
+            "/health" => |_| json_page(StatusCode::OK, &json!({"status": "healthy"})),
+            "/ready" => Self::ready,
+            "/metrics" => Self::metrics,
+            "/config" => |admin| page(StatusCode::OK, "application/json", admin.config.clone()),
+            _ => return None,
+        };
+        Some(match self.refusal(head, local) {
+            Some(refusal) => refusal,
+            None => page(self),
+        })
+    }
+
+    /// A page of somebody else's must not read these in a user's browser, nor anybody beyond loopback without the
+    /// token.
+    fn refusal(&self, head: &Parts, local: SocketAddr) -> Option<Response<Body>> {
+        let problem = |status, message: &str| Some(json_page(status, &json!({"error": message})));
+        if let Some(token) = &self.token {
+            let shown =
+                head.headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+            if !shown.is_some_and(|shown| is_same_secret(token.reveal().as_bytes(), shown)) {
+                return problem(
+                    StatusCode::UNAUTHORIZED,
+                    "send `Authorization: Bearer` with server.admin.token",
+                );
+            }
+        } else if !head.headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local)) {
+            return problem(StatusCode::FORBIDDEN, "the Host header is not one of ours");
+        }
+        if !head.headers.get(ORIGIN).is_none_or(|origin| is_our_origin(origin, local)) {
+            return problem(StatusCode::FORBIDDEN, "the request comes from a web page that is not ours");
+        }
+        if ![Method::GET, Method::HEAD].contains(&head.method) {
+            let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here")?;
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(answer);
+        }
+        None
+    }
+
+    fn ready(&self) -> Response<Body> {
+        match self.ready.load(Relaxed) {
+            true => json_page(StatusCode::OK, &json!({"status": "ready"})),
+            false => json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"})),
+        }
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        let text = metrics::render(&self.threads, crate::logging::dropped_lines());
+        page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+    }
+}
+
+fn not_found() -> Response<Body> {
+    json_page(StatusCode::NOT_FOUND, &json!({"error": "there are /health, /ready, /metrics and /config"}))
+}
+
+fn json_page(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
+    page(status, "application/json", value.to_string())
+}
+
+fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

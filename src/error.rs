@@ -1,0 +1,87 @@
+//! Our own answers: what a client gets where no provider answered, in the error format of its SDK.
+
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use crate::body::Body;
+use crate::config::Provider;
+use crate::metrics::Refusal;
+use crate::upstream::UpstreamError;
+
+/// Marks an answer as ours, and says why in one word.
+pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-perimeter-error");
+
+/// An answer of our own.
+#[derive(Debug)]
+pub struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    /// Whether the client connection ends with it.
+    closes: bool,
+}
+
+impl Failure {
+    /// For an upstream that gave no response.
+    pub fn upstream(error: &UpstreamError) -> Self {
+        let status = match error {
+            UpstreamError::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        Self { status, code: error.code(), message: format!("perimeter: {}", chain(error)), closes: false }
+    }
+
+    /// For a request that is not forwarded. The connection ends with it: what follows on it cannot be trusted.
+    pub fn refused(refusal: Refusal, why: &str) -> Self {
+        let status = match refusal {
+            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
+            Refusal::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::Malformed | Refusal::Ambiguous | Refusal::MalformedBody => StatusCode::BAD_REQUEST,
+        };
+        Self { status, code: refusal.as_str(), message: format!("perimeter: {why}"), closes: true }
+    }
+
+    /// The response, as `provider`'s SDKs read errors.
+    pub fn into_response(self, provider: Provider) -> Response<Body> {
+        let kind = if self.status.is_server_error() { "api_error" } else { "invalid_request_error" };
+        let body = match provider {
+            Provider::OpenAi => json!({
+                "error": {"message": self.message, "type": kind, "param": null, "code": self.code}
+            }),
+            Provider::Anthropic => json!({
+                "type": "error", "error": {"type": kind, "message": self.message}
+            }),
+        };
+        let mut response = Response::new(Body::full(body.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ERROR_HEADER, HeaderValue::from_static(self.code));
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+            headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        // Some crates repeat their cause in their own words.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}

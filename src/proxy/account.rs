@@ -1,0 +1,111 @@
+//! What is known of an exchange, told once when it is over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use http::{Method, Uri};
+
+use crate::metrics::{Metrics, Outcome};
+
+/// The account of one exchange. Both bodies hold it; when the last of them is gone the exchange is over, and
+/// dropping the account counts and logs it, however it ended.
+#[derive(Debug)]
+pub(super) struct Account {
+    metrics: Arc<Metrics>,
+    method: Method,
+    uri: Uri,
+    began: Instant,
+    status: AtomicU16,
+    outcome: AtomicU8,
+    first_byte_us: AtomicU64,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
+    client_broke: AtomicBool,
+}
+
+/// No outcome yet: whoever drops the account now has gone away.
+const UNDECIDED: u8 = u8::MAX;
+
+impl Account {
+    pub(super) fn open(metrics: Arc<Metrics>, method: Method, uri: Uri) -> Arc<Self> {
+        metrics.exchange_opened();
+        Arc::new(Self {
+            metrics,
+            method,
+            uri,
+            began: Instant::now(),
+            status: AtomicU16::new(0),
+            outcome: AtomicU8::new(UNDECIDED),
+            first_byte_us: AtomicU64::new(0),
+            request_bytes: AtomicU64::new(0),
+            response_bytes: AtomicU64::new(0),
+            client_broke: AtomicBool::new(false),
+        })
+    }
+
+    /// When the request head had been read.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The status that the client gets.
+    pub(super) fn answered(&self, status: u16) {
+        self.status.store(status, Relaxed);
+        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.first_byte_us.store(micros, Relaxed);
+    }
+
+    /// How it ended. The first to say so is right: what follows is only the rest falling down.
+    pub(super) fn ended(&self, outcome: Outcome) {
+        let _ = self.outcome.compare_exchange(UNDECIDED, outcome as u8, Relaxed, Relaxed);
+    }
+
+    pub(super) fn request_bytes(&self, bytes: usize) {
+        self.request_bytes.fetch_add(bytes as u64, Relaxed);
+        self.metrics.request_bytes(bytes as u64);
+    }
+
+    pub(super) fn response_bytes(&self, bytes: usize) {
+        self.response_bytes.fetch_add(bytes as u64, Relaxed);
+        self.metrics.response_bytes(bytes as u64);
+    }
+
+    /// The client's body broke off, or broke its framing.
+    pub(super) fn client_broke(&self) {
+        self.client_broke.store(true, Relaxed);
+    }
+
+    pub(super) fn has_client_broken(&self) -> bool {
+        self.client_broke.load(Relaxed)
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.outcome.load(Relaxed) {
+            outcome if outcome == Outcome::Complete as u8 => Outcome::Complete,
+            outcome if outcome == Outcome::UpstreamBroke as u8 => Outcome::UpstreamBroke,
+            outcome if outcome == Outcome::Failed as u8 => Outcome::Failed,
+            outcome if outcome == Outcome::Refused as u8 => Outcome::Refused,
+            outcome if outcome == Outcome::Upgraded as u8 => Outcome::Upgraded,
+            _ => Outcome::ClientLeft,
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let (status, outcome) = (self.status.load(Relaxed), self.outcome());
+        self.metrics.exchange_closed(status, outcome);
+        tracing::info!(
+            target: "access",
+            method = self.method.as_str(),
+            path = self.uri.path(),
+            status,
+            outcome = outcome.as_str(),
+            duration_ms = self.began.elapsed().as_secs_f64() * 1e3,
+            ttfb_ms = self.first_byte_us.load(Relaxed) as f64 / 1e3,
+            request_bytes = self.request_bytes.load(Relaxed),
+            response_bytes = self.response_bytes.load(Relaxed),
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! A client's socket, as hyper reads and writes it.
+//!
+//! hyper owns its end for as long as the connection lives; the [`Handle`] beside it lets the exchange and the
+//! connection's task look at the same socket: has the client left, is something still to be written, should the
+//! connection end with a reset.
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+
+use super::head_scan::HeadScan;
+use crate::metrics::Metrics;
+
+/// How long a client may go on sending what nobody will read, so that it gets to read our answer instead of a
+/// reset (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+
+/// hyper's end.
+#[derive(Debug)]
+pub(super) struct ClientStream {
+    handle: Handle,
+    linger: Option<Pin<Box<Sleep>>>,
+}
+
+/// Everybody else's end.
+#[derive(Clone, Debug)]
+pub(super) struct Handle(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    tcp: TcpStream,
+    scan: HeadScan,
+    open_exchanges: u32,
+    write_blocked: bool,
+    read_ended: bool,
+    reset: bool,
+    upgraded: bool,
+    /// What lasts as long as the socket.
+    _open: OpenConnection,
+}
+
+/// Counts a client connection for as long as it is open, tunnels included, and holds its place among
+/// `server.max_connections`.
+#[derive(Debug)]
+pub(super) struct OpenConnection {
+    metrics: Arc<Metrics>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl OpenConnection {
+    pub(super) fn new(metrics: Arc<Metrics>, place: OwnedSemaphorePermit) -> Self {
+        metrics.connection_opened();
+        Self { metrics, _place: place }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.metrics.connection_closed();
+    }
+}
+
+impl ClientStream {
+    pub(super) fn new(tcp: TcpStream, open: OpenConnection) -> (Self, Handle) {
+        let handle = Handle(Arc::new(Mutex::new(Inner {
+            tcp,
+            scan: HeadScan::new(),
+            open_exchanges: 0,
+            write_blocked: false,
+            read_ended: false,
+            reset: false,
+            upgraded: false,
+            _open: open,
+        })));
+        (Self { handle: handle.clone(), linger: None }, handle)
+    }
+}
+
+impl Handle {
+    /// A head was read and its exchange begins. Says as well whether the connection may be used for another one
+    /// after it.
+    pub(super) fn open_exchange(&self) -> (OpenExchange, bool) {
+        let mut inner = self.lock();
+        inner.open_exchanges += 1;
+        let trusted = inner.scan.take_head();
+        (OpenExchange(self.clone()), trusted)
+    }
+
+    /// The request's body was read to its end.
+    pub(super) fn request_ended(&self) {
+        self.lock().scan.body_ended();
+    }
+
+    /// From here on the bytes are no longer HTTP.
+    pub(super) fn upgraded(&self) {
+        self.lock().upgraded = true;
+    }
+
+    /// Ends the connection with a reset when it is closed: where its end is the end of a body, a plain close would
+    /// make a whole body of a broken one.
+    pub(super) fn reset_when_closed(&self) {
+        self.lock().reset = true;
+    }
+
+    /// Whether the last write had to wait, so that hyper still holds bytes which belong to the client.
+    pub(super) fn is_write_blocked(&self) -> bool {
+        self.lock().write_blocked
+    }
+
+    /// Whether somebody should look at this connection now and then: see [`Handle::has_client_left`] and
+    /// [`Handle::head_began`].
+    pub(super) fn needs_watching(&self) -> bool {
+        let inner = self.lock();
+        !inner.upgraded && (inner.open_exchanges > 0 || inner.scan.head_began().is_some())
+    }
+
+    /// Whether the client closed its side in the middle of an exchange. hyper sees that by itself only while it
+    /// reads; with a full body channel or a pipelined request in its buffer it does not read.
+    pub(super) fn has_client_left(&self) -> bool {
+        let inner = self.lock();
+        if inner.upgraded || inner.open_exchanges == 0 {
+            return false;
+        }
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let ready = pin!(inner.tcp.ready(Interest::READABLE)).poll_now(&mut context);
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+
+    /// When the head began that is still being read.
+    pub(super) fn head_began(&self) -> Option<Instant> {
+        self.lock().scan.head_began()
+    }
+
+    /// Writes a whole answer of our own past hyper, which must have nothing of its own to write: between exchanges.
+    pub(super) fn last_words(&self, answer: &[u8]) {
+        // Whoever does not take these few bytes at once does not get them: the connection ends anyhow.
+        let _ = self.lock().tcp.try_write(answer);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says for as long as it lives that an exchange is under way.
+#[derive(Debug)]
+pub(super) struct OpenExchange(Handle);
+
+impl std::ops::Deref for OpenExchange {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
+
+impl Drop for OpenExchange {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.open_exchanges = inner.open_exchanges.saturating_sub(1);
+    }
+}
+
+/// `Future::poll` by a name that reads as what it is here: one look, no waiting.
+trait PollNow: Future {
+    fn poll_now(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll(cx)
+    }
+}
+impl<F: Future> PollNow for F {}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.handle.lock();
+        let before = buf.filled().len();
+        let result = ready!(Pin::new(&mut inner.tcp).poll_read(cx, buf));
+        let read = &buf.filled()[before..];
+        if result.is_err() || read.is_empty() {
+            inner.read_ended = true;
+        } else if !inner.upgraded {
+            inner.scan.feed(read);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = self.handle.lock();
+        let result = Pin::new(&mut inner.tcp).poll_write(cx, buf);
+        inner.write_blocked = result.is_pending();
+        result
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut inner = self.handle.lock();
+        let result = Pin::new(&mut inner.tcp).poll_write_vectored(cx, bufs);
+        inner.write_blocked = result.is_pending();
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.handle.lock().tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let mut inner = this.handle.lock();
+        if inner.reset {
+            return Poll::Ready(Ok(()));
+        }
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut inner.tcp).poll_shutdown(cx))?;
+            if inner.upgraded || inner.read_ended || inner.scan.is_idle() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if linger.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut unread = [0; 16 * 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut unread);
+            match ready!(Pin::new(&mut inner.tcp).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        let inner = self.handle.lock();
+        if inner.reset {
+            // Nothing can be done where this fails: the socket is going away.
+            let _ = SockRef::from(&inner.tcp).set_linger(Some(Duration::ZERO));
+        }
+    }
+}

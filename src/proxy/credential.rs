@@ -1,0 +1,154 @@
+//! A configured key is money, and any web page can send requests to loopback. This is where it is decided whether a
+//! request may spend it.
+
+use std::net::SocketAddr;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use percent_encoding::percent_decode_str;
+
+use crate::caller::{is_our_host, is_our_origin, is_same_secret};
+use crate::config::{Config, Host, Provider, Secret};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
+const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const CLIENT_KEY: HeaderName = HeaderName::from_static("x-perimeter-key");
+
+/// The forms in which providers take a credential.
+const FORMS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KEY];
+
+/// The configured key, and for whom it is.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    name: HeaderName,
+    value: HeaderValue,
+    client_keys: Vec<Secret>,
+    bound_beyond_loopback: bool,
+    allow_open: bool,
+}
+
+impl Credential {
+    /// The credential that `config` has for clients which bring none: `llm.api_key`, else the user information of
+    /// `llm.base_url`.
+    ///
+    /// # Errors
+    /// Where the key holds what no header value may.
+    pub fn of(config: &Config) -> Result<Option<Self>, http::header::InvalidHeaderValue> {
+        let (name, value) = if let Some(key) = &config.llm.api_key {
+            match config.llm.provider {
+                Provider::OpenAi => (AUTHORIZATION, format!("Bearer {}", key.reveal())),
+                Provider::Anthropic => (X_API_KEY, key.reveal().to_owned()),
+            }
+        } else if let Some(user) = config.llm.base_url.user_info() {
+            let user: Vec<u8> = percent_decode_str(user.reveal()).collect();
+            (AUTHORIZATION, format!("Basic {}", BASE64_STANDARD.encode(user)))
+        } else {
+            return Ok(None);
+        };
+        let mut value = HeaderValue::from_str(&value)?;
+        value.set_sensitive(true);
+        Ok(Some(Self {
+            name,
+            value,
+            client_keys: config.server.client_keys.clone(),
+            bound_beyond_loopback: match config.server.host {
+                Host::Localhost => false,
+                Host::Address(address) => !address.is_loopback(),
+            },
+            allow_open: config.server.allow_open,
+        }))
+    }
+
+    /// Adds the credential to a request that came without one and may use it. To be called while the client's own
+    /// `Host` still stands in `headers`; `local` is our end of its connection.
+    pub(super) fn add(&self, headers: &mut HeaderMap, local: SocketAddr) {
+        let shown = self.shown_key(headers);
+        if shown.is_none() && brings_credential(headers) {
+            return;
+        }
+        if is_from_foreign_page(headers, local) {
+            return self.kept("the request comes from a web page that is not ours");
+        }
+        let is_known = shown.is_some();
+        if self.bound_beyond_loopback && !is_known && !self.allow_open {
+            return self.kept("the client shows none of server.client_keys");
+        }
+        // A client that shows its key is no rebound name in somebody's browser, whatever it calls us.
+        if !is_known && !headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local)) {
+            return self.kept("the Host header is not one of ours");
+        }
+        if let Some(Shown::As(form)) = shown {
+            // In its place: the client's key is addressed to us, and is taken off like everything that is.
+            if form != self.name {
+                *headers = headers
+                    .iter()
+                    .filter(|(name, _)| **name != form)
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+            }
+        }
+        headers.insert(&self.name, self.value.clone());
+    }
+
+    fn kept(&self, why: &'static str) {
+        tracing::warn!(why, "a request came without a credential and does not get the configured key");
+    }
+
+    fn shown_key(&self, headers: &HeaderMap) -> Option<Shown> {
+        if self.client_keys.is_empty() {
+            return None;
+        }
+        if headers.get(CLIENT_KEY).is_some_and(|value| self.is_client_key(value.as_bytes()))
+            && !brings_credential(headers)
+        {
+            return Some(Shown::Apart);
+        }
+        FORMS
+            .into_iter()
+            .find(|form| {
+                let mut values = headers.get_all(form).iter();
+                values.next().is_some_and(|value| self.is_client_key(token(value))) && values.next().is_none()
+            })
+            .map(Shown::As)
+    }
+
+    fn is_client_key(&self, shown: &[u8]) -> bool {
+        // All of them, and each in constant time: how long it takes says nothing.
+        self.client_keys
+            .iter()
+            .fold(false, |found, key| found | is_same_secret(key.reveal().as_bytes(), shown))
+    }
+}
+
+/// How a client showed one of `server.client_keys`.
+enum Shown {
+    /// In `x-perimeter-key`.
+    Apart,
+    /// As its provider credential, in this header: SDKs have no other place to put a key.
+    As(HeaderName),
+}
+
+fn token(value: &HeaderValue) -> &[u8] {
+    let bytes = value.as_bytes();
+    match bytes.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii(),
+        _ => bytes,
+    }
+}
+
+fn brings_credential(headers: &HeaderMap) -> bool {
+    FORMS.iter().any(|form| headers.contains_key(form))
+        || headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().any(|value| {
+            value.as_bytes().windows(23).any(|window| window.eq_ignore_ascii_case(b"openai-insecure-api-key"))
+        })
+}
+
+/// Whether a browser says that the request is another site's doing.
+fn is_from_foreign_page(headers: &HeaderMap, local: SocketAddr) -> bool {
+    let foreign_origin = headers.get(ORIGIN).is_some_and(|origin| !is_our_origin(origin, local));
+    let foreign_site =
+        headers.get(SEC_FETCH_SITE).is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
+    foreign_origin || foreign_site
+}

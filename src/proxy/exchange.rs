@@ -1,0 +1,209 @@
+//! The path of a request, from top to bottom.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version, request, response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use super::account::Account;
+use super::client_stream::{Handle, OpenExchange};
+use super::request_body::{Gate, RequestBody};
+use super::response_body::{ResponseBody, Shape};
+use super::{Credential, Target, check, forward, upgrade};
+use crate::admin::Admin;
+use crate::body::Body;
+use crate::config::Provider;
+use crate::error::{Failure, chain};
+use crate::metrics::{Metrics, Outcome, Refusal};
+use crate::upstream::{Handover, Upstream};
+
+/// What one forwarding thread forwards with.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where requests go.
+    pub target: Target,
+    /// For clients that bring no credential of their own.
+    pub credential: Option<Credential>,
+    /// In whose words errors are told.
+    pub provider: Provider,
+    /// Who answers.
+    pub upstream: Upstream,
+    /// The pages that the predecessor had on this port.
+    pub admin: Option<Arc<Admin>>,
+    /// What this thread counts.
+    pub metrics: Arc<Metrics>,
+    /// Where tunnels run.
+    pub tasks: TaskTracker,
+}
+
+/// A client's connection, as its exchanges see it.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) stream: Handle,
+    /// Our end of it.
+    pub(super) local: SocketAddr,
+}
+
+/// What is settled about an exchange when its request has been read.
+struct Exchange {
+    account: Arc<Account>,
+    client: OpenExchange,
+    method: Method,
+    version: Version,
+    /// Whether the connection may be used for another request after this one.
+    trusted: bool,
+    gate: Option<Gate>,
+}
+
+impl Gateway {
+    /// Answers a request. What can fail becomes a response here, so this cannot.
+    pub(super) async fn serve(&self, client: Client, request: Request<Incoming>) -> Response<ResponseBody> {
+        let (mut parts, incoming) = request.into_parts();
+        let mut exchange = self.open(&client, &parts);
+
+        // Nothing that two parsers could read differently goes on.
+        if let Err((refusal, why)) = check::head(&parts) {
+            return self.refuse(exchange, refusal, why);
+        }
+        if let Some(admin) = &self.admin
+            && let Some(answer) = admin.answer(&parts, client.local)
+        {
+            return exchange.respond(answer, Outcome::Complete);
+        }
+
+        // The configured key, while the head still says for whom the client takes us.
+        if let Some(credential) = &self.credential {
+            credential.add(&mut parts.headers, client.local);
+        }
+        let upgrade = upgrade::requested(&mut parts);
+        self.target.request(&mut parts, upgrade.is_some());
+
+        // The body follows when the upstream wants it.
+        exchange.gate = expects_continue(&parts, &incoming).then(Gate::default);
+        let body = RequestBody::new(
+            incoming,
+            exchange.account.clone(),
+            client.stream.clone(),
+            exchange.gate.clone(),
+        );
+        let mut request = Request::from_parts(parts, Body::new(body));
+        if let Some(gate) = exchange.gate.clone() {
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    gate.open();
+                }
+            });
+        }
+
+        match self.upstream.clone().call(request).await {
+            Ok(response) => self.answer(exchange, response, upgrade),
+            Err(_) if exchange.account.has_client_broken() => self.refuse(
+                exchange,
+                Refusal::MalformedBody,
+                "the request's body broke off, or broke its framing",
+            ),
+            Err(error) => {
+                tracing::warn!(
+                    code = error.code(),
+                    method = %exchange.method,
+                    error = chain(&error),
+                    "the upstream gave no response"
+                );
+                exchange.respond(Failure::upstream(&error).into_response(self.provider), Outcome::Failed)
+            }
+        }
+    }
+
+    fn open(&self, client: &Client, parts: &request::Parts) -> Exchange {
+        let (open, trusted) = client.stream.open_exchange();
+        Exchange {
+            account: Account::open(self.metrics.clone(), parts.method.clone(), parts.uri.clone()),
+            client: open,
+            method: parts.method.clone(),
+            version: parts.version,
+            trusted,
+            gate: None,
+        }
+    }
+
+    fn refuse(&self, exchange: Exchange, refusal: Refusal, why: &'static str) -> Response<ResponseBody> {
+        self.metrics.refused(refusal);
+        tracing::debug!(reason = refusal.as_str(), why, "request refused");
+        exchange.respond(Failure::refused(refusal, why).into_response(self.provider), Outcome::Refused)
+    }
+
+    /// Passes the upstream's response on.
+    fn answer(
+        &self,
+        exchange: Exchange,
+        mut response: Response<Body>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Response<ResponseBody> {
+        let handover = response.extensions_mut().remove::<Handover>();
+        let began = exchange.account.began();
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_upgrade {
+            let Some(client_side) = upgrade else {
+                let error = crate::upstream::UpstreamError::Unasked;
+                tracing::warn!(code = error.code(), error = chain(&error), "the upstream gave no response");
+                let answer = Failure::upstream(&error).into_response(self.provider);
+                return exchange.respond(answer, Outcome::Failed);
+            };
+            let upstream_side = hyper::upgrade::on(&mut response);
+            exchange.account.ended(Outcome::Upgraded);
+            exchange.client.upgraded();
+            let (account, client) = (exchange.account.clone(), Handle::clone(&exchange.client));
+            self.tasks.spawn(upgrade::pump(client_side, upstream_side, client, account));
+        }
+        let (mut parts, body) = response.into_parts();
+        forward::response(&mut parts, is_upgrade);
+        let response = exchange.pass(parts, body);
+        if let Some(Handover { sent, connecting, answered }) = handover {
+            let before = sent.saturating_duration_since(began).saturating_sub(connecting);
+            self.metrics.added(before + Instant::now().saturating_duration_since(answered));
+        }
+        response
+    }
+}
+
+impl Exchange {
+    /// Answers with something of our own.
+    fn respond(self, answer: Response<Body>, outcome: Outcome) -> Response<ResponseBody> {
+        self.account.ended(outcome);
+        let (parts, body) = answer.into_parts();
+        self.pass(parts, body)
+    }
+
+    fn pass(self, mut parts: response::Parts, body: Body) -> Response<ResponseBody> {
+        self.account.answered(parts.status.as_u16());
+        let shape = self.shape(&parts, &body);
+        if !self.trusted && parts.status != StatusCode::SWITCHING_PROTOCOLS {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Response::from_parts(parts, ResponseBody::new(body, self.account, self.client, self.gate, shape))
+    }
+
+    fn shape(&self, parts: &response::Parts, body: &Body) -> Shape {
+        let length = parts.headers.get(CONTENT_LENGTH);
+        let is_empty = body.is_end_stream() && self.method != Method::HEAD;
+        Shape {
+            claimed: length.filter(|_| is_empty).and_then(|length| length.to_str().ok()?.parse().ok()),
+            ends_with_connection: self.version == Version::HTTP_10 && length.is_none(),
+        }
+    }
+}
+
+fn expects_continue(parts: &request::Parts, body: &Incoming) -> bool {
+    !body.is_end_stream()
+        && parts
+            .headers
+            .get(EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

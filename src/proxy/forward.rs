@@ -1,0 +1,198 @@
+//! What changes on a head on its way through, and nothing else.
+//!
+//! A header is never removed from a map in place: the last one would take its place. A head that has something to
+//! lose is built anew; hyper's memory of how names were written is in the extensions, which stay.
+
+use bytes::{BufMut, BytesMut};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, Version, request, response};
+
+use crate::config::BaseUrl;
+
+/// Headers that are addressed to us begin so.
+const OURS: [&str; 2] = ["x-perimeter-", "x-cylestio-"];
+
+/// The predecessor's way to name a workflow: `/agent-workflow/{id}/…`.
+const WORKFLOW: &str = "/agent-workflow/";
+
+/// Where requests go, in the form that heads need.
+#[derive(Clone, Debug)]
+pub struct Target {
+    host: HeaderValue,
+    prefix: String,
+}
+
+impl Target {
+    /// The provider at `base_url`.
+    ///
+    /// # Errors
+    /// Where the authority holds what no header value may.
+    pub fn new(base_url: &BaseUrl) -> Result<Self, http::header::InvalidHeaderValue> {
+        Ok(Self { host: HeaderValue::from_str(base_url.authority())?, prefix: base_url.path().to_owned() })
+    }
+
+    /// Makes the head of a client's request the head of ours.
+    pub(super) fn request(&self, parts: &mut request::Parts, is_upgrade: bool) {
+        self.request_target(&parts.method, &mut parts.uri);
+        parts.version = Version::HTTP_11;
+        let mut gone = Gone::of(&parts.headers);
+        gone.ours = true;
+        gone.keeps_upgrade = is_upgrade;
+        rebuild(&mut parts.headers, &gone);
+        parts.headers.insert(HOST, self.host.clone());
+    }
+
+    /// Byte for byte, but for the prefixes: nothing is decoded, nothing made shorter.
+    fn request_target(&self, method: &Method, uri: &mut Uri) {
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        if method == Method::OPTIONS && path == "*" {
+            return;
+        }
+        let rest = without_workflow(path);
+        if self.prefix.is_empty() && rest.len() == path.len() && rest.starts_with('/') {
+            if uri.scheme().is_some() || uri.authority().is_some() {
+                *uri = uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+            }
+            return;
+        }
+        let mut target = BytesMut::with_capacity(self.prefix.len() + rest.len() + 1);
+        target.put_slice(self.prefix.as_bytes());
+        if !rest.starts_with('/') {
+            target.put_u8(b'/');
+        }
+        target.put_slice(rest.as_bytes());
+        // Both parts were accepted as parts of a path before.
+        if let Ok(joined) = PathAndQuery::from_maybe_shared(target.freeze()) {
+            *uri = Uri::from(joined);
+        }
+    }
+}
+
+/// What is left of `path` without a workflow in front.
+fn without_workflow(path: &str) -> &str {
+    let Some(after) = path.strip_prefix(WORKFLOW) else {
+        return path;
+    };
+    match after.find(['/', '?']) {
+        Some(0) => path,
+        Some(end) => &after[end..],
+        None if after.is_empty() => path,
+        None => "/",
+    }
+}
+
+/// Makes the head of the upstream's response the head of ours.
+pub(super) fn response(parts: &mut response::Parts, is_upgrade: bool) {
+    parts.version = Version::HTTP_11;
+    let mut gone = Gone::of(&parts.headers);
+    // 426 says in `Upgrade` what it asks for.
+    gone.keeps_upgrade = is_upgrade || parts.status == StatusCode::UPGRADE_REQUIRED;
+    // RFC 9112 section 6.3: of both lengths the transfer coding counts, and the other must not be passed on.
+    gone.content_length =
+        parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH);
+    rebuild(&mut parts.headers, &gone);
+}
+
+/// Which headers do not travel.
+struct Gone {
+    /// What `Connection` names, lower-case, and not always worth an allocation: usually `keep-alive`.
+    named: Vec<HeaderName>,
+    ours: bool,
+    keeps_upgrade: bool,
+    content_length: bool,
+}
+
+/// What becomes of one header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Drop,
+    /// Only the part that is about the upgrade, or about trailers.
+    Part,
+}
+
+impl Gone {
+    fn of(headers: &HeaderMap) -> Self {
+        let named = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(tokens)
+            .filter(|token| !is_one_of(token, &["close", "keep-alive", "upgrade", "te", "proxy-connection"]))
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
+            // Framing and address are the message's own, whatever a connection says.
+            .filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER].contains(name))
+            .collect();
+        Self { named, ours: false, keeps_upgrade: false, content_length: false }
+    }
+
+    fn fate(&self, name: &HeaderName) -> Fate {
+        match *name {
+            CONNECTION | UPGRADE if self.keeps_upgrade => Fate::Part,
+            CONNECTION | UPGRADE => Fate::Drop,
+            TE => Fate::Part,
+            CONTENT_LENGTH if self.content_length => Fate::Drop,
+            _ if matches!(name.as_str(), "keep-alive" | "proxy-connection") => Fate::Drop,
+            _ if self.named.contains(name) => Fate::Drop,
+            _ if self.ours && OURS.iter().any(|ours| name.as_str().starts_with(ours)) => Fate::Drop,
+            _ => Fate::Keep,
+        }
+    }
+}
+
+fn rebuild(headers: &mut HeaderMap, gone: &Gone) {
+    if headers.keys().all(|name| gone.fate(name) == Fate::Keep) {
+        return;
+    }
+    let old = std::mem::take(headers);
+    headers.reserve(old.len());
+    let mut current = None;
+    for (name, value) in old {
+        if let Some(name) = name {
+            current = Some((gone.fate(&name), name));
+        }
+        let Some((fate, name)) = &current else { continue };
+        match fate {
+            Fate::Drop => {}
+            Fate::Keep => {
+                headers.append(name, value);
+            }
+            Fate::Part => {
+                if let Some(part) = part(name, value) {
+                    headers.append(name, part);
+                }
+            }
+        }
+    }
+}
+
+/// What travels of a header that travels in part, in the sender's own letters.
+fn part(name: &HeaderName, value: HeaderValue) -> Option<HeaderValue> {
+    let wanted: &[&str] = match *name {
+        CONNECTION => &["upgrade"],
+        UPGRADE => &["websocket"],
+        _ => &["trailers"],
+    };
+    if *name == UPGRADE && !tokens(&value).any(|token| is_one_of(token, wanted)) {
+        // The upstream's own words in a 101 or a 426.
+        return Some(value);
+    }
+    let found = tokens(&value).find(|token| is_one_of(token, wanted))?;
+    if found.len() == value.len() {
+        return Some(value);
+    }
+    HeaderValue::from_bytes(found).ok()
+}
+
+/// The elements of a comma-separated value.
+pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// Whether `token` is one of `names`, whatever its case.
+pub(super) fn is_one_of(token: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
+}

@@ -1,0 +1,197 @@
+//! Accepting connections, and seeing each to its end.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Sleep;
+
+use super::client_stream::{ClientStream, Handle, OpenConnection};
+use super::exchange::{Client, Gateway};
+use crate::metrics::Refusal;
+
+/// More than any head has; hyper's own limit is 100.
+const MAX_HEADERS: usize = 512;
+
+/// How often a connection with something under way is looked at. What a look finds is at most this old.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// How long accepting pauses when the process has no descriptor left.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// What the connections of one forwarding thread share.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// Answers their requests.
+    pub gateway: Arc<Gateway>,
+    /// Turns true when no further request is to be taken.
+    pub stop: watch::Receiver<bool>,
+    /// `server.max_connections`, shared by all threads.
+    pub places: Arc<Semaphore>,
+    /// `server.header_timeout`.
+    pub header_timeout: Duration,
+}
+
+impl Serve {
+    /// Accepts on `listener` until told to stop. Connections live on the gateway's tasks.
+    pub async fn accept(self, listener: TcpListener) {
+        let mut stop = self.stop.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.next(&listener) => accepted,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match accepted {
+                Ok((tcp, open)) => {
+                    let serve = self.clone();
+                    self.gateway.tasks.spawn(async move { serve.connection(tcp, open).await });
+                }
+                Err(error) if is_out_of_descriptors(&error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                }
+                // Of that one client, who is gone again (accept(2)).
+                Err(error) => tracing::debug!(%error, "a connection was not accepted"),
+            }
+        }
+    }
+
+    async fn next(&self, listener: &TcpListener) -> io::Result<(TcpStream, OpenConnection)> {
+        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (tcp, _) = listener.accept().await?;
+        Ok((tcp, OpenConnection::new(self.gateway.metrics.clone(), place)))
+    }
+
+    async fn connection(self, tcp: TcpStream, open: OpenConnection) {
+        let Ok(local) = prepare(&tcp).and_then(|()| tcp.local_addr()) else { return };
+        let (stream, handle) = ClientStream::new(tcp, open);
+        let client = Client { stream: handle.clone(), local };
+        let service = service_fn(|request| {
+            let (gateway, client) = (self.gateway.clone(), client.clone());
+            async move { Ok::<_, Infallible>(gateway.serve(client, request).await) }
+        });
+        let connection = http1::Builder::new()
+            .preserve_header_case(true)
+            .auto_date_header(false)
+            .max_headers(MAX_HEADERS)
+            // Ours counts from the first byte of a head; hyper's would end idle connections.
+            .header_read_timeout(None)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let mut watch = pin!(Watch::new(handle.clone(), self.header_timeout));
+        let mut stop = self.stop.clone();
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                biased;
+                result = connection.as_mut() => return self.ended(result),
+                why = watch.as_mut() => return self.given_up(why, &handle),
+                _ = stop.wait_for(|stop| *stop), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    /// hyper is done with the connection.
+    fn ended(&self, result: hyper::Result<()>) {
+        let Err(error) = result else { return };
+        if error.is_parse_too_large() {
+            self.gateway.metrics.refused(Refusal::TooLarge);
+        } else if error.is_parse() {
+            self.gateway.metrics.refused(Refusal::Malformed);
+        }
+        tracing::debug!(error = crate::error::chain(&error), "client connection ended");
+    }
+
+    /// We are done with the connection.
+    fn given_up(&self, why: GivenUp, handle: &Handle) {
+        tracing::debug!(?why, "client connection given up");
+        if why == GivenUp::HeadTooSlow {
+            self.gateway.metrics.refused(Refusal::HeaderTimeout);
+            handle.last_words(
+                b"HTTP/1.1 408 Request Timeout\r\nx-perimeter-error: header_timeout\r\n\
+                  connection: close\r\ncontent-length: 0\r\n\r\n",
+            );
+        }
+    }
+}
+
+fn prepare(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    SockRef::from(tcp).set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)),
+    )
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Why we end a connection before hyper does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivenUp {
+    /// The client closed its side in the middle of an exchange.
+    ClientLeft,
+    /// A head did not come within `server.header_timeout`.
+    HeadTooSlow,
+}
+
+/// Looks at a connection now and then, while it has something under way; costs an idle one nothing.
+#[derive(Debug)]
+struct Watch {
+    handle: Handle,
+    header_timeout: Duration,
+    beat: Pin<Box<Sleep>>,
+    armed: bool,
+}
+
+impl Watch {
+    fn new(handle: Handle, header_timeout: Duration) -> Self {
+        Self { handle, header_timeout, beat: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: false }
+    }
+
+    fn look(&self) -> Option<GivenUp> {
+        if self.handle.has_client_left() {
+            return Some(GivenUp::ClientLeft);
+        }
+        let is_slow = self.handle.head_began().is_some_and(|began| began.elapsed() >= self.header_timeout);
+        is_slow.then_some(GivenUp::HeadTooSlow)
+    }
+}
+
+impl Future for Watch {
+    type Output = GivenUp;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<GivenUp> {
+        loop {
+            if !self.armed {
+                if !self.handle.needs_watching() {
+                    return Poll::Pending;
+                }
+                self.armed = true;
+                let next = Instant::now() + BEAT.min(self.header_timeout);
+                self.beat.as_mut().reset(next.into());
+            }
+            ready!(self.beat.as_mut().poll(cx));
+            self.armed = false;
+            if let Some(why) = self.look() {
+                return Poll::Ready(why);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! WebSockets: after the upstream's 101 the connection speaks another protocol, and bytes go both ways untouched.
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::request::Parts;
+use http::{Method, Version};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+
+use super::account::Account;
+use super::client_stream::Handle;
+use super::forward::{is_one_of, tokens};
+use crate::upstream;
+
+/// The client's end of the tunnel, where this request asks for a WebSocket (RFC 6455 section 4.1). Other protocols
+/// are not asked for upstream: we could not watch what they say.
+pub(super) fn requested(parts: &mut Parts) -> Option<OnUpgrade> {
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>()?;
+    let says = |name, word| {
+        parts.headers.get_all(name).iter().any(|value| tokens(value).any(|token| is_one_of(token, &[word])))
+    };
+    let is_websocket = parts.version == Version::HTTP_11
+        && parts.method == Method::GET
+        && says(CONNECTION, "upgrade")
+        && says(UPGRADE, "websocket");
+    is_websocket.then_some(on_upgrade)
+}
+
+/// Carries bytes both ways until both ends have said that they are done, or one of them broke off.
+pub(super) async fn pump(
+    client_side: OnUpgrade,
+    upstream_side: OnUpgrade,
+    client: Handle,
+    account: Arc<Account>,
+) {
+    let (client_side, upstream_side) = match tokio::try_join!(client_side, upstream_side) {
+        Ok(both) => both,
+        Err(error) => {
+            tracing::debug!(%error, "an upgrade did not come about");
+            return;
+        }
+    };
+    let mut client_side = TokioIo::new(client_side);
+    let mut upstream_side = TokioIo::new(upstream_side);
+    match copy_bidirectional(&mut client_side, &mut upstream_side).await {
+        Ok((sent, received)) => {
+            account.request_bytes(usize::try_from(sent).unwrap_or(usize::MAX));
+            account.response_bytes(usize::try_from(received).unwrap_or(usize::MAX));
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a tunnel broke off");
+            client.reset_when_closed();
+            upstream::reset(upstream_side.into_inner());
+        }
+    }
+}

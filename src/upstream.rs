@@ -1,0 +1,109 @@
+//! Where exchanges go: a provider over HTTP, or something in this process that answers like one.
+//!
+//! Nothing outside of this module opens a connection outward, and nothing here knows what a body means.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+
+use crate::body::Body;
+
+mod connect;
+mod http1;
+mod pool;
+mod stream;
+mod tls;
+
+pub use connect::Connector;
+pub use http1::HttpUpstream;
+pub use tls::{TlsError, client_config};
+
+/// A service that answers requests as a provider does.
+pub type Upstream = tower::util::BoxCloneSyncService<Request<Body>, Response<Body>, UpstreamError>;
+
+/// When an upstream did what; in the extensions of its response, so that the proxy's own time can be told
+/// from the provider's. An upstream that does not say is not measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Handover {
+    /// When the request was handed to the connection.
+    pub sent: Instant,
+    /// How long connecting took before that; zero on a reused connection.
+    pub connecting: Duration,
+    /// When the response head came.
+    pub answered: Instant,
+}
+
+/// Why an upstream gave no whole response head.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// The name has no address.
+    #[error("cannot find the address of {host}")]
+    Dns {
+        /// The name looked up.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// No address took the connection.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// `host:port`.
+        address: String,
+        /// What the last attempt said.
+        source: io::Error,
+    },
+    /// Connecting took longer than `llm.timeout`.
+    #[error("cannot connect to {address} within {} s", .after.as_secs_f32())]
+    ConnectTimeout {
+        /// `host:port`.
+        address: String,
+        /// The bound.
+        after: Duration,
+    },
+    /// The TLS handshake failed.
+    #[error("cannot agree on TLS with {host}")]
+    Tls {
+        /// The name that was asked for.
+        host: String,
+        /// What rustls said.
+        source: io::Error,
+    },
+    /// The connection ended before a whole response head.
+    #[error("the upstream closed the connection before it had answered")]
+    Closed {
+        /// What hyper said.
+        source: hyper::Error,
+    },
+    /// What came is no HTTP response.
+    #[error("the upstream answered with something that is not HTTP")]
+    Protocol {
+        /// What hyper said.
+        source: hyper::Error,
+    },
+    /// The upstream switched protocols though nobody had asked it to.
+    #[error("the upstream switched protocols unasked")]
+    Unasked,
+}
+
+impl UpstreamError {
+    /// The word for it in `x-perimeter-error`, in logs and in metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Dns { .. } => "upstream_dns",
+            Self::Connect { .. } => "upstream_connect",
+            Self::ConnectTimeout { .. } => "upstream_connect_timeout",
+            Self::Tls { .. } => "upstream_tls",
+            Self::Closed { .. } => "upstream_closed",
+            Self::Protocol { .. } | Self::Unasked => "upstream_protocol",
+        }
+    }
+}
+
+/// Ends an upgraded connection with a reset instead of a close, where it leads to a socket of ours.
+pub fn reset(connection: hyper::upgrade::Upgraded) {
+    if let Ok(parts) = connection.downcast::<hyper_util::rt::TokioIo<stream::Stream>>() {
+        parts.io.into_inner().reset();
+    }
+}

@@ -1,0 +1,116 @@
+//! Opening a connection to a provider: name, TCP, TLS, all within `llm.timeout`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::UpstreamError;
+use super::stream::{Stream, Transport};
+use crate::config::BaseUrl;
+
+/// How long an address may keep the next one waiting (RFC 8305 section 5 recommends 250 ms).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// How long sent bytes may stay unacknowledged, and silence unanswered: a machine that slept, or a network that
+/// went away, ends here. Long, since a provider that reads slowly looks the same to the kernel.
+const DEAD_PEER_AFTER: Duration = Duration::from_secs(300);
+
+/// Opens connections to one provider.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    host: Arc<str>,
+    port: u16,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    timeout: Duration,
+}
+
+impl Connector {
+    /// Connections to `base_url`, each within `timeout`; over TLS where `tls` is given.
+    ///
+    /// # Errors
+    /// Where the host is no name that a certificate could carry.
+    pub fn new(
+        base_url: &BaseUrl,
+        tls: Option<Arc<ClientConfig>>,
+        timeout: Duration,
+    ) -> Result<Self, rustls::pki_types::InvalidDnsNameError> {
+        let tls = match tls {
+            Some(config) => Some((config, ServerName::try_from(base_url.host().to_owned())?)),
+            None => None,
+        };
+        Ok(Self { host: base_url.host().into(), port: base_url.port(), tls, timeout })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Stream, UpstreamError> {
+        match tokio::time::timeout(self.timeout, self.connect_unbounded()).await {
+            Ok(result) => result,
+            Err(_) => Err(UpstreamError::ConnectTimeout { address: self.address(), after: self.timeout }),
+        }
+    }
+
+    async fn connect_unbounded(&self) -> Result<Stream, UpstreamError> {
+        let addresses = lookup_host((&*self.host, self.port))
+            .await
+            .map_err(|source| UpstreamError::Dns { host: self.host.to_string(), source })?;
+        let tcp = connect_any(addresses)
+            .await
+            .map_err(|source| UpstreamError::Connect { address: self.address(), source })?;
+        let Some((config, name)) = &self.tls else {
+            return Ok(Stream::new(Transport::Tcp(tcp)));
+        };
+        let tls = TlsConnector::from(config.clone())
+            .connect(name.clone(), tcp)
+            .await
+            .map_err(|source| UpstreamError::Tls { host: self.host.to_string(), source })?;
+        Ok(Stream::new(Transport::Tls(Box::new(tls))))
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The first of `addresses` that takes a connection, each given a short head start over the next.
+async fn connect_any(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses;
+    let mut attempts = JoinSet::new();
+    let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+    let mut next = waiting.next();
+    loop {
+        if let Some(address) = next.take() {
+            attempts.spawn(connect_one(address));
+        }
+        tokio::select! {
+            finished = attempts.join_next() => match finished {
+                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Err(error))) => last_error = error,
+                Some(Err(error)) => last_error = io::Error::other(error),
+                None => match waiting.next() {
+                    Some(address) => next = Some(address),
+                    None => return Err(last_error),
+                },
+            },
+            () = tokio::time::sleep(NEXT_ADDRESS_AFTER) => next = waiting.next(),
+        }
+    }
+}
+
+async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    let socket = SockRef::from(&tcp);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)),
+    )?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(DEAD_PEER_AFTER))?;
+    Ok(tcp)
+}

@@ -1,0 +1,205 @@
+//! A provider over HTTP/1.1.
+//!
+//! hyper's connection is driven directly rather than through a pooling client, because three promises need to
+//! know the connection: nothing is sent twice, connecting is not counted as the proxy's own time, and a
+//! connection goes back to the pool when its response has ended, not earlier.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio_util::task::TaskTracker;
+
+use super::connect::Connector;
+use super::pool::Pool;
+use super::{Handover, Upstream, UpstreamError};
+use crate::body::Body;
+use crate::metrics::Metrics;
+
+/// After this long idle a pooled connection may have been closed without our having been told yet.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// More than any head has; hyper's own limit is 100.
+const MAX_HEADERS: usize = 512;
+
+/// One provider, as one forwarding thread sees it.
+#[derive(Clone, Debug)]
+pub struct HttpUpstream(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connector: Connector,
+    pool: Arc<Pool>,
+    tasks: TaskTracker,
+    metrics: Arc<Metrics>,
+}
+
+impl HttpUpstream {
+    /// A provider reached by `connector`. Connections live on `tasks`.
+    pub fn new(connector: Connector, tasks: TaskTracker, metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Inner { connector, pool: Arc::default(), tasks, metrics }))
+    }
+
+    /// As the service that the proxy calls.
+    pub fn into_upstream(self) -> Upstream {
+        Upstream::new(tower::service_fn(move |request| {
+            let upstream = self.0.clone();
+            async move { upstream.send(request).await }
+        }))
+    }
+
+    /// Closes connections that have been idle for too long. To be called now and then.
+    pub fn sweep(&self) {
+        self.0.pool.sweep();
+    }
+}
+
+impl Inner {
+    async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        let mut connecting = Duration::ZERO;
+        loop {
+            let (mut sender, reused) = match self.pooled().await {
+                Some(sender) => (sender, true),
+                None => {
+                    let started = Instant::now();
+                    let sender = self.connect().await?;
+                    connecting += started.elapsed();
+                    (sender, false)
+                }
+            };
+            let sent = Instant::now();
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    if reused {
+                        self.metrics.upstream_reused();
+                    }
+                    let handover = Handover { sent, connecting, answered: Instant::now() };
+                    return Ok(self.receive(response, sender, handover));
+                }
+                // hyper gives the request back only if not a byte of it was written.
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if reused => request = unsent,
+                    _ => return Err(classify(failed.into_error())),
+                },
+            }
+        }
+    }
+
+    async fn pooled(&self) -> Option<SendRequest<Body>> {
+        loop {
+            let (sender, idle) = self.pool.take()?;
+            if idle >= LOOK_AGAIN_AFTER {
+                // Lets the runtime look at its sockets: a FIN that has come meanwhile is then seen.
+                tokio::task::yield_now().await;
+            }
+            if sender.is_ready() {
+                return Some(sender);
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>, UpstreamError> {
+        let stream = self.connector.connect().await?;
+        let (mut sender, connection) = Builder::new()
+            .preserve_header_case(true)
+            .max_headers(MAX_HEADERS)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(classify)?;
+        self.metrics.upstream_opened();
+        self.tasks.spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+        });
+        sender.ready().await.map_err(classify)?;
+        Ok(sender)
+    }
+
+    fn receive(
+        &self,
+        response: Response<Incoming>,
+        sender: SendRequest<Body>,
+        handover: Handover,
+    ) -> Response<Body> {
+        let (mut parts, incoming) = response.into_parts();
+        parts.extensions.insert(handover);
+        let mut lease =
+            Lease { sender: Some(sender), pool: self.pool.clone(), keep_alive: keep_alive(&parts.headers) };
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            lease.sender = None;
+        }
+        if incoming.is_end_stream() {
+            lease.give_back();
+        }
+        Response::from_parts(parts, Body::new(Leased { incoming, lease }))
+    }
+}
+
+/// A response body that gives its connection back when it has ended, and closes it when it is dropped earlier.
+#[derive(Debug)]
+struct Leased {
+    incoming: Incoming,
+    lease: Lease,
+}
+
+#[derive(Debug)]
+struct Lease {
+    sender: Option<SendRequest<Body>>,
+    pool: Arc<Pool>,
+    keep_alive: Option<Duration>,
+}
+
+impl Lease {
+    fn give_back(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            self.pool.put(sender, self.keep_alive);
+        }
+    }
+}
+
+impl HttpBody for Leased {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &frame {
+            Some(Err(_)) => self.lease.sender = None,
+            // Whoever reads this body may stop at its last frame and never ask for the `None`.
+            Some(Ok(_)) if !self.incoming.is_end_stream() => {}
+            _ => self.lease.give_back(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// `Keep-Alive: timeout=5`, as Node's servers send it, in time.
+fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
+}
+
+fn classify(source: hyper::Error) -> UpstreamError {
+    if source.is_parse() { UpstreamError::Protocol { source } } else { UpstreamError::Closed { source } }
+}

@@ -1,0 +1,62 @@
+//! Idle connections to a provider, one pool for each forwarding thread.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::SendRequest;
+
+use crate::body::Body;
+
+/// How long a connection is kept idle where the provider does not say.
+const IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// The latest used comes out first: it is the least likely to have been closed by the other side, and those that
+/// are not needed grow old.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Body>,
+    since: Instant,
+    until: Instant,
+}
+
+impl Pool {
+    /// A connection that is ready for a request as far as can be known, and how long it was idle.
+    pub(super) fn take(&self) -> Option<(SendRequest<Body>, Duration)> {
+        let now = Instant::now();
+        let mut idle = self.lock();
+        idle.retain(|entry| !entry.sender.is_closed() && now < entry.until);
+        // One that still sends the rest of an early-answered request is not ready; it stays until it is.
+        let at = idle.iter().rposition(|entry| entry.sender.is_ready())?;
+        let entry = idle.remove(at);
+        Some((entry.sender, now - entry.since))
+    }
+
+    /// Keeps a connection whose exchange is over, for as long as its provider says it would.
+    pub(super) fn put(&self, sender: SendRequest<Body>, keep_alive: Option<Duration>) {
+        if sender.is_closed() {
+            return;
+        }
+        let since = Instant::now();
+        // A second less than the provider's own clock: the request needs some time to get there.
+        let idle_for =
+            keep_alive.map_or(IDLE_FOR, |told| told.saturating_sub(Duration::from_secs(1)).min(IDLE_FOR));
+        if !idle_for.is_zero() {
+            self.lock().push(Idle { sender, since, until: since + idle_for });
+        }
+    }
+
+    /// Drops, and thereby closes, what has been idle for too long.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        self.lock().retain(|entry| !entry.sender.is_closed() && now < entry.until);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
