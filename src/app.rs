@@ -19,7 +19,7 @@ use crate::config::{Config, Provider};
 use crate::metrics::Metrics;
 use crate::proxy::serve::Serve;
 use crate::proxy::{Credential, Gateway, Target};
-use crate::upstream::{Connector, HttpUpstream, TlsError, client_config};
+use crate::upstream::{Connector, ConnectorError, HttpUpstream, TlsError, client_config};
 
 mod listen;
 
@@ -39,9 +39,9 @@ pub enum RunError {
     /// The upstream is this proxy.
     #[error("llm.base_url {0} is this proxy's own listener: every request would go round in circles")]
     OwnListener(String),
-    /// A host in `llm.base_url` that no certificate could name.
-    #[error("llm.base_url: {0} is no name that a certificate could carry")]
-    ServerName(String),
+    /// The upstream cannot be reached as configured.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
     /// A value that cannot be sent as a header.
     #[error("{key} holds a character that no header may carry")]
     HeaderValue {
@@ -70,7 +70,7 @@ pub enum RunError {
 impl RunError {
     /// Whether it is the configuration that is wrong, rather than the world.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::OwnListener(_) | Self::ServerName(_) | Self::HeaderValue { .. })
+        matches!(self, Self::OwnListener(_) | Self::Connector(_) | Self::HeaderValue { .. })
     }
 }
 
@@ -141,8 +141,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
 fn connector(config: &Config) -> Result<Connector, RunError> {
     let base_url = &config.llm.base_url;
     let tls = if base_url.is_https() { Some(client_config()?) } else { None };
-    Connector::new(base_url, tls, config.llm.timeout)
-        .map_err(|_| RunError::ServerName(base_url.host().to_owned()))
+    Ok(Connector::new(base_url, tls, config.llm.timeout)?)
 }
 
 /// Says where everything is, and what to set in an app.

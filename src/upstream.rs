@@ -14,8 +14,9 @@ mod http1;
 mod pool;
 mod stream;
 mod tls;
+mod tunnel;
 
-pub use connect::Connector;
+pub use connect::{Connector, ConnectorError};
 pub use http1::HttpUpstream;
 pub use tls::{TlsError, client_config};
 
@@ -62,6 +63,14 @@ pub enum UpstreamError {
         /// The bound.
         after: Duration,
     },
+    /// The proxy that `HTTPS_PROXY` names did not let us through.
+    #[error("the proxy {proxy} gave no way to the upstream")]
+    Proxy {
+        /// `host:port`.
+        proxy: String,
+        /// What it said.
+        source: io::Error,
+    },
     /// The TLS handshake failed.
     #[error("cannot agree on TLS with {host}")]
     Tls {
@@ -94,6 +103,7 @@ impl UpstreamError {
             Self::Dns { .. } => "upstream_dns",
             Self::Connect { .. } => "upstream_connect",
             Self::ConnectTimeout { .. } => "upstream_connect_timeout",
+            Self::Proxy { .. } => "upstream_proxy",
             Self::Tls { .. } => "upstream_tls",
             Self::Closed { .. } => "upstream_closed",
             Self::Protocol { .. } | Self::Unasked => "upstream_protocol",

@@ -21,6 +21,8 @@ pub(super) struct HeadScan {
     /// When the first byte of the head being read came.
     began: Option<Instant>,
     framing: Framing,
+    /// Lines of the head being read that have ended.
+    lines: u32,
     bare_lf: bool,
     /// Bytes may have passed that belong to a head and were not seen as such.
     unsure: bool,
@@ -62,6 +64,7 @@ impl HeadScan {
             line: Line::default(),
             began: None,
             framing: Framing::None,
+            lines: 0,
             bare_lf: false,
             unsure: false,
         }
@@ -128,26 +131,37 @@ impl HeadScan {
 
     fn line_ended(&mut self) {
         let line = std::mem::take(&mut self.line);
-        self.line.start = line.start;
-        let start = &mut self.line.start;
         self.bare_lf |= !line.ends_in_cr;
         let is_empty = line.len == usize::from(line.ends_in_cr);
-        if is_empty {
-            self.head_ended();
-        } else if let Some(value) = value_of(start, b"content-length:") {
+        match (is_empty, self.lines) {
+            // Empty lines before a request line are nothing (RFC 9112 section 2.2).
+            (true, 0) => self.began = None,
+            (true, _) => self.head_ended(),
+            (false, _) => {
+                self.lines += 1;
+                self.field(&line.start);
+            }
+        }
+        // Its room serves the next line.
+        self.line.start = line.start;
+        self.line.start.clear();
+    }
+
+    fn field(&mut self, line: &[u8]) {
+        if let Some(value) = value_of(line, b"content-length:") {
             match value.parse() {
                 Ok(length) if self.framing == Framing::None => self.framing = Framing::Sized(length),
                 Ok(length) if self.framing == Framing::Sized(length) => {}
                 Ok(_) | Err(_) => self.unsure = true,
             }
-        } else if value_of(start, b"transfer-encoding:").is_some() {
+        } else if value_of(line, b"transfer-encoding:").is_some() {
             self.framing = Framing::Chunked;
         }
-        self.line.start.clear();
     }
 
     fn head_ended(&mut self) {
         self.began = None;
+        self.lines = 0;
         self.place = match std::mem::replace(&mut self.framing, Framing::None) {
             Framing::None | Framing::Sized(0) => Place::Head,
             Framing::Sized(length) => Place::Sized(length),
@@ -202,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn empty_lines_before_a_head_are_nothing() {
+        let mut scan = fed(b"\r\n\r\n");
+        assert!(scan.is_idle());
+        scan.feed(b"GET / HTTP/1.1\r\n\r\n");
+        assert!(scan.take_head());
+        assert!(!scan.take_head());
+    }
+
+    #[test]
     fn a_bare_line_feed_is_not_trusted() {
         assert!(!fed(b"GET / HTTP/1.1\r\nHost: a\n\r\n").take_head());
         assert!(!fed(b"GET / HTTP/1.1\r\nHost: a\r\n\n").take_head());
@@ -232,7 +255,7 @@ mod tests {
         fn cuts_do_not_matter(cuts in proptest::collection::vec(1usize..20, 0..40), bare in any::<bool>()) {
             let eol: &[u8] = if bare { b"\n" } else { b"\r\n" };
             let mut bytes = Vec::new();
-            for line in [&b"POST /v1 HTTP/1.1"[..], b"Host: a", b"cOnTent-length:  12 ", b"X: y"] {
+            for line in [&b"POST /v1 HTTP/1.1"[..], b"Host: a", b"cOnTent-length:  13 ", b"X: y"] {
                 bytes.extend_from_slice(line);
                 bytes.extend_from_slice(eol);
             }

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::UpstreamError;
 use super::stream::{Stream, Transport};
+use super::tunnel::Tunnel;
 use crate::config::BaseUrl;
 
 /// How long an address may keep the next one waiting (RFC 8305 section 5 recommends 250 ms).
@@ -29,24 +30,44 @@ pub struct Connector {
     host: Arc<str>,
     port: u16,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tunnel: Option<Arc<Tunnel>>,
     timeout: Duration,
 }
 
+/// Why there can be no connector.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectorError {
+    /// The host is no name that a certificate could carry.
+    #[error("llm.base_url: {0} is no name that a certificate could carry")]
+    Name(String),
+    /// The environment names a proxy that is not understood.
+    #[error(transparent)]
+    Proxy(#[from] super::tunnel::BadProxy),
+}
+
 impl Connector {
-    /// Connections to `base_url`, each within `timeout`; over TLS where `tls` is given.
+    /// Connections to `base_url`, each within `timeout`; over TLS where `tls` is given, and then through the proxy that
+    /// `HTTPS_PROXY` names, unless `NO_PROXY` has the host.
     ///
     /// # Errors
-    /// Where the host is no name that a certificate could carry.
+    /// [`ConnectorError`] where the host or the proxy cannot be used.
     pub fn new(
         base_url: &BaseUrl,
         tls: Option<Arc<ClientConfig>>,
         timeout: Duration,
-    ) -> Result<Self, rustls::pki_types::InvalidDnsNameError> {
+    ) -> Result<Self, ConnectorError> {
+        let host = base_url.host();
+        let mut tunnel = None;
         let tls = match tls {
-            Some(config) => Some((config, ServerName::try_from(base_url.host().to_owned())?)),
+            Some(config) => {
+                tunnel = Tunnel::from_env(host, base_url.port())?.map(Arc::new);
+                let name = ServerName::try_from(host.to_owned());
+                Some((config, name.map_err(|_| ConnectorError::Name(host.to_owned()))?))
+            }
             None => None,
         };
-        Ok(Self { host: base_url.host().into(), port: base_url.port(), tls, timeout })
+        Ok(Self { host: host.into(), port: base_url.port(), tls, tunnel, timeout })
     }
 
     pub(super) async fn connect(&self) -> Result<Stream, UpstreamError> {
@@ -57,12 +78,22 @@ impl Connector {
     }
 
     async fn connect_unbounded(&self) -> Result<Stream, UpstreamError> {
-        let addresses = lookup_host((&*self.host, self.port))
+        let (host, port) = match &self.tunnel {
+            Some(tunnel) => (tunnel.proxy_host(), tunnel.proxy_port()),
+            None => (&*self.host, self.port),
+        };
+        let addresses = lookup_host((host, port))
             .await
-            .map_err(|source| UpstreamError::Dns { host: self.host.to_string(), source })?;
-        let tcp = connect_any(addresses)
+            .map_err(|source| UpstreamError::Dns { host: host.to_owned(), source })?;
+        let mut tcp = connect_any(addresses)
             .await
-            .map_err(|source| UpstreamError::Connect { address: self.address(), source })?;
+            .map_err(|source| UpstreamError::Connect { address: format!("{host}:{port}"), source })?;
+        if let Some(tunnel) = &self.tunnel {
+            tunnel
+                .open(&mut tcp)
+                .await
+                .map_err(|source| UpstreamError::Proxy { proxy: tunnel.proxy(), source })?;
+        }
         let Some((config, name)) = &self.tls else {
             return Ok(Stream::new(Transport::Tcp(tcp)));
         };
