@@ -151,10 +151,11 @@ impl HeadScan {
         if let Some(value) = value_of(line, b"content-length:") {
             match value.parse() {
                 Ok(length) if self.framing == Framing::None => self.framing = Framing::Sized(length),
-                Ok(length) if self.framing == Framing::Sized(length) => {}
+                // Twice, or beside a transfer coding, or no number: hyper decides, and we go no further.
                 Ok(_) | Err(_) => self.unsure = true,
             }
         } else if value_of(line, b"transfer-encoding:").is_some() {
+            self.unsure |= self.framing != Framing::None;
             self.framing = Framing::Chunked;
         }
     }
