@@ -10,14 +10,16 @@
 
 use std::time::Instant;
 
+use memchr::memchr;
+
 /// The watch over one connection.
 #[derive(Debug)]
 pub(super) struct HeadScan {
     place: Place,
     /// Heads that ended and were not asked for yet.
     ready: u32,
-    /// Bytes of the line that is being read, up to what decides its meaning.
-    line: Line,
+    /// What has come of a line that has not ended. hyper's limit on heads bounds it: past that the connection ends.
+    line: Vec<u8>,
     /// When the first byte of the head being read came.
     began: Option<Instant>,
     framing: Framing,
@@ -46,22 +48,12 @@ enum Framing {
     Chunked,
 }
 
-/// The first bytes of a line: enough for `Transfer-Encoding:` and for `Content-Length:` with any length.
-#[derive(Debug, Default)]
-struct Line {
-    start: Vec<u8>,
-    len: usize,
-    ends_in_cr: bool,
-}
-
-const LINE_START: usize = 64;
-
 impl HeadScan {
     pub(super) fn new() -> Self {
         Self {
             place: Place::Head,
             ready: 0,
-            line: Line::default(),
+            line: Vec::new(),
             began: None,
             framing: Framing::None,
             lines: 0,
@@ -120,31 +112,39 @@ impl HeadScan {
     /// Takes one line, or what there is of it; returns what follows.
     fn head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         self.began.get_or_insert_with(Instant::now);
-        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
-            self.line.push(bytes);
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.line.extend_from_slice(bytes);
             return &[];
         };
-        self.line.push(&bytes[..end]);
-        self.line_ended();
-        &bytes[end + 1..]
+        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+        if self.line.is_empty() {
+            self.line_ended(line);
+        } else {
+            let mut whole = std::mem::take(&mut self.line);
+            whole.extend_from_slice(line);
+            self.line_ended(&whole);
+        }
+        rest
     }
 
-    fn line_ended(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        self.bare_lf |= !line.ends_in_cr;
-        let is_empty = line.len == usize::from(line.ends_in_cr);
-        match (is_empty, self.lines) {
+    /// `line` is without its LF.
+    fn line_ended(&mut self, line: &[u8]) {
+        let line = match line.split_last() {
+            Some((b'\r', line)) => line,
+            _ => {
+                self.bare_lf = true;
+                line
+            }
+        };
+        match (line.is_empty(), self.lines) {
             // Empty lines before a request line are nothing (RFC 9112 section 2.2).
             (true, 0) => self.began = None,
             (true, _) => self.head_ended(),
             (false, _) => {
                 self.lines += 1;
-                self.field(&line.start);
+                self.field(line);
             }
         }
-        // Its room serves the next line.
-        self.line.start = line.start;
-        self.line.start.clear();
     }
 
     fn field(&mut self, line: &[u8]) {
@@ -169,17 +169,6 @@ impl HeadScan {
             Framing::Chunked => Place::Chunked { at_end: false },
         };
         self.ready += 1;
-    }
-}
-
-impl Line {
-    fn push(&mut self, bytes: &[u8]) {
-        let room = LINE_START.saturating_sub(self.start.len()).min(bytes.len());
-        self.start.extend_from_slice(&bytes[..room]);
-        self.len += bytes.len();
-        if let Some(last) = bytes.last() {
-            self.ends_in_cr = *last == b'\r';
-        }
     }
 }
 
