@@ -1,58 +1,69 @@
-//! The command line: for now only what the proxy needs to start.
+//! The command line: one file a subcommand. Everything said here survives a closed pipe.
 
+use std::error::Error;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use crate::config::*;
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::error::chain;
+
+mod generate_config;
+mod output;
+mod run;
+mod validate_config;
+
+/// A run-time failure: a port taken, a file that cannot be written.
+const FAILED: u8 = 1;
+/// Wrong usage, or a configuration that was refused.
+const REFUSED: u8 = 2;
+
+/// A transparent reverse proxy for LLM APIs: it sees everything an app says to its provider and changes none of it.
+#[derive(Parser)]
+#[command(name = "perimeter", version, disable_version_flag = true, after_help = EXAMPLES)]
+struct Cli {
+    /// Print the version.
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version, global = false)]
+    version: (),
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    ValidateConfig(validate_config::ValidateConfig),
+    GenerateConfig(generate_config::GenerateConfig),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  perimeter run --base-url https://api.openai.com --type openai
+  perimeter run --base-url https://api.anthropic.com --type anthropic --port 4100
+  perimeter generate-config perimeter.yaml
+  perimeter validate-config perimeter.yaml
+  perimeter run --config perimeter.yaml
+
+`perimeter run --help` lists the environment variables and the exit codes.";
 
 /// Parses the arguments, runs the subcommand, and says how it went: 0, 1 (run time) or 2 (usage, configuration).
 pub fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    let get = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1).cloned());
-    let mut server = Server::default();
-    server.port = get("--port").and_then(|p| p.parse().ok()).unwrap_or(4000);
-    if let Some(host) = get("--host").and_then(|h| h.parse().ok()) {
-        server.host = Host::Address(host);
-    }
-    if let Some(n) = get("--workers").and_then(|h| h.parse().ok()) {
-        server.workers = n;
-    }
-    let Some(base_url) = get("--base-url").and_then(|u| BaseUrl::parse(&u).ok()) else {
-        return ExitCode::from(2);
-    };
-    let config = Config {
-        server,
-        llm: Llm {
-            provider: if get("--type").as_deref() == Some("anthropic") {
-                Provider::Anthropic
-            } else {
-                Provider::OpenAi
-            },
-            base_url,
-            api_key: get("--api-key").map(Secret::new),
-            timeout: Duration::from_secs(30),
-        },
-        interceptors: vec![],
-        observe: Observe { memory: 0, journal: 0, mailbox: 0, body_limit: 0, mask: Mask::default() },
-        logging: Logging {
-            level: Level::Info,
-            format: LogFormat::Text,
-            file: None,
-            max_file_size: 0,
-            backup_count: 0,
-        },
-        session: Session { legacy_headers: LegacyHeaders::V2 },
-        state_dir: "/tmp".into(),
-    };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(get("--log-level").unwrap_or("info".into()))
-        .init();
-    match crate::app::run(config) {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
-            eprintln!("perimeter: {}", crate::error::chain(&error));
-            if error.is_usage() { ExitCode::from(2) } else { ExitCode::from(1) }
+            // Help asked for and usage refused both come this way; a closed pipe is no reason to fail differently.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(REFUSED));
         }
+    };
+    match cli.command {
+        Command::Run(run) => run.execute(),
+        Command::ValidateConfig(validate) => validate.execute(),
+        Command::GenerateConfig(generate) => generate.execute(),
     }
+}
+
+/// Prints `error` with its causes on one line, and makes `code` the exit code.
+fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    output::stderr(&format!("perimeter: {}", chain(error)));
+    ExitCode::from(code)
 }

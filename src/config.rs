@@ -6,51 +6,79 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub mod base_url;
+pub mod host;
+pub mod load;
+pub mod problem;
 pub mod secret;
 
+mod duration;
+mod known;
+mod reader;
+mod size;
+mod tree;
+mod variables;
+mod yaml;
+
 pub use base_url::BaseUrl;
+pub use host::Host;
+pub use load::{Loaded, Overrides};
+pub use problem::ConfigError;
 pub use secret::Secret;
 
 /// Everything that a run of the proxy needs to know, checked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where clients connect, and how long things may take.
+    #[serde(default)]
     pub server: Server,
     /// The provider that requests are forwarded to.
     pub llm: Llm,
     /// Who watches the traffic, in the order of the file.
+    #[serde(default)]
     pub interceptors: Vec<InterceptorEntry>,
     /// How much of the traffic may be held in memory for those who watch.
+    #[serde(default)]
     pub observe: Observe,
     /// What the proxy says about itself.
+    #[serde(default)]
     pub logging: Logging,
     /// How calls are gathered into sessions.
+    #[serde(default)]
     pub session: Session,
     /// Where state that outlives a run is kept.
+    #[serde(default = "state_dir")]
     pub state_dir: PathBuf,
 }
 
 /// `server`: the listeners.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// The address to listen on.
     pub host: Host,
     /// The port to listen on; 0 picks a free one.
     pub port: u16,
     /// Forwarding threads, each with a listening socket of its own.
+    #[serde(deserialize_with = "workers")]
     pub workers: usize,
     /// How long open exchanges may finish when the proxy is told to stop.
+    #[serde(with = "duration")]
     pub drain: Duration,
     /// How long interceptors may write out what they hold when the proxy stops.
+    #[serde(with = "duration")]
     pub flush: Duration,
     /// The second listener.
     pub admin: Admin,
     /// How long a client may take for a request head, from its first byte.
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
     pub header_timeout: Duration,
     /// Client connections open at once; further ones wait in the kernel's queue.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
     /// Keys by which clients from beyond loopback may use the configured `llm.api_key`.
     pub client_keys: Vec<Secret>,
@@ -60,28 +88,12 @@ pub struct Server {
     pub admin_on_proxy_port: bool,
 }
 
-/// Where the proxy listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// 127.0.0.1, and `[::1]` as well where there is one (`localhost` in the file).
-    Localhost,
-    /// That one address.
-    Address(IpAddr),
-}
-
-impl Serialize for Host {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Localhost => serializer.serialize_str("localhost"),
-            Self::Address(address) => serializer.collect_str(address),
-        }
-    }
-}
-
 /// `server.admin`: the listener for health, metrics and the configuration in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// The address to listen on.
+    #[serde(deserialize_with = "host::deserialize_address")]
     pub host: IpAddr,
     /// The port; unset: the proxy's plus one, or any free one.
     pub port: Option<u16>,
@@ -90,7 +102,8 @@ pub struct Admin {
 }
 
 /// `llm`: the provider.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Llm {
     /// Whose API it speaks.
     #[serde(rename = "type")]
@@ -98,13 +111,16 @@ pub struct Llm {
     /// Where it is.
     pub base_url: BaseUrl,
     /// A key for clients that bring none.
+    #[serde(default)]
     pub api_key: Option<Secret>,
     /// The time to connect (name, TCP and TLS); nothing ends a slow answer.
+    #[serde(default = "connect_timeout")]
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
     pub timeout: Duration,
 }
 
 /// `llm.type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// OpenAI, and everything that speaks like it.
@@ -114,43 +130,54 @@ pub enum Provider {
 }
 
 /// One of `interceptors`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct InterceptorEntry {
     /// Its kind, by its registered name.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it is hired.
+    #[serde(default = "yes")]
     pub enabled: bool,
     /// Its own settings.
+    #[serde(default, serialize_with = "masked")]
     pub config: serde_json::Value,
 }
 
 /// `observe`: bounds on what is held for those who watch. Bytes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Observe {
     /// All of it together.
+    #[serde(with = "size")]
     pub memory: u64,
     /// The queue from the traffic to the scribe.
+    #[serde(with = "size")]
     pub journal: u64,
     /// The queue of each interceptor.
+    #[serde(with = "size")]
     pub mailbox: u64,
     /// What is held at once of one body.
+    #[serde(with = "size")]
     pub body_limit: u64,
     /// What is masked besides the built-in table.
     pub mask: Mask,
 }
 
 /// `observe.mask`: more names whose values are secrets.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Mask {
     /// Header names.
+    #[serde(deserialize_with = "header_names")]
     pub headers: Vec<String>,
     /// Query parameter names.
     pub query: Vec<String>,
 }
 
 /// `logging`: what the proxy says about itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Logging {
     /// From which level on.
     pub level: Level,
@@ -159,13 +186,14 @@ pub struct Logging {
     /// The file to write to instead of stderr.
     pub file: Option<PathBuf>,
     /// The size at which that file is turned over. Bytes.
+    #[serde(with = "size")]
     pub max_file_size: u64,
     /// How many turned-over files are kept.
     pub backup_count: usize,
 }
 
 /// `logging.level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Everything.
@@ -175,13 +203,15 @@ pub enum Level {
     /// A line for each exchange.
     Info,
     /// What is wrong but can be lived with.
+    #[serde(alias = "warning")]
     Warn,
     /// What failed.
+    #[serde(alias = "critical")]
     Error,
 }
 
 /// `logging.format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// A line for people.
@@ -191,14 +221,26 @@ pub enum LogFormat {
 }
 
 /// `session`: nothing acts on it yet.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Session {
+    /// Whether calls are gathered into sessions.
+    pub enabled: bool,
+    /// Sessions held at once; the longest idle makes room.
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_sessions: usize,
+    /// How long a session lives without a call.
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    pub session_ttl_seconds: Duration,
+    /// How long after its last call a session counts as complete.
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    pub completion_timeout: Duration,
     /// Which meaning the predecessor's session headers have.
     pub legacy_headers: LegacyHeaders,
 }
 
 /// `session.legacy_headers`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LegacyHeaders {
     /// As the predecessor's 1.x had them.
@@ -229,4 +271,82 @@ impl Default for Admin {
     fn default() -> Self {
         Self { host: Ipv4Addr::LOCALHOST.into(), port: None, token: None }
     }
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            memory: 256 * MIB,
+            journal: 64 * MIB,
+            mailbox: 32 * MIB,
+            body_limit: 32 * MIB,
+            mask: Mask::default(),
+        }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self {
+            level: Level::Info,
+            format: LogFormat::Text,
+            file: None,
+            max_file_size: 10_000_000,
+            backup_count: 5,
+        }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_sessions: 10_000,
+            session_ttl_seconds: Duration::from_secs(3600),
+            completion_timeout: Duration::from_secs(30),
+            legacy_headers: LegacyHeaders::V2,
+        }
+    }
+}
+
+fn connect_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
+/// Where the XDG base directories have it; without a home, where services have it.
+fn state_dir() -> PathBuf {
+    let xdg = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = xdg.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
+    base.unwrap_or_else(|| PathBuf::from("/var/lib")).join("perimeter")
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn workers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        workers @ 1..=64 => Ok(workers),
+        _ => Err(D::Error::custom("expected 1 to 64 forwarding threads")),
+    }
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("expected at least 1")),
+        number => Ok(number),
+    }
+}
+
+fn header_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    match names.iter().find(|name| http::HeaderName::from_bytes(name.as_bytes()).is_err()) {
+        Some(name) => Err(D::Error::custom(format_args!("{name:?} is no header name"))),
+        None => Ok(names),
+    }
+}
+
+fn masked<S: Serializer>(config: &serde_json::Value, serializer: S) -> Result<S::Ok, S::Error> {
+    secret::masked(config).serialize(serializer)
 }

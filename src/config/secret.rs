@@ -26,14 +26,59 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A key or token travels in a header: what could not is refused here, with the file's line.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        let secret = String::deserialize(deserializer)?;
+        if secret.is_empty() {
+            return Err(serde::de::Error::custom("a key or token cannot be empty"));
+        }
+        if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(serde::de::Error::custom(
+                "a key or token holds visible ASCII characters only: no blanks, no line ends",
+            ));
+        }
+        Ok(Self(secret))
     }
 }
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str("***")
+    }
+}
+
+/// Whether what stands under this key is a secret, going by the key's name.
+pub(super) fn is_secret_name(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["key", "token", "secret", "password", "passwd", "credential", "auth", "cookie"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+/// Whether `text` has the looks of a secret, wherever it stands.
+pub(super) fn looks_secret(text: &str) -> bool {
+    let prefixes = ["sk-", "sk_", "pk-", "Bearer ", "Basic ", "ghp_", "AKIA", "AIza", "eyJ", "xox"];
+    prefixes.iter().any(|prefix| text.starts_with(prefix)) || text.contains('@')
+}
+
+/// `value` with the values of its secret keys masked.
+pub(super) fn masked(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(map) => {
+            let mask = |(key, value): (&String, &Value)| {
+                let shown = if is_secret_name(key) && !value.is_boolean() && !value.is_null() {
+                    Value::from("***")
+                } else {
+                    masked(value)
+                };
+                (key.clone(), shown)
+            };
+            map.iter().map(mask).collect()
+        }
+        Value::Array(values) => values.iter().map(masked).collect(),
+        Value::String(text) if looks_secret(text) => Value::from("***"),
+        other => other.clone(),
     }
 }

@@ -1,0 +1,117 @@
+//! `perimeter run`: the proxy itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{FAILED, REFUSED, fail};
+use crate::config::{Config, ConfigError, Loaded, Overrides};
+use crate::registry::Registry;
+use crate::{app, logging};
+
+const AFTER_HELP: &str = "\
+Every flag stands above the environment, the environment above the file, the file above the defaults.
+
+Environment:
+  LLM_BASE_URL, LLM_TYPE, LLM_API_KEY, LOG_LEVEL
+                     as the flags of those names; an empty one counts as unset
+  PERIMETER_LOG      what to log, finer than a level: `warn,access=info`, `perimeter::proxy=debug`
+  SSL_CERT_FILE, SSL_CERT_DIR
+                     certificate authorities to trust instead of the system's
+  HTTPS_PROXY, ALL_PROXY, NO_PROXY
+                     the way to the provider, as curl reads them
+  XDG_STATE_HOME     where state is kept, in a folder `perimeter`, unless `state_dir` says
+  NO_COLOR           no colours in the log, also on a terminal
+  and whatever a configuration names as ${VAR} or ${VAR:-default}
+
+Exit codes:
+  0  stopped by SIGTERM or SIGINT, after open exchanges were finished
+  1  a failure at run time: port taken, log file that cannot be opened
+  2  wrong usage, or a configuration that was refused
+
+Examples:
+  perimeter run --base-url https://api.openai.com --type openai
+  OPENAI_BASE_URL=http://127.0.0.1:4000/v1 python my_agent.py
+
+  perimeter run --base-url https://api.anthropic.com --type anthropic
+  ANTHROPIC_BASE_URL=http://127.0.0.1:4000 claude
+
+  LLM_API_KEY=... perimeter run --config perimeter.yaml --port 0";
+
+/// Run the proxy between an app and its provider.
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Run {
+    /// Where the provider is, such as https://api.openai.com.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Whose API it speaks: openai (and everything like it) or anthropic.
+    #[arg(long = "type", value_name = "openai|anthropic")]
+    provider: Option<String>,
+    /// The address to listen on [default: 127.0.0.1, and ::1 where there is one].
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// The port to listen on; 0 picks a free one [default: 4000].
+    #[arg(long, value_name = "PORT")]
+    port: Option<String>,
+    /// A key for requests that bring none. Others on this machine can read it here: better LLM_API_KEY.
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+    /// The interceptors to hire, in place of those in the file; `none` for none.
+    #[arg(long, value_name = "NAME,…|none", value_delimiter = ',')]
+    interceptors: Option<Vec<String>>,
+    /// The configuration file; `perimeter generate-config` writes one to start from.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to log: trace, debug, info, warn or error [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Run {
+    pub(super) fn execute(self) -> ExitCode {
+        let Loaded { config, mut warnings } = match self.load() {
+            Ok(loaded) => loaded,
+            Err(error) => return fail(&error, REFUSED),
+        };
+        if self.api_key.is_some() {
+            warnings.push(
+                "--api-key can be read in the list of processes; LLM_API_KEY in the environment cannot"
+                    .to_owned(),
+            );
+        }
+        // Held until the end: dropping it writes out what is still queued.
+        let _logging = match logging::init(&config.logging) {
+            Ok(guard) => guard,
+            Err(error) => return fail(&error, if error.is_usage() { REFUSED } else { FAILED }),
+        };
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        match app::run(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, if error.is_usage() { REFUSED } else { FAILED }),
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, ConfigError> {
+        let overrides = Overrides::default()
+            .flag("llm.base_url", "--base-url", self.base_url.as_deref())
+            .flag("llm.type", "--type", self.provider.as_deref())
+            .flag("llm.api_key", "--api-key", self.api_key.as_deref())
+            .flag("server.host", "--host", self.host.as_deref())
+            .flag("server.port", "--port", self.port.as_deref())
+            .flag("logging.level", "--log-level", self.log_level.as_deref())
+            .interceptors(self.interceptors.as_deref().map(named));
+        Config::load(self.config.as_deref(), overrides, &Registry::built_in())
+    }
+}
+
+/// The names given to `--interceptors`, where `none` by itself is none.
+fn named(names: &[String]) -> Vec<String> {
+    match names {
+        [none] if none.trim() == "none" => Vec::new(),
+        names => names.iter().map(|name| name.trim().to_owned()).collect(),
+    }
+}

@@ -1,0 +1,52 @@
+//! Keys that do not come from the structs: those of the predecessor, and where a misplaced key belongs.
+
+use super::tree::Node;
+
+/// What the predecessor read or documented and this version does not act on. Accepted with a warning, so that an
+/// old file still runs.
+const PREDECESSOR: [&str; 8] = [
+    "llm.max_retries",
+    "live_trace",
+    "cylestio",
+    "rate_limit",
+    "auth",
+    "custom_logging",
+    "middlewares",
+    "server.reload",
+];
+
+/// Takes the predecessor's keys out of the tree and says which were there.
+pub(super) fn take_predecessors(root: &mut Node) -> Vec<String> {
+    PREDECESSOR.iter().filter(|path| root.remove(path)).map(|path| (*path).to_owned()).collect()
+}
+
+/// Every key that can be misplaced, by its section.
+const SECTIONS: [(&str, &[&str]); 7] = [
+    (
+        "server",
+        &[
+            "host",
+            "port",
+            "workers",
+            "drain",
+            "flush",
+            "admin",
+            "header_timeout",
+            "max_connections",
+            "client_keys",
+            "allow_open",
+            "admin_on_proxy_port",
+        ],
+    ),
+    ("server.admin", &["token"]),
+    ("llm", &["type", "base_url", "api_key", "timeout"]),
+    ("observe", &["memory", "journal", "mailbox", "body_limit", "mask"]),
+    ("observe.mask", &["headers", "query"]),
+    ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),
+    ("session", &["max_sessions", "session_ttl_seconds", "completion_timeout", "legacy_headers"]),
+];
+
+/// The section that `key` belongs to, if it is a key at all.
+pub(super) fn section_of(key: &str) -> Option<&'static str> {
+    SECTIONS.iter().find(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section)
+}

@@ -1,0 +1,282 @@
+//! From a file, the environment and the command line to a [`Config`].
+
+use std::env::VarError;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::problem::{ConfigError, Problem, What};
+use super::reader::Reader;
+use super::tree::{Node, Origin, Value};
+use super::variables::Lookup;
+use super::{Config, Host, Server, known, yaml};
+use crate::registry::{Kind, Registry};
+
+/// No configuration is larger; a path given by mistake may be.
+const MAX_SIZE: u64 = 1024 * 1024;
+
+/// A configuration, and what its user should know about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What holds.
+    pub config: Config,
+    /// What was accepted but may not be what was meant; a line each.
+    pub warnings: Vec<String>,
+}
+
+/// What stands above the file: flags over the environment.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    values: Vec<(&'static str, Node)>,
+    interceptors: Option<Vec<String>>,
+    file_first: bool,
+}
+
+/// The environment variables that are read by themselves, and the keys they stand for.
+const VARIABLES: [(&str, &str); 4] = [
+    ("LLM_BASE_URL", "llm.base_url"),
+    ("LLM_TYPE", "llm.type"),
+    ("LLM_API_KEY", "llm.api_key"),
+    ("LOG_LEVEL", "logging.level"),
+];
+
+impl Overrides {
+    /// `flag` (`--port`) was given `value` for the key at `path` (`server.port`).
+    #[must_use]
+    pub fn flag(mut self, path: &'static str, flag: &'static str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            self.values.push((path, Node::literal(Origin::Flag(flag), value)));
+        }
+        self
+    }
+
+    /// `--interceptors` was given these names, in place of the file's list.
+    #[must_use]
+    pub fn interceptors(mut self, names: Option<Vec<String>>) -> Self {
+        self.interceptors = names;
+        self
+    }
+
+    /// The environment only fills in what the file lacks: whoever checks a file wants all of it checked.
+    #[must_use]
+    pub fn file_first(mut self) -> Self {
+        self.file_first = true;
+        self
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`, then lets the environment and `overrides` have their way with it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the place, the key's path, what was found and what would be right.
+    pub fn load(
+        path: Option<&Path>,
+        overrides: Overrides,
+        registry: &Registry,
+    ) -> Result<Loaded, ConfigError> {
+        Self::load_with(path, overrides, registry, &|name| std::env::var(name))
+    }
+
+    /// As [`Config::load`], with another environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with(
+        path: Option<&Path>,
+        overrides: Overrides,
+        registry: &Registry,
+        lookup: Lookup<'_>,
+    ) -> Result<Loaded, ConfigError> {
+        let file = match path {
+            Some(path) => Some((path.display().to_string(), read(path)?)),
+            None => None,
+        };
+        let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+        let fail = |problem: Problem| ConfigError::Invalid(Box::new(problem.diagnose(file)));
+
+        let mut root = match file {
+            Some((_, text)) => yaml::parse(text).map_err(fail)?,
+            None => Node::empty_map(Origin::Nowhere),
+        };
+        let mut ignored = known::take_predecessors(&mut root);
+        overlay(&mut root, overrides, lookup);
+        require_provider(&root, file.map(|(name, _)| name))?;
+        ignored.extend(interceptors(&mut root, registry, lookup).map_err(fail)?);
+        let config = Self::deserialize(Reader::new(&root, lookup)).map_err(fail)?;
+        check(&config, &root).map_err(fail)?;
+        let warnings = warnings(&config, &ignored, file.map(|(name, _)| name));
+        Ok(Loaded { config, warnings })
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let file = path.display().to_string();
+    let bytes = match read_bounded(path) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(ConfigError::Unreadable { file, source }),
+    };
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(ConfigError::TooLarge { file, limit: MAX_SIZE });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        ConfigError::NotUtf8 { file, line, column }
+    })
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Puts the environment over the file, and the flags over both.
+fn overlay(root: &mut Node, overrides: Overrides, lookup: Lookup<'_>) {
+    for (name, path) in VARIABLES {
+        let stands = overrides.file_first && root.at(path).is_some();
+        if let Some(value) = variable(name, lookup).filter(|_| !stands) {
+            root.put(path, value);
+        }
+    }
+    for (path, node) in overrides.values {
+        root.put(path, node);
+    }
+    if let Some(names) = overrides.interceptors {
+        let chosen = choose(root, &names);
+        root.put("interceptors", chosen);
+    }
+}
+
+/// The variable as a node; one that is empty counts as unset.
+fn variable(name: &'static str, lookup: Lookup<'_>) -> Option<Node> {
+    let value = match lookup(name) {
+        Ok(value) => value,
+        Err(VarError::NotUnicode(bytes)) => bytes.to_string_lossy().into_owned(),
+        Err(VarError::NotPresent) => return None,
+    };
+    (!value.is_empty()).then(|| Node::literal(Origin::Variable(name), value))
+}
+
+/// The list that `--interceptors` asks for: the file's entries of those types, and new ones where it has none.
+fn choose(root: &Node, names: &[String]) -> Node {
+    const FLAG: Origin = Origin::Flag("--interceptors");
+    let listed = root.get("interceptors").map(Node::elements).unwrap_or_default();
+    let mut chosen = Vec::new();
+    for name in names {
+        let is_named = |node: &&Node| node.get("type").and_then(Node::as_text) == Some(name);
+        let before = chosen.len();
+        chosen.extend(listed.iter().filter(is_named).cloned().map(|mut node| {
+            node.put("enabled", Node::literal(FLAG, "true"));
+            node
+        }));
+        if chosen.len() == before {
+            let mut node = Node::empty_map(FLAG);
+            node.put("type", Node::literal(FLAG, name));
+            chosen.push(node);
+        }
+    }
+    Node { origin: FLAG, value: Value::List(chosen) }
+}
+
+/// Without a provider there is nothing to forward to, and three ways to name one: that deserves its own words.
+fn require_provider(root: &Node, file: Option<&str>) -> Result<(), ConfigError> {
+    let missing = |path| root.get("llm").is_none_or(Node::is_map) && root.at(path).is_none();
+    let (base_url, provider) = (missing("llm.base_url"), missing("llm.type"));
+    if !base_url && !provider {
+        return Ok(());
+    }
+    let place = file.map_or_else(String::new, |file| format!("{file}: "));
+    Err(ConfigError::NoProvider { place, base_url, provider })
+}
+
+/// Checks the interceptors' names against the registry, and keeps what is disabled from being expanded.
+fn interceptors(root: &mut Node, registry: &Registry, lookup: Lookup<'_>) -> Result<Vec<String>, Problem> {
+    let Some(list) = root.get_mut("interceptors") else { return Ok(Vec::new()) };
+    let Value::List(nodes) = &mut list.value else { return Ok(Vec::new()) };
+    let mut ignored = Vec::new();
+    for (index, node) in nodes.iter_mut().enumerate() {
+        let enabled = match node.get("enabled") {
+            Some(enabled) => bool::deserialize(Reader::new(enabled, lookup)).map_err(|problem| {
+                problem.within_key("enabled").within_index(index).within_key("interceptors")
+            })?,
+            None => true,
+        };
+        if !enabled && let Some(config) = node.get_mut("config") {
+            config.make_literal();
+        }
+        let Some(kind) = node.get("type") else { continue };
+        let known = String::deserialize(Reader::new(kind, lookup))
+            .and_then(|name| registered(&name, kind, registry))
+            .map_err(|problem| problem.within_key("type").within_index(index).within_key("interceptors"))?;
+        if enabled && !known.built {
+            ignored.push(format!("interceptor {} (not built yet in this version)", known.name));
+        }
+    }
+    Ok(ignored)
+}
+
+/// The kind that `name`, written at `node`, stands for.
+fn registered(name: &str, node: &Node, registry: &Registry) -> Result<Kind, Problem> {
+    registry
+        .get(name)
+        .ok_or_else(|| Problem::new(What::UnknownInterceptor { known: registry.names() }).at_node(node))
+}
+
+/// What no single key can tell.
+fn check(config: &Config, root: &Node) -> Result<(), Problem> {
+    let Server { host, port, admin, .. } = &config.server;
+    if !admin.host.is_loopback() && admin.token.is_none() {
+        let message =
+            "an admin listener beyond loopback needs server.admin.token: it shows the configuration";
+        return Err(problem_at(root, "server.admin.host", message));
+    }
+    if *port != 0 && admin.port == Some(*port) && overlap(*host, admin.host) {
+        return Err(problem_at(
+            root,
+            "server.admin.port",
+            "this is server.port; the admin listener needs its own",
+        ));
+    }
+    Ok(())
+}
+
+fn problem_at(root: &Node, path: &str, message: &str) -> Problem {
+    let problem = Problem::new(What::Other(message.to_owned()));
+    match root.at(path) {
+        Some(node) => problem.at_node(node),
+        None => problem,
+    }
+    .within(path)
+}
+
+/// Whether two listeners on one port would be in each other's way.
+fn overlap(proxy: Host, admin: IpAddr) -> bool {
+    match proxy {
+        Host::Localhost => admin.is_loopback() || admin.is_unspecified(),
+        Host::Address(proxy) => proxy == admin || proxy.is_unspecified() || admin.is_unspecified(),
+    }
+}
+
+fn warnings(config: &Config, ignored: &[String], file: Option<&str>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !ignored.is_empty() {
+        let place = file.unwrap_or("command line");
+        warnings
+            .push(format!("{place}: accepted, but without effect in this version: {}", ignored.join(", ")));
+    }
+    let Server { host, client_keys, allow_open, .. } = &config.server;
+    if config.llm.api_key.is_some() && !host.is_loopback() && client_keys.is_empty() && !allow_open {
+        warnings.push(
+            "llm.api_key is used for no one: beyond loopback it needs server.client_keys, or server.allow_open: true"
+                .to_owned(),
+        );
+    }
+    warnings
+}

@@ -1,0 +1,285 @@
+//! What a line looks like, in text and in JSON.
+//!
+//! Whatever is logged may come from a client: a control character in it never ends a line or moves a cursor.
+
+use std::error::Error;
+use std::fmt::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::error::chain;
+
+/// The target of the line that each exchange leaves.
+const ACCESS: &str = "access";
+
+/// `2026-11-21T00:33:08.264672Z INFO target: message name=value`.
+pub(super) struct Text;
+
+/// `{"timestamp":"…","level":"INFO","target":"…","message":"…","name":value}`.
+pub(super) struct Json;
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        SystemTime.format_time(&mut out)?;
+        let metadata = event.metadata();
+        if out.has_ansi_escapes() {
+            write!(
+                out,
+                " \x1b[{}m{}\x1b[0m {}:",
+                colour(*metadata.level()),
+                metadata.level(),
+                metadata.target()
+            )?;
+        } else {
+            write!(out, " {} {}:", metadata.level(), metadata.target())?;
+        }
+        let result = if metadata.target() == ACCESS {
+            let mut fields = AccessText { out: &mut out, result: Ok(()) };
+            event.record(&mut fields);
+            fields.result
+        } else {
+            let mut fields = TextFields { out: &mut out, result: Ok(()) };
+            event.record(&mut fields);
+            fields.result
+        };
+        result?;
+        out.write_char('\n')
+    }
+}
+
+fn colour(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        Level::DEBUG => 34,
+        Level::TRACE => 35,
+    }
+}
+
+/// Fields as ` name=value`, the message bare.
+struct TextFields<'a, W> {
+    out: &'a mut W,
+    result: fmt::Result,
+}
+
+impl<W: Write> TextFields<'_, W> {
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if self.result.is_ok() {
+            self.result = match field.name() {
+                "message" => write!(Escaped(self.out), " {value}"),
+                name => write!(Escaped(self.out), " {name}={value}"),
+            };
+        }
+    }
+}
+
+impl<W: Write> Visit for TextFields<'_, W> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let is_word = !value.is_empty() && !value.contains([' ', '"', '=']);
+        if field.name() == "message" || is_word {
+            self.field(field, format_args!("{value}"));
+        } else {
+            self.field(field, format_args!("{value:?}"));
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.field(field, format_args!("{}", chain(value)));
+    }
+}
+
+/// The line of an exchange: `POST /v1/messages 200 complete 12.345ms ttfb 3.210ms in 123 out 4567`.
+///
+/// It is written in the order in which its fields are logged; there is one a request, so nothing is collected first.
+struct AccessText<'a, W> {
+    out: &'a mut W,
+    result: fmt::Result,
+}
+
+impl<W: Write> AccessText<'_, W> {
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if self.result.is_err() {
+            return;
+        }
+        let out = &mut Escaped(self.out);
+        self.result = match field.name() {
+            "method" | "path" | "status" | "outcome" | "message" => write!(out, " {value}"),
+            "duration_ms" => write!(out, " {value}ms"),
+            "ttfb_ms" => write!(out, " ttfb {value}ms"),
+            "request_bytes" => write!(out, " in {value}"),
+            "response_bytes" => write!(out, " out {value}"),
+            name => write!(out, " {name}={value}"),
+        };
+    }
+}
+
+impl<W: Write> Visit for AccessText<'_, W> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.field(field, format_args!("{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match (field.name(), value) {
+            // No response, no status.
+            ("status", 0) => self.field(field, format_args!("-")),
+            _ => self.field(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        match field.name() {
+            // No response, no first byte.
+            "ttfb_ms" if value == 0.0 => {}
+            _ => self.field(field, format_args!("{value:.3}")),
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.field(field, format_args!("{}", chain(value)));
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let metadata = event.metadata();
+        out.write_str("{\"timestamp\":\"")?;
+        SystemTime.format_time(&mut out)?;
+        write!(out, "\",\"level\":\"{}\",\"target\":\"{}\"", metadata.level(), metadata.target())?;
+        let mut fields = JsonFields { out: &mut out, result: Ok(()) };
+        event.record(&mut fields);
+        fields.result?;
+        out.write_str("}\n")
+    }
+}
+
+/// Fields as `,"name":value`.
+struct JsonFields<'a, W> {
+    out: &'a mut W,
+    result: fmt::Result,
+}
+
+impl<W: Write> JsonFields<'_, W> {
+    fn raw(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if self.result.is_ok() {
+            self.result = write!(self.out, ",\"{}\":{value}", field.name());
+        }
+    }
+
+    fn string(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if self.result.is_ok() {
+            self.result = write!(self.out, ",\"{}\":\"", field.name())
+                .and_then(|()| write!(JsonEscaped(self.out), "{value}"))
+                .and_then(|()| self.out.write_char('"'));
+        }
+    }
+}
+
+impl<W: Write> Visit for JsonFields<'_, W> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.string(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.string(field, format_args!("{value}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.string(field, format_args!("{}", chain(value)));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        let is_told = value.is_finite() && !(field.name() == "ttfb_ms" && value == 0.0);
+        if is_told {
+            self.raw(field, format_args!("{:?}", (value * 1000.0).round() / 1000.0));
+        } else {
+            self.raw(field, format_args!("null"));
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match (field.name(), value) {
+            ("status", 0) => self.raw(field, format_args!("null")),
+            _ => self.raw(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.raw(field, format_args!("{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.raw(field, format_args!("{value}"));
+    }
+}
+
+/// Passes text on with its control characters made visible.
+struct Escaped<'a, W>(&'a mut W);
+
+impl<W: Write> Write for Escaped<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if is_plain(text) {
+            return self.0.write_str(text);
+        }
+        for character in text.chars() {
+            if breaks_lines(character) {
+                write!(self.0, "{}", character.escape_default())?;
+            } else {
+                self.0.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether all of it is printable ASCII, as nearly everything is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Control characters, and what Unicode counts as the end of a line or turns its direction.
+fn breaks_lines(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Passes text on as the inside of a JSON string.
+struct JsonEscaped<'a, W>(&'a mut W);
+
+impl<W: Write> Write for JsonEscaped<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if is_plain(text) && !text.contains(['"', '\\']) {
+            return self.0.write_str(text);
+        }
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => write!(self.0, "\\{character}")?,
+                '\n' => self.0.write_str("\\n")?,
+                other if breaks_lines(other) => write!(self.0, "\\u{:04x}", u32::from(other))?,
+                other => self.0.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
