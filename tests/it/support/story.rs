@@ -68,7 +68,7 @@ pub(crate) fn returned(response: impl AsRef<[u8]>) -> Head {
 
 /// As [`returned`], with the body.
 #[track_caller]
-pub(crate) fn returned_whole(response: impl AsRef<[u8]>) -> (Head, Vec<u8>) {
+fn returned_whole(response: impl AsRef<[u8]>) -> (Head, Vec<u8>) {
     let (provider, proxy) = start();
     returned_through(&provider, &proxy, response)
 }

@@ -52,6 +52,11 @@ impl Wire {
         Self { who, stream: Stream::Tls(Box::new(stream)), unread: Vec::new() }
     }
 
+    /// A second hold on the same connection, to write while this one reads.
+    pub(crate) fn writer(&self) -> Self {
+        Self::new(self.who, self.socket().try_clone().unwrap())
+    }
+
     /// Writes exactly these bytes.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
