@@ -7,5 +7,8 @@
 
 mod support;
 
+mod aborts;
 mod bodies;
+mod expect;
+mod streaming;
 mod transparency;

@@ -1,5 +1,6 @@
 //! A body of any size that nobody has to hold: bytes that do not repeat for a megabyte, compared as they come.
 
+use std::io::{ErrorKind, Write};
 use std::sync::LazyLock;
 
 use super::wire::Wire;
@@ -47,6 +48,20 @@ pub(crate) fn send(wire: &mut Wire, count: u64) {
         wire.send(block);
         sent += block.len() as u64;
     }
+}
+
+/// Sends up to `count` bytes of the pattern until the socket takes none before its write timeout; says how many.
+pub(crate) fn send_until_stuck(wire: &Wire, count: u64) -> u64 {
+    let mut socket = wire.socket();
+    let mut sent = 0;
+    while sent < count {
+        match socket.write(block(sent, count - sent)) {
+            Ok(written) => sent += written as u64,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("the bytes after {sent} cannot be sent: {error}"),
+        }
+    }
+    sent
 }
 
 /// Sends `count` bytes of the pattern in chunks.

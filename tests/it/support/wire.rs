@@ -197,15 +197,21 @@ impl Wire {
     /// Says that not one byte has come, and no end, as of now.
     #[track_caller]
     pub(crate) fn expect_silence(&mut self) {
-        assert_eq!(latin1(&self.unread), "", "{} has these bytes already", self.who);
+        assert!(
+            !self.heard_anything(),
+            "{} must not hear anything yet, but has {:?}",
+            self.who,
+            latin1(&self.unread)
+        );
+    }
+
+    /// Whether a byte or the end has come, as of now.
+    pub(crate) fn heard_anything(&mut self) -> bool {
         let socket = self.socket();
         socket.set_nonblocking(true).unwrap();
         let peeked = socket.peek(&mut [0; 1]);
         socket.set_nonblocking(false).unwrap();
-        match peeked {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            other => panic!("{} must not hear anything yet, but: {other:?}", self.who),
-        }
+        !self.unread.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Ends the test's own direction and goes on reading.
@@ -224,6 +230,10 @@ impl Wire {
 
     /// Closes in order.
     pub(crate) fn close(mut self) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
         // What has come is read first: closing over unread bytes would be a reset.
         if self.socket().shutdown(Shutdown::Write).is_ok() {
             self.socket().set_nonblocking(true).unwrap();
