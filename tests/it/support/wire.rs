@@ -181,17 +181,14 @@ impl Wire {
     }
 
     /// Reads once, at most `buffer.len()` bytes; 0 is the orderly end.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
-        if !self.unread.is_empty() {
-            let count = buffer.len().min(self.unread.len());
-            buffer[..count].copy_from_slice(&self.unread[..count]);
-            self.unread.drain(..count);
-            return count;
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.unread.is_empty() {
+            return self.read_stream(buffer);
         }
-        match self.read_stream(buffer) {
-            Ok(count) => count,
-            Err(error) => panic!("{} cannot read on: {error}", self.who),
-        }
+        let count = buffer.len().min(self.unread.len());
+        buffer[..count].copy_from_slice(&self.unread[..count]);
+        self.unread.drain(..count);
+        Ok(count)
     }
 
     /// Says that not one byte has come, and no end, as of now.

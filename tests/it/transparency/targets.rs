@@ -1,6 +1,6 @@
 //! Request targets: bytes, not meanings.
 
-use crate::support::{Provider, Proxy, forwarded, forwarded_by, latin1};
+use crate::support::{Ending, Provider, Proxy, forwarded, forwarded_by, latin1, start};
 
 #[track_caller]
 fn check(target: &str, expected: &str) {
@@ -31,14 +31,32 @@ fn dots_and_slashes_are_kept() {
 
 #[test]
 fn odd_characters_in_a_path_are_kept() {
-    check("/v1/{model}:generate|^`~!$&'()*+,;=@", "/v1/{model}:generate|^`~!$&'()*+,;=@");
+    check("/v1/{model}:generate|^\\~!$&'()*+,;=@[]\"", "/v1/{model}:generate|^\\~!$&'()*+,;=@[]\"");
 }
 
 #[test]
 fn odd_characters_in_a_query_are_kept() {
-    check("/v1?a=b?c&d=/../&&=&e=%zz+{x}|'\"`^", "/v1?a=b?c&d=/../&&=&e=%zz+{x}|'\"`^");
+    check("/v1?a=b?c&d=/../&&=&e=%zz+{x}|'`^\\", "/v1?a=b?c&d=/../&&=&e=%zz+{x}|'`^\\");
     check("/v1?", "/v1?");
     check("/v1?a[]=1&a[]=2", "/v1?a[]=1&a[]=2");
+}
+
+#[test]
+fn known_limit_a_few_characters_that_no_target_may_hold_are_refused() {
+    let (provider, proxy) = start();
+    for target in ["/a`b", "/a<b", "/a>b", "/?a=\"b\"", "/?a<b", "/?a>b"] {
+        let mut client = proxy.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: app\r\n\r\n"));
+        assert_eq!(client.head().status(), 400, "of {target}");
+        assert_eq!(client.expect_end(), Ending::Fin);
+    }
+    proxy.stop();
+    assert_eq!(provider.rest(), "");
+}
+
+#[test]
+fn known_limit_a_fragment_does_not_travel() {
+    check("/v1?a=b#c", "/v1?a=b");
 }
 
 #[test]
