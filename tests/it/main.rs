@@ -1,1 +1,14 @@
 //! The promises of perimeter, driven through the built binary on real sockets.
+//!
+//! One module a subject, one test a promise. A test holds both ends in its own hands: it writes bytes as the
+//! client and reads them as the provider, so that what happens before what is the order of its lines. Nothing
+//! sleeps to be right, and no HTTP library stands on either side.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+mod aborts;
+mod bodies;
+mod expect;
+mod streaming;
+mod transparency;

@@ -1,0 +1,7 @@
+//! Bodies of every framing and any size, and what follows them on the same connection.
+
+mod framing;
+mod large;
+mod old_clients;
+mod reuse;
+mod trailers;

@@ -1,0 +1,105 @@
+//! Bodies larger than anybody would want to hold.
+
+use std::thread;
+
+use crate::support::{GET, asked, pattern, start};
+
+const GIB: u64 = 1 << 30;
+
+/// What a proxy may grow by, whatever passes through it.
+const FLAT: u64 = 32 << 20;
+
+#[test]
+fn an_upload_of_a_gibibyte_passes_in_flat_memory() {
+    let (provider, proxy) = start();
+    let before = proxy.peak_memory();
+    let mut client = proxy.connect();
+    client.send(format!("POST /v1/files HTTP/1.1\r\nHost: app\r\nContent-Length: {GIB}\r\n\r\n"));
+    let mut upstream = provider.accept();
+    upstream.head();
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::send(&mut client, GIB));
+        pattern::expect(&mut upstream, GIB);
+    });
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.head().status(), 204);
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < FLAT, "the proxy grew by {growth} bytes");
+}
+
+#[test]
+fn a_download_of_a_gibibyte_passes_in_flat_memory() {
+    let (provider, proxy) = start();
+    let before = proxy.peak_memory();
+    let (mut client, mut upstream) = asked(&provider, &proxy, GET);
+    upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {GIB}\r\n\r\n"));
+    client.head();
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::send(&mut upstream, GIB));
+        pattern::expect(&mut client, GIB);
+    });
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < FLAT, "the proxy grew by {growth} bytes");
+}
+
+#[test]
+fn a_large_chunked_upload_passes() {
+    let (provider, proxy) = start();
+    let mut client = proxy.connect();
+    client.send("POST /v1/files HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut upstream = provider.accept();
+    let head = upstream.head();
+    let count = 20 << 20;
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::send_chunked(&mut client, count as u64));
+        assert!(upstream.body(&head) == pattern::bytes(count));
+    });
+}
+
+#[test]
+fn a_large_chunked_download_passes() {
+    let (provider, proxy) = start();
+    let (mut client, mut upstream) = asked(&provider, &proxy, GET);
+    upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = client.head();
+    let count = 20 << 20;
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::send_chunked(&mut upstream, count as u64));
+        assert!(client.body(&head) == pattern::bytes(count));
+    });
+}
+
+#[test]
+fn a_large_download_that_ends_with_the_connection_passes() {
+    let (provider, proxy) = start();
+    let (mut client, mut upstream) = asked(&provider, &proxy, GET);
+    upstream.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    let head = client.head();
+    let count = 20 << 20;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            pattern::send(&mut upstream, count as u64);
+            upstream.close();
+        });
+        assert!(client.body(&head) == pattern::bytes(count));
+    });
+}
+
+#[test]
+fn a_large_body_each_way_at_once_passes() {
+    let (provider, proxy) = start();
+    let count = 20_u64 << 20;
+    let mut client = proxy.connect();
+    client.send(format!("POST /v1/echo HTTP/1.1\r\nHost: app\r\nContent-Length: {count}\r\n\r\n"));
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {count}\r\n\r\n"));
+    client.head();
+    let (mut client_writer, mut upstream_writer) = (client.writer(), upstream.writer());
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::send(&mut client_writer, count));
+        scope.spawn(|| pattern::send(&mut upstream_writer, count));
+        scope.spawn(|| pattern::expect(&mut upstream, count));
+        pattern::expect(&mut client, count);
+    });
+}

@@ -1,0 +1,73 @@
+//! The provider's end: a listener whose connections the test answers itself.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use socket2::SockRef;
+
+use super::head::latin1;
+use super::tls;
+use super::wire::{PATIENCE, Wire, prepare};
+
+/// A listener on a free port of loopback.
+pub(crate) struct Provider {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Provider {
+    pub(crate) fn start() -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap())
+    }
+
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        // Linux lets a receive timeout bound accept() as well.
+        SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { listener, address }
+    }
+
+    /// What its `Host` is: address and port.
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The next connection.
+    #[track_caller]
+    pub(crate) fn accept(&self) -> Wire {
+        match self.listener.accept() {
+            Ok((stream, _)) => Wire::new("the provider", stream),
+            Err(error) => panic!("the provider waited {PATIENCE:?} for a connection: {error}"),
+        }
+    }
+
+    /// The next connection, over TLS; `Err` where the handshake fails.
+    pub(crate) fn accept_tls(&self, config: &Arc<rustls::ServerConfig>) -> std::io::Result<Wire> {
+        let (stream, _) = self.listener.accept()?;
+        prepare(&stream);
+        tls::handshake(stream, config).map(|stream| Wire::over_tls("the provider", stream))
+    }
+
+    /// All bytes that came over connections nobody has accepted yet. Only once the proxy is gone is this final.
+    pub(crate) fn rest(&self) -> String {
+        self.listener.set_nonblocking(true).unwrap();
+        let mut bytes = Vec::new();
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => bytes.extend(Wire::new("the provider", stream).rest().0),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return latin1(bytes),
+                Err(error) => panic!("the provider cannot accept: {error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The proxy as a process: the built binary, its addresses as its start line tells them, its log, its end.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::provider::Provider;
+use super::wire::{PATIENCE, Wire};
+use super::{Head, latin1};
+
+/// A proxy at work. Dropping it kills it.
+pub(crate) struct Proxy {
+    child: Child,
+    log: Arc<Log>,
+    address: SocketAddr,
+    admin: SocketAddr,
+    _folder: TempDir,
+}
+
+/// How a proxy is to be started.
+pub(crate) struct Setup {
+    args: Vec<OsString>,
+    kind: &'static str,
+    yaml: String,
+    env: Vec<(String, OsString)>,
+}
+
+/// How a proxy ended.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) code: Option<i32>,
+    pub(crate) stderr: String,
+}
+
+/// A whole answer of the admin listener.
+pub(crate) struct Answer {
+    pub(crate) head: Head,
+    pub(crate) body: String,
+}
+
+impl Proxy {
+    /// In front of that provider.
+    pub(crate) fn to(provider: &Provider) -> Setup {
+        Self::to_url(provider.url())
+    }
+
+    /// In front of whatever is at that base URL.
+    pub(crate) fn to_url(url: impl Into<OsString>) -> Setup {
+        let args = vec!["run".into(), "--base-url".into(), url.into()];
+        Setup { args, kind: "openai", yaml: String::new(), env: Vec::new() }
+    }
+
+    /// Where it listens; 127.0.0.1 where that is everywhere.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// A client connected to it.
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::to(self.address)
+    }
+
+    /// Asks the admin listener.
+    pub(crate) fn admin(&self, path: &str) -> Answer {
+        ask(self.admin, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin))
+    }
+
+    /// The value of a metric, by its whole name with labels; absent is 0.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = self.admin("/metrics").body;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Waits until a metric, asked again and again, has that value.
+    #[track_caller]
+    pub(crate) fn wait_for_metric(&self, series: &str, value: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.metric(series);
+            if (found - value).abs() < f64::EPSILON {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{series} is {found}, not {value}:\n{}",
+                self.admin("/metrics").body
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for a log line of which `wanted` is true.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) -> String {
+        self.log.wait_for(wanted)
+    }
+
+    /// All it has said on stderr so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.log.text()
+    }
+
+    /// The most memory it has ever had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM in /proc");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for it to end by itself.
+    #[track_caller]
+    pub(crate) fn exit(&mut self) -> Exit {
+        let stderr = self.log.wait_for_end();
+        let code = self.child.wait().unwrap().code();
+        Exit { code, stderr }
+    }
+
+    /// Stops it as a service manager does, and waits until it is gone.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> Exit {
+        self.signal(Signal::TERM);
+        let exit = self.exit();
+        assert_eq!(exit.code, Some(0), "how it stopped");
+        exit
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.log.wait_for_end();
+            eprintln!("--- the proxy said:\n{}---", self.log.text());
+        }
+    }
+}
+
+impl Setup {
+    /// `--type anthropic` rather than `openai`.
+    pub(crate) fn anthropic(mut self) -> Self {
+        self.kind = "anthropic";
+        self
+    }
+
+    /// More of a command line.
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(OsString::from));
+        self
+    }
+
+    /// A configuration file, or more of it.
+    pub(crate) fn yaml(mut self, yaml: &str) -> Self {
+        self.yaml.push_str(yaml);
+        self.yaml.push('\n');
+        self
+    }
+
+    /// A variable of its environment, which is empty otherwise.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Starts it on free ports and waits until it listens.
+    #[track_caller]
+    pub(crate) fn start(self) -> Proxy {
+        let (child, log, folder) = self.args(&["--port", "0"]).spawn();
+        let line = log.wait_for(|line| line.contains(" listening on http://"));
+        let address = address_after(&line, "listening on http://");
+        let admin = address_after(&line, "admin on http://");
+        Proxy { child, log, address, admin, _folder: folder }
+    }
+
+    /// Starts it, which must end by itself; ports are not chosen.
+    #[track_caller]
+    pub(crate) fn fails(self) -> Exit {
+        let (mut child, log, _folder) = self.spawn();
+        let stderr = log.wait_for_end_of(&mut child);
+        Exit { code: child.wait().unwrap().code(), stderr }
+    }
+
+    fn spawn(mut self) -> (Child, Arc<Log>, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        if !self.yaml.is_empty() {
+            let file = folder.path().join("perimeter.yaml");
+            std::fs::write(&file, &self.yaml).unwrap();
+            self.args.extend(["--config".into(), file.into()]);
+        }
+        self.args.extend(["--type".into(), self.kind.into()]);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_perimeter"))
+            .args(&self.args)
+            .env_clear()
+            .env("HOME", folder.path())
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::follow(child.stderr.take().unwrap());
+        (child, log, folder)
+    }
+}
+
+/// Sends one request that asks for the connection to be closed, and reads the whole answer.
+pub(crate) fn ask(address: SocketAddr, request: &str) -> Answer {
+    let mut client = Wire::to(address);
+    client.send(request);
+    let head = client.head();
+    let body = latin1(client.body(&head));
+    Answer { head, body }
+}
+
+fn address_after(line: &str, marker: &str) -> SocketAddr {
+    let rest =
+        line.split_once(marker).unwrap_or_else(|| panic!("no {marker:?} in the start line {line:?}")).1;
+    let end = rest.find([' ', ',', ';']).unwrap_or(rest.len());
+    let mut address: SocketAddr = rest[..end].parse().unwrap_or_else(|_| panic!("no address in {rest:?}"));
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    address
+}
+
+/// Lines of stderr as they come, for whoever waits for one of them.
+struct Log {
+    said: Mutex<Said>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Log {
+    fn follow(stderr: ChildStderr) -> Arc<Self> {
+        let log = Arc::new(Self { said: Mutex::default(), more: Condvar::new() });
+        let writer = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n') {
+                let line =
+                    line.map_or_else(|error| error.to_string(), |line| String::from_utf8_lossy(&line).into());
+                writer.tell(|said| said.lines.push(line));
+            }
+            writer.tell(|said| said.ended = true);
+        });
+        log
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Said)) {
+        change(&mut self.said.lock().unwrap());
+        self.more.notify_all();
+    }
+
+    #[track_caller]
+    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut said = self.said.lock().unwrap();
+        loop {
+            if let Some(line) = said.lines.iter().find(|line| wanted(line)) {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !said.ended && !left.is_zero(),
+                "the line never came; it said:\n{}",
+                said.lines.join("\n")
+            );
+            said = self.more.wait_timeout(said, left).unwrap().0;
+        }
+    }
+
+    #[track_caller]
+    fn wait_for_end(&self) -> String {
+        let said = self.said.lock().unwrap();
+        let (said, waited) = self.more.wait_timeout_while(said, PATIENCE, |said| !said.ended).unwrap();
+        assert!(!waited.timed_out(), "it did not end in {PATIENCE:?}; it said:\n{}", said.lines.join("\n"));
+        said.lines.join("\n")
+    }
+
+    fn wait_for_end_of(&self, child: &mut Child) -> String {
+        let said = self.said.lock().unwrap();
+        let (said, waited) = self.more.wait_timeout_while(said, PATIENCE, |said| !said.ended).unwrap();
+        if waited.timed_out() {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("it did not end in {PATIENCE:?}; it said:\n{}", said.lines.join("\n"));
+        }
+        said.lines.join("\n")
+    }
+
+    fn text(&self) -> String {
+        self.said.lock().unwrap().lines.join("\n")
+    }
+}
