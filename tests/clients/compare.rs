@@ -35,6 +35,7 @@ pub(crate) fn assert_same_but_for(
 ) -> String {
     let provider = Provider::start();
     let straight = run(&provider, &provider.url(""), &unlike, &client);
+    if std::env::var("TWICE").is_ok() { let again = run(&provider, &provider.url(""), &unlike, &client); for (a,b) in straight.transcript.lines().zip(again.transcript.lines()) { if a!=b {eprintln!("T {a}\nT {b}")} }  for (a,b) in straight.requests.iter().zip(&again.requests) { for (a,b) in a.lines().zip(b.lines()) { if a != b { let at = a.bytes().zip(b.bytes()).position(|(a,b)| a!=b).unwrap_or(0); eprintln!("R {at} {}\nR {}", &a[at.saturating_sub(60)..a.len().min(at+100)], &b[at.saturating_sub(60)..b.len().min(at+100)])} } } assert_eq!(straight.requests.len(), again.requests.len()); eprintln!("TWICE DONE"); return straight.transcript; } // TEMP
     let perimeter = Perimeter::start(dialect, &provider.url(""));
     let proxied = run(&provider, &perimeter.url, &unlike, &client);
 
@@ -55,7 +56,7 @@ fn run(
     client: impl Fn(&Provider, &str) -> String,
 ) -> Run {
     let transcript = client(provider, base_url);
-    eprintln!("{transcript}"); // TEMP
+    if std::env::var("SHOW").is_ok() { eprintln!("{transcript}"); } // TEMP
     let (mut requests, faults) = provider.take();
     assert!(faults.is_empty(), "through {base_url}: {faults:#?}\n{transcript}");
     for request in &mut requests {

@@ -224,6 +224,25 @@ fn a_broken_answer_is_broken_for_the_client() {
     }
 }
 
+/// Where the end of the connection is the end of the answer, only a reset tells a broken one.
+#[test]
+fn a_reset_answer_is_reset_for_the_client() {
+    assert_same("openai", |provider, url| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = command(folder.path())
+            .args(["--no-buffer", &format!("{url}/plain/reset")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        provider.seen("curl-reset", 1);
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(56), "curl takes the answer for whole");
+        line
+    });
+}
+
 /// The provider sends an event when curl has written the one before it to its output.
 #[test]
 fn each_event_arrives_at_once() {

@@ -13,6 +13,7 @@ const DONE: &str = "The file says: the proxy saw nothing.";
 pub(super) fn answer(request: &Request, asked: usize) -> Script {
     let body = request.json();
     match (request.method(), request.path()) {
+        ("POST", "/v1/messages") if from_agent(request) => agent(&body, asked),
         ("POST", "/v1/messages") => messages(&body, asked),
         ("POST", "/v1/messages/count_tokens") => Script::json("200 OK", LIMITS, &json!({"input_tokens": 42})),
         ("GET", "/v1/models") => models(request),
@@ -28,6 +29,10 @@ pub(super) fn answer(request: &Request, asked: usize) -> Script {
         ("GET", "/v1/messages/batches/batch_1/results") => batch_results(),
         _ => failure("404 Not Found", "", "not_found_error", "no such thing"),
     }
+}
+
+fn from_agent(request: &Request) -> bool {
+    request.header("user-agent").is_some_and(|agent| agent.starts_with("claude-cli/"))
 }
 
 fn messages(body: &Value, asked: usize) -> Script {
@@ -59,7 +64,6 @@ fn messages(body: &Value, asked: usize) -> Script {
         "never-retry" => {
             failure("500 Internal Server Error", "x-should-retry: false\r\n", "api_error", "Internal server error")
         }
-        "claude-agent" => agent(body, asked),
         _ if streamed => paced(None),
         _ => Script::json("200 OK", LIMITS, &message(&json!([text("Hello, wörld 👋")]), "end_turn")),
     }

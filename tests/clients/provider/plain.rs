@@ -47,6 +47,11 @@ pub(super) fn answer(request: &Request, asked: usize) -> Script {
         "/plain/cut" => {
             Script::chunked("Content-Type: text/plain\r\n").chunk("one").send("ff\r\nnot all").closing()
         }
+        "/plain/reset" => Script::raw(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\none\n",
+        )
+        .seen("curl-reset", 1)
+        .step(Step::Reset),
         "/plain/paced" => paced("curl"),
         "/plain/silent" => Script { steps: vec![Step::Left("curl-silent".to_owned())], close: true },
         "/plain/left" => Script::chunked("Content-Type: text/plain\r\n").chunk("one\n").left("curl-left"),

@@ -6,9 +6,14 @@ use std::net::TcpStream;
 use super::Shared;
 use super::request::Request;
 
+/// The first bit of a frame: no further fragment follows.
+const LAST: u8 = 0x80;
+
+const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
+const PONG: u8 = 10;
 
 /// Accepts the upgrade and talks until the client closes. Each frame that comes is noted as a request
 /// of its own, unmasked, so that both runs can be compared frame by frame.
@@ -30,12 +35,25 @@ pub(super) fn converse(
     let mut greeting = head.into_bytes();
     greeting.extend(frame(TEXT, b"{\"type\":\"session.created\",\"event_id\":\"event_1\",\"session\":{\"type\":\"realtime\"}}"));
     stream.write_all(&greeting)?;
+    let mut message = Vec::new();
+    let mut kind = TEXT;
     loop {
-        let (opcode, payload) = read_frame(reader)?;
-        shared.lock().requests.push(note(opcode, &payload));
+        let (head, payload) = read_frame(reader)?;
+        shared.lock().requests.push(note(head, &payload));
+        let opcode = head & 0x0f;
+        let control = opcode >= CLOSE;
+        if !control {
+            kind = if opcode == CONTINUATION { kind } else { opcode };
+            message.extend_from_slice(&payload);
+            if head & LAST == 0 {
+                continue;
+            }
+        }
+        let (opcode, payload) = if control { (opcode, payload) } else { (kind, std::mem::take(&mut message)) };
         match opcode {
             CLOSE => return stream.write_all(&frame(CLOSE, &payload)),
-            PING => stream.write_all(&frame(PING + 1, &payload))?,
+            PING => stream.write_all(&frame(PONG, &payload))?,
+            PONG => {}
             opcode if payload == b"goodbye" => {
                 stream.write_all(&frame(opcode, b"goodbye to you"))?;
                 stream.write_all(&frame(CLOSE, &[&4001_u16.to_be_bytes()[..], b"as you wish"].concat()))?;
@@ -44,23 +62,22 @@ pub(super) fn converse(
             TEXT if payload.len() > 1 => {
                 let (first, second) = payload.split_at(payload.len() / 2);
                 let mut both = frame(TEXT, first);
-                both[0] &= 0x7f;
-                both.extend(frame(0, second));
+                both[0] &= !LAST;
+                both.extend(frame(CONTINUATION, second));
                 stream.write_all(&both)?;
             }
-            10 => {}
             opcode => stream.write_all(&frame(opcode, &payload))?,
         }
     }
 }
 
-fn note(opcode: u8, payload: &[u8]) -> Request {
-    let line = format!("(frame {opcode})");
+fn note(head: u8, payload: &[u8]) -> Request {
+    let line = format!("(frame {head:02x})");
     Request { line, fields: Vec::new(), body: payload.to_vec(), trailers: Vec::new() }
 }
 
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x80 | opcode];
+    let mut frame = vec![LAST | opcode];
     match u16::try_from(payload.len()) {
         Ok(length @ 0..126) => frame.push(length as u8),
         Ok(length) => {
@@ -76,6 +93,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// The first byte of a frame and its payload, unmasked.
 fn read_frame(reader: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     let mut head = [0; 2];
     reader.read_exact(&mut head)?;
@@ -92,7 +110,7 @@ fn read_frame(reader: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
         *byte ^= key;
     }
-    Ok((head[0] & 0x0f, payload))
+    Ok((head[0], payload))
 }
 
 fn read_array<const N: usize>(reader: &mut impl Read) -> io::Result<[u8; N]> {

@@ -37,7 +37,7 @@ def attempt(name, call):
             if hasattr(error, field):
                 told[field] = getattr(error, field)
         response = getattr(error, "response", None)
-        if response is not None:
+        if hasattr(error, "request_id") and response is not None:
             told["headers"] = headers(response)
         tell(name, told)
 

@@ -24,7 +24,7 @@ with dial("/v1/echo?model=a%20b", subprotocols=["realtime", "openai-insecure-api
         answer = socket.recv()
         tell("binary", [len(answer), answer == data])
     socket.send(["in ", "three ", "parts"])
-    tell("parts", [socket.recv() for _ in range(1)])
+    tell("parts", socket.recv())
     tell("pong", socket.ping(b"are you there").wait(60))
     socket.close(1000, "enough")
     tell("closed", [socket.close_code, socket.close_reason])
