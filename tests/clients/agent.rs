@@ -1,0 +1,88 @@
+//! A coding agent does a turn of work: it asks, is told to read a file, reads it, and reports.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::compare::assert_same_but_for;
+use crate::process::{client, installed, transcript};
+use crate::provider::{Provider, Request};
+
+/// Fixed, so that what the agent derives from it is the same in both runs.
+const SESSION: &str = "0b9f4c1e-5a5e-4d0e-9c57-3f1d2a7b8c90";
+
+#[test]
+fn claude_code_completes_a_turn_with_a_tool() {
+    // One folder for both runs: the agent tells the provider where it works.
+    let folder = tempfile::tempdir().unwrap();
+    let told = assert_same_but_for("anthropic", even_out, |provider, url| {
+        prepare(folder.path());
+        turn(folder.path(), provider, url).lines().map(even_out_line).collect::<Vec<_>>().join("\n")
+    });
+    for sign in ["\"api_retry\"", "\"tool_result\"", "The file says: the proxy saw nothing."] {
+        assert!(told.contains(sign), "no {sign} in\n{told}");
+    }
+}
+
+/// The requests hold nothing that the agent draws anew but what is told here.
+fn even_out(requests: &mut Vec<Request>) {
+    for request in requests {
+        assert_ne!(request.method(), "CONNECT", "the agent wants out: {request:?}");
+        request.body = even_out_device(&request.body);
+    }
+}
+
+fn even_out_device(body: &[u8]) -> Vec<u8> {
+    body.to_vec()
+}
+
+/// A line of the agent's output without its clock readings and the ids that it draws for its own events.
+fn even_out_line(line: &str) -> String {
+    let Ok(mut line) = serde_json::from_str(line) else { return line.to_owned() };
+    drop_drawn(&mut line);
+    line.to_string()
+}
+
+fn drop_drawn(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|key, _| key != "uuid" && key != "timestamp" && !key.ends_with("_ms"));
+            fields.values_mut().for_each(drop_drawn);
+        }
+        Value::Array(values) => values.iter_mut().for_each(drop_drawn),
+        _ => {}
+    }
+}
+
+fn prepare(folder: &Path) {
+    for name in ["home", "project"] {
+        let path = folder.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).unwrap();
+        }
+        fs::create_dir(&path).unwrap();
+    }
+    fs::write(folder.join("project/notes.txt"), "the proxy saw nothing\n").unwrap();
+}
+
+fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
+    let file = folder.join("project/notes.txt");
+    let output = client(installed("claude"), &folder.join("home"))
+        .args(["--print", &format!("Read the file {} and tell me what it says.", file.display())])
+        .args(["--output-format", "stream-json", "--verbose", "--include-partial-messages"])
+        .args(["--model", "claude-opus-5-5", "--allowedTools", "Read", "--session-id", SESSION])
+        .current_dir(folder.join("project"))
+        .env("ANTHROPIC_BASE_URL", base_url)
+        .env("ANTHROPIC_API_KEY", "made-up")
+        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
+        .env("DISABLE_TELEMETRY", "1")
+        .env("DISABLE_ERROR_REPORTING", "1")
+        .env("DISABLE_AUTOUPDATER", "1")
+        // Whatever it should want of the world beyond would turn up at the provider as a CONNECT.
+        .env("HTTPS_PROXY", provider.url(""))
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .unwrap();
+    transcript("claude", &output)
+}

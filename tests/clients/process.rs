@@ -1,0 +1,64 @@
+//! Client processes: where they are, what they are told, how they end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::provider::Provider;
+
+/// The root of the checkout.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A program that `./test.sh` has installed.
+pub(crate) fn installed(program: &str) -> PathBuf {
+    let clients = root().join(".clients");
+    assert!(
+        clients.join("installed").exists(),
+        "the clients of these tests are not installed: run ./test.sh, or tests/clients/install.sh alone"
+    );
+    clients.join(program)
+}
+
+/// `program` with a clean environment, a home of its own, and ten minutes at most.
+pub(crate) fn client(program: impl AsRef<Path>, home: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command
+        .args(["--signal=KILL", "600"])
+        .arg(program.as_ref())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home)
+        .env("LANG", "C.UTF-8")
+        .env("TZ", "UTC")
+        .current_dir(home)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs one of the scripts beside this file with the interpreter that it is written for, and returns
+/// its transcript. The script must succeed: what it expects to fail, it catches.
+pub(crate) fn script(script: &str, provider: &Provider, base_url: &str) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let interpreter = match Path::new(script).extension().and_then(|end| end.to_str()) {
+        Some("py") => installed("venv/bin/python"),
+        _ => installed("node"),
+    };
+    let output = client(interpreter, home.path())
+        .arg(root().join("tests/clients").join(script))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CLIENTS", root().join(".clients"))
+        .env("BASE_URL", base_url)
+        .env("CONTROL_URL", format!("http://{}", provider.control))
+        .output()
+        .unwrap();
+    transcript(script, &output)
+}
+
+/// What a client printed, where it went well.
+pub(crate) fn transcript(client: &str, output: &Output) -> String {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{client}: {}\n{printed}\n{complaint}", output.status);
+    printed.into_owned()
+}
