@@ -30,7 +30,8 @@ pub(crate) enum Kind {
     Perimeter,
     /// perimeter as it logs by default, into a file.
     PerimeterLog,
-    /// nginx with a keep-alive upstream and no response buffering; left out where it is not installed.
+    /// nginx with a keep-alive upstream, no response buffering and room for request bodies; left out where it is
+    /// not installed.
     Nginx,
 }
 

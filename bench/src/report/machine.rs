@@ -16,9 +16,8 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn this() -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // Some architectures name no model; what is unknown must not stop a measurement.
-        Self { cpu: model(&cpus).unwrap_or("unknown CPU").to_owned(), cores, kernel: kernel() }
+        Self { cpu: model(&cpus).unwrap_or("unknown CPU").to_owned(), cores: cores(&cpus), kernel: kernel() }
     }
 }
 
@@ -32,6 +31,11 @@ fn model(cpus: &str) -> Option<&str> {
     cpus.lines().find(|line| line.starts_with("model name"))?.split_once(": ").map(|(_, model)| model.trim())
 }
 
+/// All cores of the machine, although we may be pinned to one.
+fn cores(cpus: &str) -> usize {
+    cpus.lines().filter(|line| line.starts_with("processor")).count()
+}
+
 fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease")
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
@@ -42,8 +46,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_model_is_read() {
-        assert_eq!(model("processor\t: 0\nmodel name\t: AMD EPYC\nstepping\t: 1\n"), Some("AMD EPYC"));
+    fn model_and_cores_are_read() {
+        let cpus = "processor\t: 0\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n";
+        assert_eq!((model(cpus), cores(cpus)), (Some("AMD EPYC"), 2));
         assert_eq!(model("processor : 0\n"), None);
     }
 }

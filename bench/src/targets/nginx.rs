@@ -13,7 +13,8 @@ pub(crate) fn version() -> Option<String> {
     Some(said.trim().trim_start_matches("nginx version: ").to_owned())
 }
 
-/// Writes a configuration that keeps nginx to one process, which is therefore the one to measure and to stop.
+/// Writes a configuration that keeps nginx to one process, which is therefore the one to measure and to stop. Its
+/// body buffer holds the largest request: with the default of 16 KiB a large request would measure the disk.
 pub(crate) fn configure(dir: &Path, listen: SocketAddr, upstream: SocketAddr) -> io::Result<PathBuf> {
     let file = dir.join("nginx.conf");
     fs::write(&file, configuration(dir, listen, upstream))?;
@@ -35,6 +36,7 @@ events {{ worker_connections 4096; }}
 http {{
     access_log off;
     client_max_body_size 0;
+    client_body_buffer_size 2m;
     client_body_temp_path {dir}/client-body;
     proxy_temp_path {dir}/proxy;
     fastcgi_temp_path {dir}/fastcgi;
