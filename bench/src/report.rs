@@ -1,0 +1,230 @@
+//! The figures as a table for people and as JSON for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::rounds::{Figures, Round};
+use crate::statistics::Spread;
+use crate::targets::Kind;
+use crate::workload::{Unit, Workload};
+
+mod machine;
+
+pub(crate) use machine::Machine;
+
+/// A whole run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    date: String,
+    machine: Machine,
+    command: String,
+    pinned: bool,
+    rounds: usize,
+    workloads: Vec<Section>,
+}
+
+/// One workload, every target.
+#[derive(Debug, Serialize)]
+struct Section {
+    workload: &'static str,
+    unit: Unit,
+    connections: usize,
+    requests: u64,
+    targets: Vec<Row>,
+}
+
+/// One workload, one target: medians over the rounds, and the rounds themselves.
+#[derive(Debug, Serialize)]
+struct Row {
+    target: &'static str,
+    cpu_us: Option<Spread>,
+    forwarding_us: Option<Spread>,
+    /// Ratios are taken round by round, so that what slows a whole round cancels out.
+    cpu_to_floor: Option<Spread>,
+    forwarding_to_floor: Option<Spread>,
+    busy: Option<Spread>,
+    p50_us: Option<Spread>,
+    p99_us: Option<Spread>,
+    /// More than the direct way in the same round.
+    added_p50_us: Option<Spread>,
+    added_p99_us: Option<Spread>,
+    units_per_second: Option<Spread>,
+    rounds: Vec<Figures>,
+}
+
+impl Report {
+    pub(crate) fn new(pinned: bool, workloads: &[Workload], targets: &[Kind], rounds: &[Round]) -> Self {
+        let sections = workloads.iter().enumerate().map(|(at, workload)| Section {
+            workload: workload.name,
+            unit: workload.unit,
+            connections: workload.connections,
+            requests: workload.requests,
+            targets: rows(targets, &rounds.iter().filter_map(|round| round.get(at)).collect::<Vec<_>>()),
+        });
+        Self {
+            date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            machine: Machine::this(),
+            command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            pinned,
+            rounds: rounds.len(),
+            workloads: sections.collect(),
+        }
+    }
+
+    /// Markdown that is readable as it stands.
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!(
+            "{}, {}, `perimeter-bench {}`, {} rounds, {}\n",
+            self.date,
+            self.machine,
+            self.command,
+            self.rounds,
+            if self.pinned { "proxy on one core, load and upstream on another" } else { "not pinned" },
+        );
+        for section in &self.workloads {
+            section.write(&mut text);
+        }
+        text
+    }
+}
+
+fn rows(targets: &[Kind], rounds: &[&Vec<Figures>]) -> Vec<Row> {
+    let column = |kind: Kind| -> Option<Vec<Figures>> {
+        let at = targets.iter().position(|target| *target == kind)?;
+        rounds.iter().map(|round| round.get(at).copied()).collect()
+    };
+    let floor = column(Kind::Floor).unwrap_or_default();
+    let direct = column(Kind::Direct).unwrap_or_default();
+    targets.iter().map(|kind| row(*kind, column(*kind).unwrap_or_default(), &floor, &direct)).collect()
+}
+
+fn row(kind: Kind, rounds: Vec<Figures>, floor: &[Figures], direct: &[Figures]) -> Row {
+    let spread = |of: fn(&Figures) -> Option<f64>| Spread::of(rounds.iter().filter_map(of));
+    let to_floor = |of: fn(&Figures) -> Option<f64>| {
+        Spread::of(rounds.iter().zip(floor).filter_map(|(ours, floor)| Some(of(ours)? / of(floor)?)))
+    };
+    let added = |of: fn(&Figures) -> f64| {
+        Spread::of(rounds.iter().zip(direct).map(|(ours, direct)| of(ours) - of(direct)))
+    };
+    Row {
+        target: kind.name(),
+        cpu_us: spread(|figures| figures.cpu_us),
+        forwarding_us: spread(|figures| figures.forwarding_us),
+        cpu_to_floor: to_floor(|figures| figures.cpu_us),
+        forwarding_to_floor: to_floor(|figures| figures.forwarding_us),
+        busy: spread(|figures| figures.busy),
+        p50_us: spread(|figures| Some(figures.p50_us)),
+        p99_us: spread(|figures| Some(figures.p99_us)),
+        added_p50_us: added(|figures| figures.p50_us),
+        added_p99_us: added(|figures| figures.p99_us),
+        units_per_second: spread(|figures| Some(figures.units_per_second)),
+        rounds,
+    }
+}
+
+impl Section {
+    fn write(&self, text: &mut String) {
+        let (unit, latency) =
+            (self.unit.name(), if self.unit == Unit::Event { "lateness" } else { "latency" });
+        let header = [
+            "target".to_owned(),
+            format!("CPU µs/{unit}"),
+            "× floor".to_owned(),
+            "(min–max)".to_owned(),
+            "fwd × floor".to_owned(),
+            "busy".to_owned(),
+            format!("{latency} p50 µs"),
+            "p99 µs".to_owned(),
+            "added p50".to_owned(),
+            "added p99".to_owned(),
+            format!("{unit}s/s"),
+        ];
+        let mut lines = vec![header.to_vec()];
+        lines.extend(self.targets.iter().map(Row::cells));
+        _ = write!(text, "\n### {}: {} connections\n\n{}", self.workload, self.connections, aligned(&lines));
+    }
+}
+
+impl Row {
+    fn cells(&self) -> Vec<String> {
+        let number = |spread: &Option<Spread>, digits: usize| {
+            spread.map_or_else(|| "–".to_owned(), |spread| format!("{:.digits$}", spread.median))
+        };
+        vec![
+            self.target.to_owned(),
+            number(&self.cpu_us, 2),
+            number(&self.cpu_to_floor, 2),
+            self.cpu_to_floor
+                .map_or_else(String::new, |spread| format!("{:.2}–{:.2}", spread.min, spread.max)),
+            number(&self.forwarding_to_floor, 2),
+            number(&self.busy, 2),
+            number(&self.p50_us, 0),
+            number(&self.p99_us, 0),
+            number(&self.added_p50_us, 0),
+            number(&self.added_p99_us, 0),
+            number(&self.units_per_second, 0),
+        ]
+    }
+}
+
+/// A Markdown table whose columns line up in plain text too; the first line is its header.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            _ = if column == 0 {
+                write!(text, "| {cell:<width$} ")
+            } else {
+                write!(text, "| {cell:>width$} ")
+            };
+        }
+        text.push_str("|\n");
+        if number == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                _ = write!(text, "|{}{}", "-".repeat(width + 1), if column == 0 { "-" } else { ":" });
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(cpu_us: Option<f64>, p50_us: f64) -> Figures {
+        Figures { cpu_us, forwarding_us: cpu_us, busy: cpu_us, p50_us, p99_us: p50_us, units_per_second: 1.0 }
+    }
+
+    #[test]
+    fn ratios_and_added_times_are_taken_round_by_round() {
+        let targets = [Kind::Direct, Kind::Floor, Kind::Perimeter];
+        let quiet = vec![figures(None, 30.0), figures(Some(20.0), 50.0), figures(Some(22.0), 55.0)];
+        let noisy = vec![figures(None, 60.0), figures(Some(40.0), 90.0), figures(Some(40.0), 80.0)];
+        let rows = rows(&targets, &[&quiet, &noisy, &quiet]);
+        assert_eq!(rows[0].cpu_us, None);
+        assert_eq!(rows[1].cpu_to_floor, Some(Spread { median: 1.0, min: 1.0, max: 1.0 }));
+        assert_eq!(rows[2].cpu_to_floor, Some(Spread { median: 1.1, min: 1.0, max: 1.1 }));
+        assert_eq!(rows[2].added_p50_us, Some(Spread { median: 25.0, min: 20.0, max: 25.0 }));
+    }
+
+    #[test]
+    fn without_a_floor_there_are_no_ratios() {
+        let round = vec![figures(Some(20.0), 50.0)];
+        let rows = rows(&[Kind::Nginx], &[&round]);
+        assert!(rows[0].cpu_to_floor.is_none() && rows[0].added_p50_us.is_none());
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let lines = [vec!["a".to_owned(), "µs".to_owned()], vec!["long".to_owned(), "1.00".to_owned()]];
+        assert_eq!(aligned(&lines), "| a    |   µs |\n|------|-----:|\n| long | 1.00 |\n");
+    }
+}

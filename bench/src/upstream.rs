@@ -1,0 +1,305 @@
+//! The scripted upstream: one thread, one epoll, answers built before anyone asks.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::clock;
+use crate::error::{Doing as _, Error};
+use crate::event;
+use crate::poller::{Interest, Poller, Ready};
+use crate::workload::{self, Exchange};
+
+const LISTENER: u64 = 0;
+/// Events that a stream without gaps writes before the others get their turn.
+const TURN: u32 = 8;
+
+/// Serves on a free port until it is killed; says on stderr where.
+pub(crate) fn run() -> Result<(), Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").doing("opening the upstream's port")?;
+    let address = listener.local_addr().doing("asking for the upstream's port")?;
+    let mut server = Server::new(listener).doing("starting the upstream")?;
+    announce(address).doing("writing to stderr")?;
+    loop {
+        server.turn().doing("serving as upstream")?;
+    }
+}
+
+fn announce(address: SocketAddr) -> io::Result<()> {
+    writeln!(io::stderr(), "upstream listening on http://{address}")
+}
+
+struct Server {
+    listener: TcpListener,
+    poller: Poller,
+    connections: HashMap<u64, Connection>,
+    next_token: u64,
+    /// When which connection has an event to send.
+    due: BinaryHeap<Reverse<(u64, u64)>>,
+    scratch: Vec<u8>,
+    answers: Answers,
+}
+
+struct Answers {
+    json: Vec<u8>,
+    stream_head: Vec<u8>,
+}
+
+impl Server {
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let poller = Poller::new()?;
+        poller.add(&listener, LISTENER)?;
+        Ok(Self {
+            listener,
+            poller,
+            connections: HashMap::new(),
+            next_token: LISTENER + 1,
+            due: BinaryHeap::new(),
+            scratch: vec![0; 256 * 1024],
+            answers: Answers { json: workload::answer(), stream_head: workload::stream_head() },
+        })
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let now = clock::now();
+        let pause = self.due.peek().map(|Reverse((time, _))| Duration::from_nanos(time.saturating_sub(now)));
+        for ready in self.poller.wait(pause)? {
+            if ready.token == LISTENER {
+                self.accept()?;
+            } else {
+                self.go_on(ready);
+            }
+        }
+        self.send_due(clock::now());
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let socket = match self.listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            socket.set_nodelay(true)?;
+            socket.set_nonblocking(true)?;
+            self.poller.add(&socket, self.next_token)?;
+            self.connections.insert(self.next_token, Connection::new(socket));
+            self.next_token += 1;
+        }
+    }
+
+    fn go_on(&mut self, ready: Ready) {
+        let Some(connection) = self.connections.get_mut(&ready.token) else { return };
+        let mut result = Ok(());
+        if ready.readable {
+            result = connection.read(&mut self.scratch, ready.token, &self.answers);
+        }
+        self.send(ready.token, result);
+    }
+
+    fn send_due(&mut self, now: u64) {
+        while let Some(Reverse((time, token))) = self.due.peek().copied() {
+            if time > now {
+                return;
+            }
+            self.due.pop();
+            if let Some(connection) = self.connections.get_mut(&token) {
+                connection.scheduled = false;
+                self.send(token, Ok(()));
+            }
+        }
+    }
+
+    /// Sends what can be sent now; a connection that broke is forgotten, its client will say so.
+    fn send(&mut self, token: u64, so_far: io::Result<()>) {
+        let Some(connection) = self.connections.get_mut(&token) else { return };
+        let sent = so_far.and_then(|()| connection.send(&self.poller, token));
+        match sent {
+            Ok(Some(time)) if !connection.scheduled => {
+                connection.scheduled = true;
+                self.due.push(Reverse((time, token)));
+            }
+            Ok(_) => {}
+            Err(_) => _ = self.connections.remove(&token),
+        }
+    }
+}
+
+struct Connection {
+    socket: TcpStream,
+    request: Request,
+    out: Vec<u8>,
+    sent: usize,
+    stream: Option<Stream>,
+    interest: Interest,
+    /// Whether the server's heap already holds the time of our next event.
+    scheduled: bool,
+}
+
+enum Request {
+    Head(Vec<u8>),
+    Body { left: usize, exchange: Exchange },
+}
+
+struct Stream {
+    next: u32,
+    events: u32,
+    gap: u64,
+    due: u64,
+}
+
+impl Stream {
+    /// Streams that are asked for at one moment do not send at one moment: each has a phase of its own.
+    fn new(events: u32, gap: Duration, token: u64) -> Self {
+        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
+        let phase = token.wrapping_mul(618_033_988_749) % gap.max(1);
+        Self { next: 0, events, gap, due: clock::now() + phase }
+    }
+}
+
+impl Connection {
+    fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            request: Request::Head(Vec::new()),
+            out: Vec::new(),
+            sent: 0,
+            stream: None,
+            interest: Interest::Read,
+            scheduled: false,
+        }
+    }
+
+    fn read(&mut self, scratch: &mut [u8], token: u64, answers: &Answers) -> io::Result<()> {
+        let read = match self.socket.read(scratch) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = scratch.get(..read).unwrap_or_default();
+        while !bytes.is_empty() {
+            bytes = self.take(bytes, token, answers)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what belongs to the current part of the request, and gives back the rest.
+    fn take<'a>(&mut self, bytes: &'a [u8], token: u64, answers: &Answers) -> io::Result<&'a [u8]> {
+        let rest = match &mut self.request {
+            Request::Head(head) => {
+                let before = head.len();
+                head.extend_from_slice(bytes);
+                let Some(end) = head_end(head) else { return Ok(&[]) };
+                let (left, exchange) = asked(head.get(..end).unwrap_or_default())
+                    .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+                self.request = Request::Body { left, exchange };
+                bytes.get(end - before..).unwrap_or_default()
+            }
+            Request::Body { left, .. } => {
+                let taken = bytes.len().min(*left);
+                *left -= taken;
+                bytes.get(taken..).unwrap_or_default()
+            }
+        };
+        if let Request::Body { left: 0, exchange } = self.request {
+            self.request = Request::Head(Vec::new());
+            self.answer(exchange, token, answers);
+        }
+        Ok(rest)
+    }
+
+    fn answer(&mut self, exchange: Exchange, token: u64, answers: &Answers) {
+        match exchange {
+            Exchange::Json { .. } => self.out.extend_from_slice(&answers.json),
+            Exchange::Stream { events, gap } => {
+                self.out.extend_from_slice(&answers.stream_head);
+                self.stream = Some(Stream::new(events, gap, token));
+            }
+        }
+    }
+
+    /// Writes what waits and every event that is due; says when the next one is.
+    fn send(&mut self, poller: &Poller, token: u64) -> io::Result<Option<u64>> {
+        let now = clock::now();
+        for _ in 0..=TURN {
+            if !self.flush()? {
+                self.wait_for(Interest::ReadAndWrite, poller, token)?;
+                return Ok(None);
+            }
+            match &mut self.stream {
+                None => break,
+                Some(stream) if stream.due > now => break,
+                Some(stream) if stream.next == stream.events => {
+                    self.out.extend_from_slice(b"0\r\n\r\n");
+                    self.stream = None;
+                }
+                Some(stream) => {
+                    event::write_chunk(&mut self.out, clock::now(), stream.next);
+                    stream.next += 1;
+                    stream.due += stream.gap;
+                }
+            }
+        }
+        if !self.flush()? {
+            self.wait_for(Interest::ReadAndWrite, poller, token)?;
+            return Ok(None);
+        }
+        self.wait_for(Interest::Read, poller, token)?;
+        Ok(self.stream.as_ref().map(|stream| stream.due.max(now)))
+    }
+
+    /// Whether everything is written.
+    fn flush(&mut self) -> io::Result<bool> {
+        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.socket.write(rest) {
+                Ok(written) => self.sent += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+
+    fn wait_for(&mut self, interest: Interest, poller: &Poller, token: u64) -> io::Result<()> {
+        if self.interest != interest {
+            poller.change(&self.socket, token, interest)?;
+            self.interest = interest;
+        }
+        Ok(())
+    }
+}
+
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// The length of the body and what the request asks for.
+fn asked(head: &[u8]) -> Option<(usize, Exchange)> {
+    let mut lines = std::str::from_utf8(head).ok()?.split("\r\n");
+    let path = lines.next()?.split(' ').nth(1)?;
+    let length = lines
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.trim().parse().ok())?;
+    Some((length, Exchange::from_path(path, length)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_how_long_it_is_and_what_it_wants() {
+        let request = Exchange::Json { body: 1024 }.request("host");
+        let end = head_end(&request).unwrap();
+        assert_eq!(asked(&request[..end]), Some((1024, Exchange::Json { body: 1024 })));
+        assert_eq!(request.len() - end, 1024);
+    }
+}
