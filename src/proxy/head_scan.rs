@@ -92,7 +92,8 @@ impl HeadScan {
 
     /// hyper has read the body of the request to its end.
     pub(super) fn body_ended(&mut self) {
-        if let Place::Chunked { at_end } = self.place {
+        // With a head in waiting the body that is being read is a later request's.
+        if let (Place::Chunked { at_end }, 0) = (self.place, self.ready) {
             // The read that ended the body may have brought the beginning of the next head.
             self.unsure |= !at_end;
             self.place = Place::Head;
@@ -230,6 +231,15 @@ mod tests {
         scan.body_ended();
         scan.feed(b"GET / HTTP/1.1\r\n\r\n");
         assert!(scan.take_head());
+
+        let mut scan = fed(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na");
+        scan.feed(HEAD);
+        assert!(scan.take_head());
+        scan.body_ended();
+        assert!(scan.take_head(), "the end of an earlier body is not the end of this one");
+        scan.feed(b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+        scan.body_ended();
+        assert!(!scan.take_head());
 
         let mut scan = fed(HEAD);
         assert!(scan.take_head());
