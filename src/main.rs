@@ -1,5 +1,10 @@
 //! The `perimeter` command.
+
 use std::process::ExitCode;
+
+/// A request is some sixty small allocations, most of them hyper's: this makes each cheaper (bench/RESULTS.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     perimeter::cli::main()

@@ -13,8 +13,8 @@ use crate::metrics::{Metrics, Outcome};
 #[derive(Debug)]
 pub(super) struct Account {
     metrics: Arc<Metrics>,
-    method: Method,
-    uri: Uri,
+    /// For the access line, where somebody reads it.
+    request: Option<(Method, Uri)>,
     began: Instant,
     status: AtomicU16,
     outcome: AtomicU8,
@@ -28,12 +28,12 @@ pub(super) struct Account {
 const UNDECIDED: u8 = u8::MAX;
 
 impl Account {
-    pub(super) fn open(metrics: Arc<Metrics>, method: Method, uri: Uri) -> Arc<Self> {
+    pub(super) fn open(metrics: Arc<Metrics>, method: &Method, uri: &Uri) -> Arc<Self> {
         metrics.exchange_opened();
+        let is_read = tracing::enabled!(target: "access", tracing::Level::INFO);
         Arc::new(Self {
             metrics,
-            method,
-            uri,
+            request: is_read.then(|| (method.clone(), uri.clone())),
             began: Instant::now(),
             status: AtomicU16::new(0),
             outcome: AtomicU8::new(UNDECIDED),
@@ -96,10 +96,11 @@ impl Drop for Account {
     fn drop(&mut self) {
         let (status, outcome) = (self.status.load(Relaxed), self.outcome());
         self.metrics.exchange_closed(status, outcome);
+        let Some((method, uri)) = &self.request else { return };
         tracing::info!(
             target: "access",
-            method = self.method.as_str(),
-            path = self.uri.path(),
+            method = method.as_str(),
+            path = uri.path(),
             status,
             outcome = outcome.as_str(),
             duration_ms = self.began.elapsed().as_secs_f64() * 1e3,

@@ -124,7 +124,7 @@ impl Gateway {
     fn open(&self, client: &Client, parts: &request::Parts) -> Exchange {
         let (open, trusted) = client.stream.open_exchange();
         Exchange {
-            account: Account::open(self.metrics.clone(), parts.method.clone(), parts.uri.clone()),
+            account: Account::open(self.metrics.clone(), &parts.method, &parts.uri),
             client: open,
             method: parts.method.clone(),
             version: parts.version,

@@ -147,24 +147,26 @@ fn rebuild(headers: &mut HeaderMap, gone: &Gone) {
     if headers.keys().all(|name| gone.fate(name) == Fate::Keep) {
         return;
     }
-    let old = std::mem::take(headers);
-    headers.reserve(old.len());
-    let mut current = None;
-    for (name, value) in old {
-        if let Some(name) = name {
-            current = Some((gone.fate(&name), name));
+    let mut old = std::mem::take(headers).into_iter().peekable();
+    headers.reserve(old.size_hint().0);
+    let (mut fate, mut name) = (Fate::Drop, None);
+    while let Some((first, value)) = old.next() {
+        if let Some(first) = first {
+            fate = gone.fate(&first);
+            name = Some(first);
         }
-        let Some((fate, name)) = &current else { continue };
-        match fate {
-            Fate::Drop => {}
-            Fate::Keep => {
-                headers.append(name, value);
-            }
-            Fate::Part => {
-                if let Some(part) = part(name, value) {
-                    headers.append(name, part);
-                }
-            }
+        let value = match (fate, &name) {
+            (Fate::Keep, _) => value,
+            (Fate::Part, Some(name)) => match part(name, value) {
+                Some(part) => part,
+                None => continue,
+            },
+            _ => continue,
+        };
+        // A name is only cloned where another value of it follows: for most that would be an allocation.
+        let more = matches!(old.peek(), Some((None, _)));
+        if let Some(name) = if more { name.clone() } else { name.take() } {
+            headers.append(name, value);
         }
     }
 }

@@ -20,7 +20,7 @@ use super::exchange::{Client, Gateway};
 use crate::metrics::Refusal;
 
 /// More than any head has; hyper's own limit is 100.
-const MAX_HEADERS: usize = 512;
+const MAX_HEADERS: usize = 256;
 
 /// How often a connection with something under way is looked at. What a look finds is at most this old.
 const BEAT: Duration = Duration::from_millis(500);

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// More than any head has; hyper's own limit is 100.
-const MAX_HEADERS: usize = 512;
+const MAX_HEADERS: usize = 256;
 
 /// One provider, as one forwarding thread sees it.
 #[derive(Clone, Debug)]
@@ -69,7 +69,8 @@ impl Inner {
                 Some(sender) => (sender, true),
                 None => {
                     let started = Instant::now();
-                    let sender = self.connect().await?;
+                    // Boxed: it is rare, and every request's future would have room for it.
+                    let sender = Box::pin(self.connect()).await?;
                     connecting += started.elapsed();
                     (sender, false)
                 }
