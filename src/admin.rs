@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
-use crate::caller::{is_our_host, is_our_origin, is_same_secret};
+use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
 use crate::config::{Config, Secret};
 use crate::metrics::{self, Metrics};
 
@@ -113,7 +113,7 @@ impl Admin {
         } else if !head.headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local)) {
             return problem(StatusCode::FORBIDDEN, "the Host header is not one of ours");
         }
-        if !head.headers.get(ORIGIN).is_none_or(|origin| is_our_origin(origin, local)) {
+        if is_from_foreign_page(&head.headers, local) {
             return problem(StatusCode::FORBIDDEN, "the request comes from a web page that is not ours");
         }
         if ![Method::GET, Method::HEAD].contains(&head.method) {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderValue;
+use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use http::uri::Authority;
 
 /// Whether `host` (`name` or `name:port`) names this listener: a page whose own name was pointed at us sends that
@@ -22,11 +22,22 @@ pub(crate) fn is_our_host(host: &[u8], local: SocketAddr) -> bool {
             .is_ok_and(|ip| ip.is_loopback() || ip.to_canonical() == local.ip().to_canonical())
 }
 
-/// Whether a page at `origin` (RFC 6454 section 7) came from this listener.
+/// Whether a page at `origin` (RFC 6454 section 7) came from this listener: its very port, and no TLS.
 pub(crate) fn is_our_origin(origin: &HeaderValue, local: SocketAddr) -> bool {
-    let origin = origin.as_bytes();
-    let host = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-    host.is_some_and(|host| is_our_host(host, local))
+    let Some(host) = origin.as_bytes().strip_prefix(b"http://") else { return false };
+    // A browser leaves the port out where it is the scheme's own.
+    let names_port = !host.ends_with(b"]") && host.contains(&b':');
+    (names_port || local.port() == 80) && is_our_host(host, local)
+}
+
+/// Whether a browser says that a request is another site's doing.
+pub(crate) fn is_from_foreign_page(headers: &HeaderMap, local: SocketAddr) -> bool {
+    const SEC_FETCH_SITE: &str = "sec-fetch-site";
+    headers.get_all(ORIGIN).iter().any(|origin| !is_our_origin(origin, local))
+        || headers
+            .get_all(SEC_FETCH_SITE)
+            .iter()
+            .any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 /// Whether two secrets are the same, in a time that does not tell where they differ.
@@ -57,6 +68,10 @@ mod tests {
             assert!(!is_our_host(foreign.as_bytes(), local), "{foreign}");
         }
         assert!(is_our_origin(&HeaderValue::from_static("http://localhost:4000"), local));
-        assert!(!is_our_origin(&HeaderValue::from_static("null"), local));
+        for foreign in
+            ["null", "http://localhost", "http://[::1]", "https://localhost:4000", "http://evil.example:4000"]
+        {
+            assert!(!is_our_origin(&HeaderValue::from_static(foreign), local), "{foreign}");
+        }
     }
 }

@@ -104,10 +104,13 @@ impl Handle {
         self.lock().upgraded = true;
     }
 
-    /// Ends the connection with a reset when it is closed: where its end is the end of a body, a plain close would
-    /// make a whole body of a broken one.
-    pub(super) fn reset_when_closed(&self) {
-        self.lock().reset = true;
+    /// Makes the end of the connection a reset, whoever closes it and be it the kernel for a process that was killed:
+    /// where it is the end of a body, a plain close would make a whole body of a broken one.
+    pub(super) fn reset_when_closed(&self, reset: bool) {
+        let mut inner = self.lock();
+        inner.reset = reset;
+        // Nothing can be done where this fails: the socket is gone.
+        let _ = SockRef::from(&inner.tcp).set_linger(reset.then_some(Duration::ZERO));
     }
 
     /// Whether the last write had to wait, so that hyper still holds bytes which belong to the client.
@@ -242,16 +245,6 @@ impl AsyncWrite for ClientStream {
                 Ok(()) if !buf.filled().is_empty() => {}
                 _ => return Poll::Ready(Ok(())),
             }
-        }
-    }
-}
-
-impl Drop for ClientStream {
-    fn drop(&mut self) {
-        let inner = self.handle.lock();
-        if inner.reset {
-            // Nothing can be done where this fails: the socket is going away.
-            let _ = SockRef::from(&inner.tcp).set_linger(Some(Duration::ZERO));
         }
     }
 }

@@ -4,16 +4,16 @@
 use std::net::SocketAddr;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use crate::caller::{is_our_host, is_our_origin, is_same_secret};
+use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
 use crate::config::{Config, Host, Provider, Secret};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const CLIENT_KEY: HeaderName = HeaderName::from_static("x-perimeter-key");
 
 /// The forms in which providers take a credential.
@@ -62,8 +62,13 @@ impl Credential {
     }
 
     /// Adds the credential to a request that came without one and may use it. To be called while the client's own
-    /// `Host` still stands in `headers`; `local` is our end of its connection.
-    pub(super) fn add(&self, headers: &mut HeaderMap, local: SocketAddr) {
+    /// own `Host` still stands in its headers; `local` is our end of its connection.
+    pub(super) fn add(&self, parts: &mut Parts, local: SocketAddr) {
+        // The target's own host stands above the header (RFC 9112 section 3.2.2).
+        let calls_us_by_name =
+            parts.uri.authority().is_none_or(|name| is_our_host(name.as_str().as_bytes(), local))
+                && parts.headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local));
+        let headers = &mut parts.headers;
         let shown = self.shown_key(headers);
         if shown.is_none() && brings_credential(headers) {
             return;
@@ -76,7 +81,7 @@ impl Credential {
             return self.kept("the client shows none of server.client_keys");
         }
         // A client that shows its key is no rebound name in somebody's browser, whatever it calls us.
-        if !is_known && !headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local)) {
+        if !is_known && !calls_us_by_name {
             return self.kept("the Host header is not one of ours");
         }
         if let Some(Shown::As(form)) = shown {
@@ -143,12 +148,4 @@ fn brings_credential(headers: &HeaderMap) -> bool {
         || headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().any(|value| {
             value.as_bytes().windows(23).any(|window| window.eq_ignore_ascii_case(b"openai-insecure-api-key"))
         })
-}
-
-/// Whether a browser says that the request is another site's doing.
-fn is_from_foreign_page(headers: &HeaderMap, local: SocketAddr) -> bool {
-    let foreign_origin = headers.get(ORIGIN).is_some_and(|origin| !is_our_origin(origin, local));
-    let foreign_site =
-        headers.get(SEC_FETCH_SITE).is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    foreign_origin || foreign_site
 }

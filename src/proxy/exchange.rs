@@ -80,7 +80,7 @@ impl Gateway {
 
         // The configured key, while the head still says for whom the client takes us.
         if let Some(credential) = &self.credential {
-            credential.add(&mut parts.headers, client.local);
+            credential.add(&mut parts, client.local);
         }
         let upgrade = upgrade::requested(&mut parts);
         self.target.request(&mut parts, upgrade.is_some());

@@ -42,10 +42,21 @@ impl ResponseBody {
         gate: Option<Gate>,
         shape: Shape,
     ) -> Self {
-        if body.is_end_stream() {
-            account.ended(Outcome::Complete);
+        let this = Self { body, account, client, gate, shape, broken: None };
+        if shape.ends_with_connection {
+            this.client.reset_when_closed(true);
         }
-        Self { body, account, client, gate, shape, broken: None }
+        if this.body.is_end_stream() {
+            this.complete();
+        }
+        this
+    }
+
+    fn complete(&self) {
+        self.account.ended(Outcome::Complete);
+        if self.shape.ends_with_connection {
+            self.client.reset_when_closed(false);
+        }
     }
 
     /// hyper drops what it has not written yet when a body fails. So it is told only when all has been written:
@@ -53,9 +64,6 @@ impl ResponseBody {
     fn poll_broken(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.client.is_write_blocked() {
             return Poll::Pending;
-        }
-        if self.shape.ends_with_connection {
-            self.client.reset_when_closed();
         }
         Poll::Ready(self.broken.take().map(Err))
     }
@@ -80,7 +88,7 @@ impl HttpBody for ResponseBody {
                     this.account.response_bytes(chunk.len());
                 }
                 if this.body.is_end_stream() {
-                    this.account.ended(Outcome::Complete);
+                    this.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -91,7 +99,7 @@ impl HttpBody for ResponseBody {
                 Poll::Pending
             }
             None => {
-                this.account.ended(Outcome::Complete);
+                this.complete();
                 Poll::Ready(None)
             }
         }

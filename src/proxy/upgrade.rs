@@ -51,7 +51,7 @@ pub(super) async fn pump(
         }
         Err(error) => {
             tracing::debug!(%error, "a tunnel broke off");
-            client.reset_when_closed();
+            client.reset_when_closed(true);
             upstream::reset(upstream_side.into_inner());
         }
     }

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use tokio_util::task::TaskTracker;
 
 use super::connect::Connector;
-use super::pool::Pool;
+use super::pool::{Connection, Pool};
 use super::{Handover, Upstream, UpstreamError};
 use crate::body::Body;
 use crate::metrics::Metrics;
@@ -65,24 +65,24 @@ impl Inner {
     async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let mut connecting = Duration::ZERO;
         loop {
-            let (mut sender, reused) = match self.pooled().await {
-                Some(sender) => (sender, true),
+            let (mut connection, reused) = match self.pooled().await {
+                Some(connection) => (connection, true),
                 None => {
                     let started = Instant::now();
                     // Boxed: it is rare, and every request's future would have room for it.
-                    let sender = Box::pin(self.connect()).await?;
+                    let connection = Box::pin(self.connect()).await?;
                     connecting += started.elapsed();
-                    (sender, false)
+                    (connection, false)
                 }
             };
             let sent = Instant::now();
-            match sender.try_send_request(request).await {
+            match connection.sender.try_send_request(request).await {
                 Ok(response) => {
                     if reused {
                         self.metrics.upstream_reused();
                     }
                     let handover = Handover { sent, connecting, answered: Instant::now() };
-                    return Ok(self.receive(response, sender, handover));
+                    return Ok(self.receive(response, connection, handover));
                 }
                 // hyper gives the request back only if not a byte of it was written.
                 Err(mut failed) => match failed.take_message() {
@@ -93,20 +93,20 @@ impl Inner {
         }
     }
 
-    async fn pooled(&self) -> Option<SendRequest<Body>> {
+    async fn pooled(&self) -> Option<Connection> {
         loop {
-            let (sender, idle) = self.pool.take()?;
+            let (connection, idle) = self.pool.take()?;
             if idle >= LOOK_AGAIN_AFTER {
                 // Lets the runtime look at its sockets: a FIN that has come meanwhile is then seen.
                 tokio::task::yield_now().await;
             }
-            if sender.is_ready() {
-                return Some(sender);
+            if connection.sender.is_ready() {
+                return Some(connection);
             }
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Body>, UpstreamError> {
+    async fn connect(&self) -> Result<Connection, UpstreamError> {
         let stream = self.connector.connect().await?;
         let (mut sender, connection) = Builder::new()
             .preserve_header_case(true)
@@ -116,27 +116,30 @@ impl Inner {
             .await
             .map_err(classify)?;
         self.metrics.upstream_opened();
-        self.tasks.spawn(async move {
+        let task = self.tasks.spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
         sender.ready().await.map_err(classify)?;
-        Ok(sender)
+        Ok(Connection::new(sender, task.abort_handle()))
     }
 
     fn receive(
         &self,
         response: Response<Incoming>,
-        sender: SendRequest<Body>,
+        connection: Connection,
         handover: Handover,
     ) -> Response<Body> {
         let (mut parts, incoming) = response.into_parts();
         parts.extensions.insert(handover);
-        let mut lease =
-            Lease { sender: Some(sender), pool: self.pool.clone(), keep_alive: keep_alive(&parts.headers) };
+        let mut lease = Lease {
+            connection: Some(connection),
+            pool: self.pool.clone(),
+            keep_alive: keep_alive(&parts.headers),
+        };
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            lease.sender = None;
+            lease.detach();
         }
         if incoming.is_end_stream() {
             lease.give_back();
@@ -154,15 +157,22 @@ struct Leased {
 
 #[derive(Debug)]
 struct Lease {
-    sender: Option<SendRequest<Body>>,
+    connection: Option<Connection>,
     pool: Arc<Pool>,
     keep_alive: Option<Duration>,
 }
 
 impl Lease {
     fn give_back(&mut self) {
-        if let Some(sender) = self.sender.take() {
-            self.pool.put(sender, self.keep_alive);
+        if let Some(connection) = self.connection.take() {
+            self.pool.put(connection, self.keep_alive);
+        }
+    }
+
+    /// From here on the connection is a tunnel's.
+    fn detach(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.detach();
         }
     }
 }
@@ -177,7 +187,7 @@ impl HttpBody for Leased {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
-            Some(Err(_)) => self.lease.sender = None,
+            Some(Err(_)) => self.lease.connection = None,
             // Whoever reads this body may stop at its last frame and never ask for the `None`.
             Some(Ok(_)) if !self.incoming.is_end_stream() => {}
             _ => self.lease.give_back(),

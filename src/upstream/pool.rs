@@ -4,11 +4,41 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::SendRequest;
+use tokio::task::AbortHandle;
 
 use crate::body::Body;
 
 /// How long a connection is kept idle where the provider does not say.
 const IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// A connection to the provider: our end of it, and the task that drives it.
+///
+/// Dropping it ends the task, whatever that is doing: hyper's connection would otherwise go on trying to write to a
+/// provider that does not read, long after the exchange is over and the client gone.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<Body>,
+    task: Option<AbortHandle>,
+}
+
+impl Connection {
+    pub(super) fn new(sender: SendRequest<Body>, task: AbortHandle) -> Self {
+        Self { sender, task: Some(task) }
+    }
+
+    /// Lets the task end by itself.
+    pub(super) fn detach(mut self) {
+        self.task = None;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
 
 /// The latest used comes out first: it is the least likely to have been closed by the other side, and those that
 /// are not needed grow old.
@@ -19,26 +49,26 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Body>,
+    connection: Connection,
     since: Instant,
     until: Instant,
 }
 
 impl Pool {
     /// A connection that is ready for a request as far as can be known, and how long it was idle.
-    pub(super) fn take(&self) -> Option<(SendRequest<Body>, Duration)> {
+    pub(super) fn take(&self) -> Option<(Connection, Duration)> {
         let now = Instant::now();
         let mut idle = self.lock();
-        idle.retain(|entry| !entry.sender.is_closed() && now < entry.until);
+        idle.retain(|entry| !entry.connection.sender.is_closed() && now < entry.until);
         // One that still sends the rest of an early-answered request is not ready; it stays until it is.
-        let at = idle.iter().rposition(|entry| entry.sender.is_ready())?;
+        let at = idle.iter().rposition(|entry| entry.connection.sender.is_ready())?;
         let entry = idle.remove(at);
-        Some((entry.sender, now - entry.since))
+        Some((entry.connection, now - entry.since))
     }
 
     /// Keeps a connection whose exchange is over, for as long as its provider says it would.
-    pub(super) fn put(&self, sender: SendRequest<Body>, keep_alive: Option<Duration>) {
-        if sender.is_closed() {
+    pub(super) fn put(&self, connection: Connection, keep_alive: Option<Duration>) {
+        if connection.sender.is_closed() {
             return;
         }
         let since = Instant::now();
@@ -46,14 +76,14 @@ impl Pool {
         let idle_for =
             keep_alive.map_or(IDLE_FOR, |told| told.saturating_sub(Duration::from_secs(1)).min(IDLE_FOR));
         if !idle_for.is_zero() {
-            self.lock().push(Idle { sender, since, until: since + idle_for });
+            self.lock().push(Idle { connection, since, until: since + idle_for });
         }
     }
 
     /// Drops, and thereby closes, what has been idle for too long.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.lock().retain(|entry| !entry.sender.is_closed() && now < entry.until);
+        self.lock().retain(|entry| !entry.connection.sender.is_closed() && now < entry.until);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
