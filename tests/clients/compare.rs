@@ -35,7 +35,29 @@ pub(crate) fn assert_same_but_for(
 ) -> String {
     let provider = Provider::start();
     let straight = run(&provider, &provider.url(""), &unlike, &client);
-    if std::env::var("TWICE").is_ok() { let again = run(&provider, &provider.url(""), &unlike, &client); for (a,b) in straight.transcript.lines().zip(again.transcript.lines()) { if a!=b {eprintln!("T {a}\nT {b}")} }  for (a,b) in straight.requests.iter().zip(&again.requests) { for (a,b) in a.lines().zip(b.lines()) { if a != b { let at = a.bytes().zip(b.bytes()).position(|(a,b)| a!=b).unwrap_or(0); eprintln!("R {at} {}\nR {}", &a[at.saturating_sub(60)..a.len().min(at+100)], &b[at.saturating_sub(60)..b.len().min(at+100)])} } } assert_eq!(straight.requests.len(), again.requests.len()); eprintln!("TWICE DONE"); return straight.transcript; } // TEMP
+    if std::env::var("TWICE").is_ok() {
+        let again = run(&provider, &provider.url(""), &unlike, &client);
+        for (a, b) in straight.transcript.lines().zip(again.transcript.lines()) {
+            if a != b {
+                eprintln!("T {a}\nT {b}")
+            }
+        }
+        for (a, b) in straight.requests.iter().zip(&again.requests) {
+            for (a, b) in a.lines().zip(b.lines()) {
+                if a != b {
+                    let at = a.bytes().zip(b.bytes()).position(|(a, b)| a != b).unwrap_or(0);
+                    eprintln!(
+                        "R {at} {}\nR {}",
+                        &a[at.saturating_sub(60)..a.len().min(at + 100)],
+                        &b[at.saturating_sub(60)..b.len().min(at + 100)]
+                    )
+                }
+            }
+        }
+        assert_eq!(straight.requests.len(), again.requests.len());
+        eprintln!("TWICE DONE");
+        return straight.transcript;
+    } // TEMP
     let perimeter = Perimeter::start(dialect, &provider.url(""));
     let proxied = run(&provider, &perimeter.url, &unlike, &client);
 
@@ -44,7 +66,12 @@ pub(crate) fn assert_same_but_for(
     for (number, (straight, proxied)) in straight.requests.iter().zip(&proxied.requests).enumerate() {
         assert_lines(&format!("request {number} at the provider"), straight, proxied, &perimeter);
     }
-    assert_eq!(straight.requests.len(), proxied.requests.len(), "requests at the provider\n{}", perimeter.log());
+    assert_eq!(
+        straight.requests.len(),
+        proxied.requests.len(),
+        "requests at the provider\n{}",
+        perimeter.log()
+    );
     perimeter.stop();
     straight.transcript
 }
@@ -56,14 +83,26 @@ fn run(
     client: impl Fn(&Provider, &str) -> String,
 ) -> Run {
     let transcript = client(provider, base_url);
-    if std::env::var("SHOW").is_ok() { eprintln!("{transcript}"); } // TEMP
+    if std::env::var("SHOW").is_ok() {
+        eprintln!("{transcript}");
+    } // TEMP
     let (mut requests, faults) = provider.take();
     assert!(faults.is_empty(), "through {base_url}: {faults:#?}\n{transcript}");
     for request in &mut requests {
         even_out(request);
     }
     unlike(&mut requests);
-    if std::env::var("SHOW").is_ok() { for r in &requests { eprintln!("REQ {} {:?} body {} {:?}", r.line, r.fields, r.body.len(), String::from_utf8_lossy(&r.body[..r.body.len().min(200)])); } } // TEMP
+    if std::env::var("SHOW").is_ok() {
+        for r in &requests {
+            eprintln!(
+                "REQ {} {:?} body {} {:?}",
+                r.line,
+                r.fields,
+                r.body.len(),
+                String::from_utf8_lossy(&r.body[..r.body.len().min(200)])
+            );
+        }
+    } // TEMP
     Run { transcript, requests: requests.iter().map(describe).collect() }
 }
 

@@ -64,9 +64,22 @@ fn same(arguments: &[&str], paths: &[&str]) -> String {
 fn head_lines_keep_case_order_and_values() {
     let told = same(
         &[
-            "--header", "x-lower: 1", "--header", "X-UPPER: 2", "--header", "X-MiXeD: three, four ;five=\"6\"",
-            "--header", "X-Empty;", "--header", "Via: 1.1 somebody", "--header", "X-Forwarded-For: 10.0.0.1",
-            "--header", "User-Agent:", "--header", "Accept:",
+            "--header",
+            "x-lower: 1",
+            "--header",
+            "X-UPPER: 2",
+            "--header",
+            "X-MiXeD: three, four ;five=\"6\"",
+            "--header",
+            "X-Empty;",
+            "--header",
+            "Via: 1.1 somebody",
+            "--header",
+            "X-Forwarded-For: 10.0.0.1",
+            "--header",
+            "User-Agent:",
+            "--header",
+            "Accept:",
         ],
         &["/plain/odd"],
     );
@@ -77,8 +90,16 @@ fn head_lines_keep_case_order_and_values() {
 fn repeated_names_keep_their_values_apart() {
     same(
         &[
-            "--header", "X-Twice: 1", "--header", "X-Between: 2", "--header", "x-twice: 3", "--header",
-            "X-Twice: 4, 5", "--cookie", "a=1; b=2",
+            "--header",
+            "X-Twice: 1",
+            "--header",
+            "X-Between: 2",
+            "--header",
+            "x-twice: 3",
+            "--header",
+            "X-Twice: 4, 5",
+            "--cookie",
+            "a=1; b=2",
         ],
         &["/plain/odd"],
     );
@@ -86,7 +107,12 @@ fn repeated_names_keep_their_values_apart() {
 
 #[test]
 fn paths_and_queries_pass_as_bytes() {
-    for path in ["/plain/../x/./y//z", "/plain/%2e%2E/%2f%zz?a=%20+%2B&&b=c=d?e#cut", "/plain/q?", "/plain/~!$&'()*,;=:@|"] {
+    for path in [
+        "/plain/../x/./y//z",
+        "/plain/%2e%2E/%2f%zz?a=%20+%2B&&b=c=d?e#cut",
+        "/plain/q?",
+        "/plain/~!$&'()*,;=:@|",
+    ] {
         same(&["--path-as-is"], &[path]);
     }
 }
@@ -134,7 +160,8 @@ fn uploads_pass_whatever_their_framing() {
 fn a_body_waits_for_the_providers_100_continue() {
     let body = vec![b'x'; 2_000_000];
     let told = assert_same("openai", |_, url| {
-        let arguments = ["--header", "Expect: 100-continue", "--expect100-timeout", "60", "--data-binary", "@-"];
+        let arguments =
+            ["--header", "Expect: 100-continue", "--expect100-timeout", "60", "--data-binary", "@-"];
         curl(url, &arguments, Some(&body), &["/plain/upload"])
     });
     assert!(told.contains("HTTP/1.1 100 Continue"), "{told}");
@@ -144,7 +171,8 @@ fn a_body_waits_for_the_providers_100_continue() {
 fn a_body_that_the_provider_refuses_is_not_sent() {
     let body = vec![b'x'; 2_000_000];
     let told = assert_same("openai", |_, url| {
-        let arguments = ["--header", "Expect: 100-continue", "--expect100-timeout", "60", "--data-binary", "@-"];
+        let arguments =
+            ["--header", "Expect: 100-continue", "--expect100-timeout", "60", "--data-binary", "@-"];
         curl(url, &arguments, Some(&body), &["/plain/refused"])
     });
     assert!(!told.contains("100 Continue") && told.contains("who are you?"), "{told}");

@@ -19,12 +19,16 @@ fn openai_for_node_sees_no_difference() {
 
 #[test]
 fn anthropic_for_python_sees_no_difference() {
-    assert_complete(&assert_same("anthropic", |provider, url| script("python/anthropic_sdk.py", provider, url)));
+    assert_complete(&assert_same("anthropic", |provider, url| {
+        script("python/anthropic_sdk.py", provider, url)
+    }));
 }
 
 #[test]
 fn anthropic_for_node_sees_no_difference() {
-    assert_complete(&assert_same("anthropic", |provider, url| script("node/anthropic_sdk.mjs", provider, url)));
+    assert_complete(&assert_same("anthropic", |provider, url| {
+        script("node/anthropic_sdk.mjs", provider, url)
+    }));
 }
 
 /// Fifty streams at once, none of which goes on before all are open: no stream waits for another.

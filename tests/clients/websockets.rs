@@ -16,7 +16,9 @@ fn websockets_for_python_sees_no_difference() {
 /// OpenAI's own SDK over a WebSocket.
 #[test]
 fn openai_realtime_for_python_sees_no_difference() {
-    assert_complete(&assert_same("openai", |provider, url| script("python/openai_realtime.py", provider, url)));
+    assert_complete(&assert_same("openai", |provider, url| {
+        script("python/openai_realtime.py", provider, url)
+    }));
 }
 
 fn assert_complete(transcript: &str) {

@@ -55,15 +55,24 @@ fn messages(body: &Value, asked: usize) -> Script {
         ),
         "bad-request" => failure("400 Bad Request", "", "invalid_request_error", "max_tokens: too large"),
         "unauthorized" => failure("401 Unauthorized", "", "authentication_error", "invalid x-api-key"),
-        "limited" => {
-            failure("429 Too Many Requests", "retry-after: 1\r\nretry-after-ms: 1\r\n", "rate_limit_error", "slow down")
-        }
-        "overloaded-once" if asked == 1 => {
-            failure("529 Overloaded", "retry-after-ms: 1\r\nx-should-retry: true\r\n", "overloaded_error", "Overloaded")
-        }
-        "never-retry" => {
-            failure("500 Internal Server Error", "x-should-retry: false\r\n", "api_error", "Internal server error")
-        }
+        "limited" => failure(
+            "429 Too Many Requests",
+            "retry-after: 1\r\nretry-after-ms: 1\r\n",
+            "rate_limit_error",
+            "slow down",
+        ),
+        "overloaded-once" if asked == 1 => failure(
+            "529 Overloaded",
+            "retry-after-ms: 1\r\nx-should-retry: true\r\n",
+            "overloaded_error",
+            "Overloaded",
+        ),
+        "never-retry" => failure(
+            "500 Internal Server Error",
+            "x-should-retry: false\r\n",
+            "api_error",
+            "Internal server error",
+        ),
         _ if streamed => paced(None),
         _ => Script::json("200 OK", LIMITS, &message(&json!([text("Hello, wörld 👋")]), "end_turn")),
     }
@@ -89,7 +98,9 @@ fn paced(stream: Option<&str>) -> Script {
 
 fn stream_text(words: &str, stream: Option<&str>) -> Script {
     let mut pieces = vec![start(), block_start(0, &text("")), event("ping", json!({}))];
-    pieces.extend(words.split_inclusive(' ').map(|word| block_delta(0, &json!({"type": "text_delta", "text": word}))));
+    pieces.extend(
+        words.split_inclusive(' ').map(|word| block_delta(0, &json!({"type": "text_delta", "text": word}))),
+    );
     pieces.push(block_stop(0));
     pieces.extend(stop("end_turn"));
     let mut script = Script::events();
@@ -187,9 +198,7 @@ fn message(content: &Value, stop_reason: &str) -> Value {
 
 /// Two pages, so that the SDK comes back with the cursor of the first.
 fn models(request: &Request) -> Script {
-    let model = |id: &str| {
-        json!({"id": id, "type": "model", "display_name": id, "created_at": "2026-01-01T00:00:00Z"})
-    };
+    let model = |id: &str| json!({"id": id, "type": "model", "display_name": id, "created_at": "2026-01-01T00:00:00Z"});
     let second = request.target().contains("after_id=");
     let (id, more) = if second { ("claude-b", false) } else { ("claude-a", true) };
     let page = json!({"data": [model(id)], "has_more": more, "first_id": id, "last_id": id});

@@ -31,7 +31,9 @@ pub(super) fn answer(request: &Request, asked: usize) -> Script {
         ("DELETE", "/v1/files/file-1") => {
             Script::json("200 OK", "", &json!({"id": "file-1", "object": "file", "deleted": true}))
         }
-        ("DELETE", "/v1/responses/resp_1") => Script::raw("HTTP/1.1 204 No Content\r\nX-Request-ID: req_0001\r\n\r\n"),
+        ("DELETE", "/v1/responses/resp_1") => {
+            Script::raw("HTTP/1.1 204 No Content\r\nX-Request-ID: req_0001\r\n\r\n")
+        }
         ("POST", "/v1/audio/speech") => speech(),
         _ => failure("404 Not Found", "", "invalid_request_error", "no such thing", "not_found"),
     }
@@ -45,7 +47,9 @@ fn chat(body: &Value, asked: usize) -> Script {
         "left" => left(model),
         "silent" => Script { steps: vec![Step::Left(model.to_owned())], close: true },
         "tools" if body["stream"] == true => streamed_tools(),
-        "tools" if body["messages"].as_array().is_some_and(|said| said.len() > 1) => plain_chat("It is 7 °C."),
+        "tools" if body["messages"].as_array().is_some_and(|said| said.len() > 1) => {
+            plain_chat("It is 7 °C.")
+        }
         "tools" => tools(),
         "torn" => torn(),
         "cut" => cut(),
@@ -154,7 +158,10 @@ fn torn() -> Script {
 }
 
 fn cut() -> Script {
-    Script::events().chunk(delta(json!({"content": "one"}), Value::Null)).send("20\r\ndata: {\"id\"").closing()
+    Script::events()
+        .chunk(delta(json!({"content": "one"}), Value::Null))
+        .send("20\r\ndata: {\"id\"")
+        .closing()
 }
 
 fn streamed_tools() -> Script {
@@ -203,7 +210,11 @@ fn failure(status: &str, fields: &str, kind: &str, message: &str, code: &str) ->
 fn responses(body: &Value) -> Script {
     let model = body["model"].as_str().unwrap_or_default();
     if body["stream"] != true {
-        return Script::json("200 OK", LIMITS, &response("completed", json!([message("completed", "Hello, wörld")])));
+        return Script::json(
+            "200 OK",
+            LIMITS,
+            &response("completed", json!([message("completed", "Hello, wörld")])),
+        );
     }
     let part = json!({"type": "output_text", "text": "", "annotations": []});
     let text = json!({"type": "output_text", "text": "Hello, wörld", "annotations": []});
@@ -217,7 +228,10 @@ fn responses(body: &Value) -> Script {
         ("response.output_text.delta", with(&place, json!({"delta": "wörld"}))),
         ("response.output_text.done", with(&place, json!({"text": "Hello, wörld"}))),
         ("response.content_part.done", with(&place, json!({"part": text}))),
-        ("response.output_item.done", json!({"output_index": 0, "item": message("completed", "Hello, wörld")})),
+        (
+            "response.output_item.done",
+            json!({"output_index": 0, "item": message("completed", "Hello, wörld")}),
+        ),
         (
             "response.completed",
             json!({"response": response("completed", json!([message("completed", "Hello, wörld")]))}),

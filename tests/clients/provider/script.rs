@@ -32,11 +32,9 @@ impl Script {
 
     /// A whole answer of known length. `fields` are lines, each with its CRLF.
     pub(super) fn whole(status: &str, fields: &str, body: &[u8]) -> Self {
-        let mut bytes = format!(
-            "HTTP/1.1 {status}\r\n{ALWAYS}{fields}Content-Length: {}\r\n\r\n",
-            body.len()
-        )
-        .into_bytes();
+        let mut bytes =
+            format!("HTTP/1.1 {status}\r\n{ALWAYS}{fields}Content-Length: {}\r\n\r\n", body.len())
+                .into_bytes();
         bytes.extend_from_slice(body);
         Self::raw(bytes)
     }

@@ -33,7 +33,10 @@ pub(super) fn converse(
     );
     // In one write with the head: what follows a 101 at once must not be lost on the way.
     let mut greeting = head.into_bytes();
-    greeting.extend(frame(TEXT, b"{\"type\":\"session.created\",\"event_id\":\"event_1\",\"session\":{\"type\":\"realtime\"}}"));
+    greeting.extend(frame(
+        TEXT,
+        b"{\"type\":\"session.created\",\"event_id\":\"event_1\",\"session\":{\"type\":\"realtime\"}}",
+    ));
     stream.write_all(&greeting)?;
     let mut message = Vec::new();
     let mut kind = TEXT;
@@ -49,7 +52,8 @@ pub(super) fn converse(
                 continue;
             }
         }
-        let (opcode, payload) = if control { (opcode, payload) } else { (kind, std::mem::take(&mut message)) };
+        let (opcode, payload) =
+            if control { (opcode, payload) } else { (kind, std::mem::take(&mut message)) };
         match opcode {
             CLOSE => return stream.write_all(&frame(CLOSE, &payload)),
             PING => stream.write_all(&frame(PONG, &payload))?,
