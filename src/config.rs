@@ -2,6 +2,7 @@
 //!
 //! The types are the documentation: every key is a field, and its default stands in one `Default` impl.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,9 +26,10 @@ mod yaml;
 
 pub use base_url::BaseUrl;
 pub use host::Host;
-pub use load::{Loaded, Overrides};
+pub use load::{Loaded, Overrides, Source};
 pub use problem::ConfigError;
 pub use secret::Secret;
+pub use variables::Lookup;
 
 /// Everything that a run of the proxy needs to know, checked.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -130,7 +132,7 @@ pub enum Provider {
 }
 
 /// One of `interceptors`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterceptorEntry {
     /// Its kind, by its registered name.
@@ -140,8 +142,19 @@ pub struct InterceptorEntry {
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Its own settings.
-    #[serde(default, serialize_with = "masked")]
+    #[serde(default = "no_settings", serialize_with = "masked", deserialize_with = "settings")]
     pub config: serde_json::Value,
+}
+
+/// Its settings may hold secrets.
+impl fmt::Debug for InterceptorEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InterceptorEntry")
+            .field("kind", &self.kind)
+            .field("enabled", &self.enabled)
+            .field("config", &secret::masked(&self.config))
+            .finish()
+    }
 }
 
 /// `observe`: bounds on what is held for those who watch. Bytes.
@@ -189,11 +202,12 @@ pub struct Logging {
     #[serde(with = "size")]
     pub max_file_size: u64,
     /// How many turned-over files are kept.
+    #[serde(deserialize_with = "backups")]
     pub backup_count: usize,
 }
 
 /// `logging.level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Everything.
@@ -203,11 +217,26 @@ pub enum Level {
     /// A line for each exchange.
     Info,
     /// What is wrong but can be lived with.
-    #[serde(alias = "warning")]
     Warn,
     /// What failed.
-    #[serde(alias = "critical")]
     Error,
+}
+
+/// In any case, and by the predecessor's names too.
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?.to_ascii_lowercase();
+        Ok(match name.trim() {
+            "trace" => Self::Trace,
+            "debug" => Self::Debug,
+            "info" => Self::Info,
+            "warn" | "warning" => Self::Warn,
+            "error" | "critical" => Self::Error,
+            name => {
+                return Err(D::Error::unknown_variant(name, &["trace", "debug", "info", "warn", "error"]));
+            }
+        })
+    }
 }
 
 /// `logging.format`.
@@ -321,6 +350,14 @@ fn state_dir() -> PathBuf {
     base.unwrap_or_else(|| PathBuf::from("/var/lib")).join("perimeter")
 }
 
+fn no_settings() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
+fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<serde_json::Value, D::Error> {
+    serde_json::Map::deserialize(deserializer).map(serde_json::Value::Object)
+}
+
 fn yes() -> bool {
     true
 }
@@ -332,6 +369,14 @@ fn workers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error
     }
 }
 
+/// Each turn renames them all.
+fn backups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        backups @ 0..=1000 => Ok(backups),
+        _ => Err(D::Error::custom("expected at most 1000 files")),
+    }
+}
+
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     match usize::deserialize(deserializer)? {
         0 => Err(D::Error::custom("expected at least 1")),
@@ -339,11 +384,21 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::
     }
 }
 
+/// Each name is checked at its own place.
 fn header_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    match names.iter().find(|name| http::HeaderName::from_bytes(name.as_bytes()).is_err()) {
-        Some(name) => Err(D::Error::custom(format_args!("{name:?} is no header name"))),
-        None => Ok(names),
+    let names = Vec::<HeaderName>::deserialize(deserializer)?;
+    Ok(names.into_iter().map(|HeaderName(name)| name).collect())
+}
+
+struct HeaderName(String);
+
+impl<'de> Deserialize<'de> for HeaderName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        match http::HeaderName::from_bytes(name.as_bytes()) {
+            Ok(_) => Ok(Self(name)),
+            Err(_) => Err(D::Error::custom("expected the name of a header, such as x-my-key")),
+        }
     }
 }
 

@@ -81,15 +81,17 @@ impl Run {
                     .to_owned(),
             );
         }
-        // Held until the end: dropping it writes out what is still queued.
-        let _logging = match logging::init(&config.logging) {
+        let log = match logging::init(&config.logging) {
             Ok(guard) => guard,
             Err(error) => return fail(&error, if error.is_usage() { REFUSED } else { FAILED }),
         };
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        match app::run(config) {
+        let ended = app::run(config);
+        // Writes out what is still held, so that the last word is the last line.
+        drop(log);
+        match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, if error.is_usage() { REFUSED } else { FAILED }),
         }

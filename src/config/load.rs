@@ -28,7 +28,8 @@ pub struct Loaded {
 }
 
 /// What stands above the file: flags over the environment.
-#[derive(Debug, Default)]
+// Not `Debug`: it holds keys.
+#[derive(Default)]
 pub struct Overrides {
     values: Vec<(&'static str, Node)>,
     interceptors: Option<Vec<String>>,
@@ -68,6 +69,15 @@ impl Overrides {
     }
 }
 
+/// A file's name, as errors tell it, and what is in it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+}
+
 impl Config {
     /// Reads the file at `path`, then lets the environment and `overrides` have their way with it.
     ///
@@ -78,63 +88,73 @@ impl Config {
         overrides: Overrides,
         registry: &Registry,
     ) -> Result<Loaded, ConfigError> {
-        Self::load_with(path, overrides, registry, &|name| std::env::var(name))
+        let environment = |name: &str| std::env::var(name);
+        let Some(path) = path else { return Self::read(None, overrides, registry, &environment) };
+        let name = path.display().to_string();
+        let bytes =
+            read_bounded(path).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
+        Self::read(Some(Source { name: &name, bytes: &bytes }), overrides, registry, &environment)
     }
 
-    /// As [`Config::load`], with another environment.
+    /// As [`Config::load`], of a file that was read already and an environment that may be any.
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn load_with(
-        path: Option<&Path>,
+    pub fn read(
+        source: Option<Source<'_>>,
         overrides: Overrides,
         registry: &Registry,
         lookup: Lookup<'_>,
     ) -> Result<Loaded, ConfigError> {
-        let file = match path {
-            Some(path) => Some((path.display().to_string(), read(path)?)),
+        let file = match source {
+            Some(source) => Some((source.name, text(source)?)),
             None => None,
         };
-        let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        let fail = |problem: Problem| ConfigError::Invalid(Box::new(problem.diagnose(file)));
+        let name = file.map(|(name, _)| name);
+        let fail = |problem: Problem| problem.into_error(file);
 
         let mut root = match file {
             Some((_, text)) => yaml::parse(text).map_err(fail)?,
             None => Node::empty_map(Origin::Nowhere),
         };
+        root.remove_empty("llm.base_url");
+        root.remove_empty("llm.type");
         let mut ignored = known::take_predecessors(&mut root);
         overlay(&mut root, overrides, lookup);
-        require_provider(&root, file.map(|(name, _)| name))?;
         ignored.extend(interceptors(&mut root, registry, lookup).map_err(fail)?);
-        let config = Self::deserialize(Reader::new(&root, lookup)).map_err(fail)?;
+        let config = Self::deserialize(Reader::new(&root, lookup)).map_err(|problem| {
+            // Unknown keys come first: `lm:` is why there is no `llm`.
+            if problem.is_missing() {
+                no_provider(&root, name).unwrap_or_else(|| fail(problem))
+            } else {
+                fail(problem)
+            }
+        })?;
         check(&config, &root).map_err(fail)?;
-        let warnings = warnings(&config, &ignored, file.map(|(name, _)| name));
+        let warnings = warnings(&config, &ignored, name);
         Ok(Loaded { config, warnings })
     }
-}
-
-fn read(path: &Path) -> Result<String, ConfigError> {
-    let file = path.display().to_string();
-    let bytes = match read_bounded(path) {
-        Ok(bytes) => bytes,
-        Err(source) => return Err(ConfigError::Unreadable { file, source }),
-    };
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(ConfigError::TooLarge { file, limit: MAX_SIZE });
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        ConfigError::NotUtf8 { file, line, column }
-    })
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+fn text(source: Source<'_>) -> Result<&str, ConfigError> {
+    let Source { name, bytes } = source;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(ConfigError::TooLarge { file: name.to_owned(), limit: MAX_SIZE });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let good = String::from_utf8_lossy(good);
+        let line = good.matches('\n').count() + 1;
+        let column = good.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        ConfigError::NotUtf8 { file: name.to_owned(), line, column }
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Puts the environment over the file, and the flags over both.
@@ -186,14 +206,11 @@ fn choose(root: &Node, names: &[String]) -> Node {
 }
 
 /// Without a provider there is nothing to forward to, and three ways to name one: that deserves its own words.
-fn require_provider(root: &Node, file: Option<&str>) -> Result<(), ConfigError> {
-    let missing = |path| root.get("llm").is_none_or(Node::is_map) && root.at(path).is_none();
-    let (base_url, provider) = (missing("llm.base_url"), missing("llm.type"));
-    if !base_url && !provider {
-        return Ok(());
-    }
+fn no_provider(root: &Node, file: Option<&str>) -> Option<ConfigError> {
+    let base_url = root.at("llm.base_url").is_none();
+    let provider = root.at("llm.type").is_none();
     let place = file.map_or_else(String::new, |file| format!("{file}: "));
-    Err(ConfigError::NoProvider { place, base_url, provider })
+    (base_url || provider).then_some(ConfigError::NoProvider { place, base_url, provider })
 }
 
 /// Checks the interceptors' names against the registry, and keeps what is disabled from being expanded.

@@ -95,7 +95,8 @@ pub(super) struct Problem {
     origin: Option<Origin>,
     /// From the innermost key outwards.
     path: Vec<Segment>,
-    found: Option<Found>,
+    // Boxed to keep the error small.
+    found: Option<Box<Found>>,
     about: About,
 }
 
@@ -118,6 +119,8 @@ pub(super) enum What {
     Variable(String),
     /// Not a value of the right kind.
     Expected(String),
+    /// Not a list, or not a mapping.
+    Shape { expected: &'static str, found: &'static str },
     /// Anything else.
     Other(String),
 }
@@ -160,7 +163,7 @@ impl Problem {
     pub(super) fn at_node(mut self, node: &Node) -> Self {
         if self.origin.is_none() {
             self.origin = Some(node.origin);
-            self.found = Some(Found::of(node));
+            self.found = Some(Box::new(Found::of(node)));
         }
         self
     }
@@ -193,8 +196,17 @@ impl Problem {
         self
     }
 
-    /// Words it. `file` is the file's name, `source` its text.
-    pub(super) fn diagnose(self, file: Option<(&str, &str)>) -> Diagnosis {
+    /// Whether a required key is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.what, What::Missing(_))
+    }
+
+    /// Words it. `file` is the file's name and its text.
+    pub(super) fn into_error(self, file: Option<(&str, &str)>) -> ConfigError {
+        ConfigError::Invalid(Box::new(self.diagnose(file)))
+    }
+
+    fn diagnose(self, file: Option<(&str, &str)>) -> Diagnosis {
         let name = file.map_or("configuration", |(name, _)| name);
         let (place, path) = match self.origin {
             Some(Origin::File { line, column }) => (format!("{name}:{line}:{column}"), self.path()),
@@ -216,7 +228,7 @@ impl Problem {
                     if !path.is_empty() {
                         path.push('.');
                     }
-                    path.push_str(&printable(key));
+                    path.push_str(&shown_key(key));
                 }
                 Segment::Index(index) => path.push_str(&format!("[{index}]")),
             }
@@ -233,19 +245,20 @@ impl Problem {
                 }
                 _ => "this key stands here a second time".to_owned(),
             },
-            What::UnknownKey { known } => unknown_key(self.last_key(), known),
+            What::UnknownKey { known } => unknown_key(&self.last_key(), known),
             What::UnknownName { known } => self.with_found(&suggestion(self.found_text(), known)),
             What::UnknownInterceptor { known } => {
                 self.with_found(&format!("no such interceptor; {}", suggestion(self.found_text(), known)))
             }
             What::Missing(key) => format!("`{key}` is missing"),
             What::Expected(expected) => self.with_found(&format!("expected {expected}")),
+            What::Shape { expected, found } => format!("found {found}; expected {expected}"),
             What::Other(message) => self.with_found(message),
         }
     }
 
     fn with_found(&self, message: &str) -> String {
-        match &self.found {
+        match self.found.as_deref() {
             Some(found) if self.may_be_shown() => format!("found {found}; {message}"),
             Some(Found::List) => format!("found a list; {message}"),
             Some(Found::Map) => format!("found a mapping; {message}"),
@@ -254,7 +267,7 @@ impl Problem {
     }
 
     fn found_text(&self) -> &str {
-        match &self.found {
+        match self.found.as_deref() {
             Some(Found::Text { text, .. }) if self.may_be_shown() => text,
             _ => "",
         }
@@ -266,7 +279,7 @@ impl Problem {
             Segment::Key(key) => Some(key),
             Segment::Index(_) => None,
         });
-        let text = match &self.found {
+        let text = match self.found.as_deref() {
             Some(Found::Text { text, .. } | Found::Reference(text)) => text.as_str(),
             _ => "",
         };
@@ -275,10 +288,10 @@ impl Problem {
             && !secret::looks_secret(text)
     }
 
-    fn last_key(&self) -> &str {
+    fn last_key(&self) -> String {
         match self.path.first() {
-            Some(Segment::Key(key)) => key,
-            _ => "",
+            Some(Segment::Key(key)) => shown_key(key),
+            _ => String::new(),
         }
     }
 
@@ -290,8 +303,8 @@ impl Problem {
         if before.len() > 100 || !is_plain_lead(&before) {
             return None;
         }
-        let shown = match (self.about, &self.found) {
-            (About::Key, _) => self.last_key().to_owned(),
+        let shown = match (self.about, self.found.as_deref()) {
+            (About::Key, _) => self.last_key(),
             (About::Value, Some(Found::Text { text: shown, .. } | Found::Reference(shown)))
                 if self.may_be_shown() =>
             {
@@ -376,6 +389,11 @@ impl fmt::Display for Found {
             Self::Map => f.write_str("a mapping"),
         }
     }
+}
+
+/// A key as it may be shown: where a colon went missing, a secret is one.
+fn shown_key(key: &str) -> String {
+    if secret::looks_secret(key) { "***".to_owned() } else { printable(key) }
 }
 
 /// `text` without control characters, and not endless.

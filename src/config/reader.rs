@@ -29,6 +29,17 @@ impl<'de> Reader<'de> {
         Problem::new(What::Expected(what.to_owned())).at_node(self.node)
     }
 
+    /// Where a whole section should be, any of its secrets may have come to stand: nothing of it is told.
+    fn expected_shape(&self, expected: &'static str) -> Problem {
+        let found = match &self.node.value {
+            Value::Null => "nothing",
+            Value::Scalar(_) => "a single value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        Problem::new(What::Shape { expected, found }).at(self.node.origin)
+    }
+
     fn scalar(&self) -> Option<&'de Scalar> {
         match &self.node.value {
             Value::Scalar(scalar) => Some(scalar),
@@ -163,7 +174,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         match &self.node.value {
             Value::Null => self.list(&[], visitor),
             Value::List(nodes) => self.list(nodes, visitor),
-            _ => Err(self.expected("a list")),
+            _ => Err(self.expected_shape("a list")),
         }
         .map_err(|problem| problem.at_node(self.node))
     }
@@ -173,7 +184,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         match &self.node.value {
             Value::Null => self.map(&[], visitor),
             Value::Map(entries) => self.map(entries, visitor),
-            _ => Err(self.expected("a mapping of keys to values")),
+            _ => Err(self.expected_shape("a mapping of keys to values")),
         }
         .map_err(|problem| problem.at(self.node.origin))
     }

@@ -59,7 +59,25 @@ pub(super) fn is_secret_name(key: &str) -> bool {
 /// Whether `text` has the looks of a secret, wherever it stands.
 pub(super) fn looks_secret(text: &str) -> bool {
     let prefixes = ["sk-", "sk_", "pk-", "Bearer ", "Basic ", "ghp_", "AKIA", "AIza", "eyJ", "xox"];
-    prefixes.iter().any(|prefix| text.starts_with(prefix)) || text.contains('@')
+    prefixes.iter().any(|prefix| text.starts_with(prefix))
+        || text.contains('@')
+        || is_telling_url(text)
+        || is_lost_entry(text)
+}
+
+/// Whether `text` is a URL with a place for secrets: a query, or a password whose `@` got lost.
+fn is_telling_url(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    rest.contains(['?', '#'])
+        || (!authority.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether `text` may be an entry whose colon got lost, and so hold a secret: `api_key abc`.
+fn is_lost_entry(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    words.clone().count() > 1 && words.any(is_secret_name)
 }
 
 /// `value` with the values of its secret keys masked.

@@ -5,7 +5,7 @@
 
 /// Where a node was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(super) enum Origin {
     /// In the file, counted from 1.
     File { line: usize, column: usize },
     /// On the command line, by that flag.
@@ -17,14 +17,15 @@ pub(crate) enum Origin {
 }
 
 /// A value and its place.
-#[derive(Clone, Debug)]
-pub(crate) struct Node {
+// Neither it nor its parts are `Debug`: the text may be a secret.
+#[derive(Clone)]
+pub(super) struct Node {
     pub(super) origin: Origin,
     pub(super) value: Value,
 }
 
 /// What stands at a node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Value {
     Null,
     Scalar(Scalar),
@@ -33,7 +34,7 @@ pub(super) enum Value {
 }
 
 /// A scalar as written: `port: 0123` is still `0123`, since only its reader knows what it should be.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Scalar {
     pub(super) text: String,
     /// What YAML takes it for where its reader does not say.
@@ -52,7 +53,7 @@ pub(super) enum Kind {
 }
 
 /// A key with its value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) origin: Origin,
@@ -83,11 +84,6 @@ impl Node {
         let Value::Map(entries) = &mut self.value else { return None };
         let node = &mut entries.iter_mut().find(|entry| entry.key == key)?.node;
         (!matches!(node.value, Value::Null)).then_some(node)
-    }
-
-    /// Whether keys can be looked for in it.
-    pub(super) fn is_map(&self) -> bool {
-        matches!(self.value, Value::Map(_))
     }
 
     /// The text of this scalar as it is written.
@@ -158,6 +154,13 @@ impl Node {
                 entries.retain(|entry| entry.key != path);
                 entries.len() < before
             }
+        }
+    }
+
+    /// As `remove`, where the key is there without a value.
+    pub(super) fn remove_empty(&mut self, path: &str) {
+        if self.at(path).is_none() {
+            self.remove(path);
         }
     }
 

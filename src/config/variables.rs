@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::env::VarError;
 
 /// Looks a variable up by its name.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
 
 /// Why a string could not be expanded. No variant holds the value of a variable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,10 +8,18 @@ use serde_yaml::{DuplicateKeyPolicy, Error, Location, NonFiniteFloatPolicy, Span
 use super::problem::{Problem, What};
 use super::tree::{Entry, Kind, Node, Origin, Scalar, Value};
 
+/// Reading a level takes some tens of KiB of stack, and no configuration is half as deep.
+const MAX_DEPTH: usize = 24;
+
+/// So many values make no configuration, and aliases could make many more out of few.
+const MAX_NODES: usize = 50_000;
+
 /// Reads one YAML document. An empty one is an empty mapping.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     // A streamed mapping shows each of two equal keys only under this policy; `entries` refuses them then.
     let options = serde_yaml::options! {
+        budget: serde_yaml::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH, max_nodes: MAX_NODES },
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: MAX_NODES },
         strict_booleans: true,
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
@@ -78,14 +86,17 @@ fn origin(location: Location) -> Origin {
     Origin::File { line: number(location.line()), column: number(location.column()) }
 }
 
+const TOO_MUCH: &str = "nested too deeply, or too large, for a configuration";
+
 /// The crate's own rendering shows lines of the file, and those may hold secrets; its bare message does not.
 fn syntax(error: &Error) -> Problem {
     let error = error.without_snippet();
     let message = match error {
         Error::MultipleDocuments { .. } => "a second document; a configuration is one".to_owned(),
-        Error::Budget { .. } => "nested too deeply, or too large for a configuration".to_owned(),
+        Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } => TOO_MUCH.to_owned(),
+        other if other.to_string().starts_with("recursion limit") => TOO_MUCH.to_owned(),
         Error::Unexpected { expected: "string scalar", .. } => "a key must be a plain word".to_owned(),
-        other => strip_place(&other.to_string(), other.location()),
+        other => format!("not YAML: {}", strip_place(&other.to_string(), other.location())),
     };
     let problem = Problem::new(What::Syntax(message));
     match error.location() {

@@ -283,3 +283,167 @@ impl<W: Write> Write for JsonEscaped<'_, W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    /// What is logged, as one string.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Page {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What `log` logs, in text, without its timestamp.
+    fn text(colours: bool, log: impl FnOnce()) -> String {
+        let page = Page::default();
+        let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(page.clone());
+        record(layer.event_format(Text).boxed(), log);
+        let line = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.len() == 27 && time.ends_with('Z'), "{time}");
+        rest.to_owned()
+    }
+
+    fn json(log: impl FnOnce()) -> serde_json::Value {
+        let page = Page::default();
+        record(tracing_subscriber::fmt::layer().with_writer(page.clone()).event_format(Json).boxed(), log);
+        let line = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        let mut value: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(value.as_object_mut().unwrap().remove("timestamp").is_some());
+        value
+    }
+
+    fn record(layer: Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>, log: impl FnOnce()) {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+    }
+
+    fn access(status: u16, ttfb_ms: f64) {
+        tracing::info!(
+            target: "access",
+            method = "POST",
+            path = "/v1/chat/completions",
+            status,
+            outcome = "complete",
+            duration_ms = 12.345_678,
+            ttfb_ms,
+            request_bytes = 123_u64,
+            response_bytes = 4567_u64,
+        );
+    }
+
+    #[test]
+    fn an_exchange_is_a_line_for_people() {
+        assert_eq!(
+            text(false, || access(200, 3.21)),
+            "INFO access: POST /v1/chat/completions 200 complete 12.346ms ttfb 3.210ms in 123 out 4567\n"
+        );
+    }
+
+    #[test]
+    fn an_exchange_without_a_response_has_no_status_and_no_first_byte() {
+        assert_eq!(
+            text(false, || access(0, 0.0)),
+            "INFO access: POST /v1/chat/completions - complete 12.346ms in 123 out 4567\n"
+        );
+        assert_eq!(json(|| access(0, 0.0))["status"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn an_exchange_is_flat_json() {
+        assert_eq!(
+            json(|| access(200, 3.21)),
+            serde_json::json!({
+                "level": "INFO", "target": "access", "method": "POST", "path": "/v1/chat/completions",
+                "status": 200, "outcome": "complete", "duration_ms": 12.346, "ttfb_ms": 3.21,
+                "request_bytes": 123, "response_bytes": 4567,
+            })
+        );
+    }
+
+    #[test]
+    fn fields_follow_the_message() {
+        let log =
+            || tracing::warn!(target: "t", count = 3, name = "two words", ok = true, "it went {}", "well");
+        assert_eq!(text(false, log), "WARN t: it went well count=3 name=\"two words\" ok=true\n");
+        assert_eq!(
+            json(log),
+            serde_json::json!({
+                "level": "WARN", "target": "t", "message": "it went well", "count": 3, "name": "two words", "ok": true,
+            })
+        );
+    }
+
+    #[test]
+    fn an_error_brings_its_causes() {
+        let error: Box<dyn Error + 'static> = Box::new(crate::logging::LoggingError::File {
+            path: "x.log".into(),
+            source: io::Error::other("no room"),
+        });
+        let log = || tracing::error!(target: "t", error = &*error, "failed");
+        assert_eq!(
+            text(false, log),
+            "ERROR t: failed error=logging.file: x.log: cannot be opened: no room\n"
+        );
+    }
+
+    #[test]
+    fn what_is_logged_cannot_forge_a_line() {
+        const EVIL: &str = "/a\r\nERROR access: forged\u{1b}[2J\u{85}\u{2028}\u{202e}\0\tend \"quote\\ ü";
+        for log in [
+            (|| tracing::info!(target: "access", method = "GET", path = EVIL)) as fn(),
+            || tracing::info!(target: "t", "{}", EVIL),
+            || tracing::info!(target: "t", value = EVIL),
+            || tracing::info!(target: "t", value = %EVIL),
+            || tracing::info!(target: "t", value = ?EVIL),
+        ] {
+            let line = text(false, log);
+            let inside = line.strip_suffix('\n').unwrap();
+            assert!(!inside.contains(breaks_lines), "{line:?}");
+            assert!(inside.contains('ü'), "{line:?}");
+            json(log);
+        }
+        let value = json(|| tracing::info!(target: "access", method = "GET", path = EVIL));
+        assert_eq!(value["path"], EVIL);
+    }
+
+    #[test]
+    fn only_a_terminal_gets_colours() {
+        let log = || tracing::info!(target: "t", "x");
+        assert_eq!(text(true, log), "\u{1b}[32mINFO\u{1b}[0m t: x\n");
+        assert_eq!(text(false, log), "INFO t: x\n");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_comes_back_out_of_the_json(value in ".*") {
+            let told = json(|| tracing::info!(target: "t", value = value.as_str()));
+            assert_eq!(&told["value"], &value);
+        }
+    }
+}

@@ -92,3 +92,88 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// The log and its turned-over files, the newest first.
+    fn files(path: &Path) -> Vec<String> {
+        let numbers = (1..9).map(|number| PathBuf::from(format!("{}.{number}", path.display())));
+        std::iter::once(path.to_owned())
+            .chain(numbers)
+            .map_while(|path| fs::read_to_string(path).ok())
+            .collect()
+    }
+
+    #[test]
+    fn a_full_file_is_turned_over_between_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.log");
+        let mut log = RotatingFile::open(&path, 8, 2).unwrap();
+        for line in
+            ["one\n", "two\n", "three\n", "four\n", "five\n", "a line too long for any file\n", "six\n"]
+        {
+            log.write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(files(&path), ["six\n", "a line too long for any file\n", "five\n"]);
+    }
+
+    #[test]
+    fn lines_that_come_together_are_spread_over_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.log");
+        let mut log = RotatingFile::open(&path, 8, 5).unwrap();
+        log.write_all(b"one\ntwo\nthree\nfour\n").unwrap();
+        assert_eq!(files(&path), ["four\n", "three\n", "one\ntwo\n"]);
+    }
+
+    #[test]
+    fn without_backups_the_file_starts_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.log");
+        let mut log = RotatingFile::open(&path, 8, 0).unwrap();
+        log.write_all(b"one\ntwo\nthree\nfour\n").unwrap();
+        assert_eq!(files(&path), ["four\n"]);
+    }
+
+    #[test]
+    fn what_an_earlier_run_wrote_is_kept_and_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.log");
+        fs::write(&path, "earlier\n").unwrap();
+        RotatingFile::open(&path, 100, 1).unwrap().write_all(b"now\n").unwrap();
+        assert_eq!(files(&path), ["earlier\nnow\n"]);
+        RotatingFile::open(&path, 12, 1).unwrap().write_all(b"later\n").unwrap();
+        assert_eq!(files(&path), ["later\n", "earlier\nnow\n"]);
+    }
+
+    #[test]
+    fn no_limit_is_no_turning_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.log");
+        let mut log = RotatingFile::open(&path, 0, 3).unwrap();
+        log.write_all(&b"line\n".repeat(1000)).unwrap();
+        assert_eq!(files(&path).len(), 1);
+    }
+
+    #[test]
+    fn a_device_is_never_renamed() {
+        let mut log = RotatingFile::open(Path::new("/dev/null"), 1, 3).unwrap();
+        log.write_all(b"one\ntwo\n").unwrap();
+        assert!(!Path::new("/dev/null.1").exists());
+    }
+
+    #[test]
+    fn only_their_owner_can_read_the_files_and_folders_it_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/p.log");
+        RotatingFile::open(&path, 4, 1).unwrap().write_all(b"one\ntwo\n").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(&folder.path().join("a/b/p.log.1")), 0o600);
+        assert_eq!((mode(&folder.path().join("a/b")), mode(&folder.path().join("a"))), (0o700, 0o700));
+    }
+}

@@ -147,3 +147,103 @@ impl Write for &Lines {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A reader that takes what is written only when it is let.
+    struct Gate {
+        takes: mpsc::Receiver<()>,
+        taken: mpsc::Sender<String>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // A gate whose holder is gone stands open.
+            let _ = self.takes.recv();
+            let _ = self.taken.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn gated() -> (Lines, Guard, mpsc::Sender<()>, mpsc::Receiver<String>) {
+        let (open, takes) = mpsc::channel();
+        let (taken, read) = mpsc::channel();
+        let (lines, guard) = spawn(Gate { takes, taken }).unwrap();
+        (lines, guard, open, read)
+    }
+
+    #[test]
+    fn what_is_held_is_written_at_once_and_in_order() {
+        let (lines, _guard, open, read) = gated();
+        (&lines).write_all(b"first\n").unwrap();
+        open.send(()).unwrap();
+        let first = read.recv().unwrap();
+        for line in ["a\n", "b\n", "c\n"] {
+            (&lines).write_all(line.as_bytes()).unwrap();
+        }
+        drop(open);
+        let mut all = first;
+        while all.len() < "first\na\nb\nc\n".len() {
+            all.push_str(&read.recv().unwrap());
+        }
+        assert_eq!(all, "first\na\nb\nc\n");
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_costs_lines_and_no_time() {
+        let (lines, guard, open, read) = gated();
+        let line = [b'x'; 1024 * 1024 - 1];
+        let before = dropped_lines();
+        for _ in 0..20 {
+            (&lines).write_all(&line).and_then(|()| (&lines).write_all(b"\n")).unwrap();
+        }
+        assert!(dropped_lines() - before >= 20);
+        drop(open);
+        drop(guard);
+        let told: String = read.iter().collect();
+        assert!(told.ends_with(" log lines were lost here: they came faster than they were read\n"));
+    }
+
+    #[test]
+    fn stopping_writes_out_what_is_held() {
+        let (lines, guard, open, read) = gated();
+        (&lines).write_all(b"last words\n").unwrap();
+        drop(open);
+        drop(guard);
+        assert_eq!(read.iter().collect::<String>(), "last words\n");
+    }
+
+    #[test]
+    fn stopping_does_not_wait_for_a_reader_that_never_reads() {
+        let (lines, guard, _open, _read) = gated();
+        (&lines).write_all(b"x\n").unwrap();
+        drop(guard);
+    }
+
+    #[test]
+    fn what_cannot_be_written_counts_as_lost() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let before = dropped_lines();
+        let (lines, guard) = spawn(Full).unwrap();
+        (&lines).write_all(b"one\n").unwrap();
+        (&lines).write_all(b"two\n").unwrap();
+        drop(guard);
+        assert!(dropped_lines() - before >= 2);
+    }
+}

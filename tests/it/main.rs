@@ -9,6 +9,9 @@ mod support;
 
 mod aborts;
 mod bodies;
+mod cli;
+mod config;
 mod expect;
+mod logging;
 mod streaming;
 mod transparency;
