@@ -10,5 +10,8 @@ mod support;
 mod aborts;
 mod bodies;
 mod expect;
+mod failures;
+mod limits;
+mod sending_once;
 mod streaming;
 mod transparency;

@@ -243,6 +243,14 @@ impl Wire {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
+    /// The name that the other side asked for in TLS.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.conn.server_name(),
+        }
+    }
+
     /// The socket below.
     pub(crate) fn socket(&self) -> &TcpStream {
         match &self.stream {
