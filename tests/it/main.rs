@@ -13,5 +13,7 @@ mod expect;
 mod failures;
 mod limits;
 mod sending_once;
+mod stopping;
 mod streaming;
 mod transparency;
+mod upgrade;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
@@ -124,6 +124,16 @@ impl Proxy {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until a new connection is refused, after a signal that stops it.
+    #[track_caller]
+    pub(crate) fn wait_until_it_stops_accepting(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).is_ok() {
+            assert!(Instant::now() < deadline, "it still takes connections");
+            std::thread::yield_now();
+        }
     }
 
     /// Waits for it to end by itself.
