@@ -7,13 +7,20 @@
 
 mod support;
 
-mod aborts;
+mod transparency;
+
 mod bodies;
+mod streaming;
+
+mod aborts;
 mod expect;
 mod failures;
+mod keys;
 mod limits;
 mod sending_once;
-mod stopping;
-mod streaming;
-mod transparency;
 mod upgrade;
+
+mod access_line;
+mod admin;
+mod starting;
+mod stopping;

@@ -123,14 +123,14 @@ fn what_does_not_finish_is_broken_off_at_the_end_of_the_drain() {
 #[test]
 fn a_second_signal_ends_the_proxy_at_once() {
     for second in [Signal::TERM, Signal::INT] {
-        let (provider, mut proxy) = start();
+        let provider = Provider::start();
+        let mut proxy = Proxy::to(&provider).yaml("server: {drain: 10m}").start();
         let (mut client, mut upstream) = answered(&provider, &proxy, GET, EVENTS);
         proxy.signal(Signal::TERM);
         proxy.wait_until_it_stops_accepting();
         proxy.signal(second);
         assert_eq!(client.rest().0, b"", "a broken body was ended cleanly");
         upstream.expect_end();
-        // The drain is 30 s, and waiting has less patience than that and the tests' own together.
         assert_ne!(proxy.exit().code, None, "it ended by its own will");
     }
 }

@@ -155,6 +155,7 @@ impl Proxy {
 }
 
 impl Drop for Proxy {
+    #[expect(clippy::print_stderr, reason = "a test that fails shows what the proxy had to say")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -194,7 +195,13 @@ impl Setup {
     /// Starts it on free ports and waits until it listens.
     #[track_caller]
     pub(crate) fn start(self) -> Proxy {
-        let (child, log, folder) = self.args(&["--port", "0"]).spawn();
+        self.start_on(0)
+    }
+
+    /// Starts it on that port and waits until it listens.
+    #[track_caller]
+    pub(crate) fn start_on(self, port: u16) -> Proxy {
+        let (child, log, folder) = self.args(&["--port", &port.to_string()]).spawn();
         let line = log.wait_for(|line| line.contains(" listening on http://"));
         let address = address_after(&line, "listening on http://");
         let admin = address_after(&line, "admin on http://");
