@@ -7,6 +7,7 @@
 
 mod support;
 
+mod random;
 mod transparency;
 
 mod bodies;

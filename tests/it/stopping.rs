@@ -148,6 +148,20 @@ fn a_broken_off_body_that_ends_with_the_connection_is_a_reset() {
 }
 
 #[test]
+fn a_second_signal_breaks_bodies_that_end_with_the_connection_by_a_reset() {
+    let provider = Provider::start();
+    let mut proxy = Proxy::to(&provider).yaml("server: {drain: 10m}").start();
+    let (mut client, mut upstream) = answered(&provider, &proxy, "GET / HTTP/1.0\r\n\r\n", EVENTS);
+    upstream.send_chunk("hello");
+    client.expect("hello");
+    proxy.signal(Signal::TERM);
+    proxy.wait_until_it_stops_accepting();
+    proxy.signal(Signal::TERM);
+    assert_eq!(client.expect_end(), Ending::Reset);
+    proxy.exit();
+}
+
+#[test]
 fn a_proxy_that_stops_says_so() {
     let (_provider, proxy) = start();
     let exit = proxy.stop();

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use super::provider::Provider;
 use super::wire::{PATIENCE, Wire};
 use super::{Head, latin1};
+
+/// Between two looks at something that no signal tells.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// A proxy at work. Dropping it kills it.
 pub(crate) struct Proxy {
@@ -100,7 +103,7 @@ impl Proxy {
                 "{series} is {found}, not {value}:\n{}",
                 self.admin("/metrics").body
             );
-            std::thread::yield_now();
+            std::thread::sleep(BREATH);
         }
     }
 
@@ -132,7 +135,7 @@ impl Proxy {
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(self.address).is_ok() {
             assert!(Instant::now() < deadline, "it still takes connections");
-            std::thread::yield_now();
+            std::thread::sleep(BREATH);
         }
     }
 
