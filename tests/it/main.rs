@@ -7,11 +7,25 @@
 
 mod support;
 
-mod aborts;
+mod random;
+mod transparency;
+
 mod bodies;
+mod streaming;
+
+mod aborts;
+mod expect;
+mod failures;
+mod keys;
+mod limits;
+mod sending_once;
+mod upgrade;
+
+mod access_line;
+mod admin;
+mod starting;
+mod stopping;
+
 mod cli;
 mod config;
-mod expect;
 mod logging;
-mod streaming;
-mod transparency;

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use super::provider::Provider;
 use super::wire::{PATIENCE, Wire};
 use super::{Head, latin1};
+
+/// Between two looks at something that no signal tells.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// A proxy at work. Dropping it kills it.
 pub(crate) struct Proxy {
@@ -100,7 +103,7 @@ impl Proxy {
                 "{series} is {found}, not {value}:\n{}",
                 self.admin("/metrics").body
             );
-            std::thread::yield_now();
+            std::thread::sleep(BREATH);
         }
     }
 
@@ -126,6 +129,16 @@ impl Proxy {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Waits until a new connection is refused, after a signal that stops it.
+    #[track_caller]
+    pub(crate) fn wait_until_it_stops_accepting(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).is_ok() {
+            assert!(Instant::now() < deadline, "it still takes connections");
+            std::thread::sleep(BREATH);
+        }
+    }
+
     /// Waits for it to end by itself.
     #[track_caller]
     pub(crate) fn exit(&mut self) -> Exit {
@@ -145,6 +158,7 @@ impl Proxy {
 }
 
 impl Drop for Proxy {
+    #[expect(clippy::print_stderr, reason = "a test that fails shows what the proxy had to say")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -184,7 +198,13 @@ impl Setup {
     /// Starts it on free ports and waits until it listens.
     #[track_caller]
     pub(crate) fn start(self) -> Proxy {
-        let (child, log, folder) = self.args(&["--port", "0"]).spawn();
+        self.start_on(0)
+    }
+
+    /// Starts it on that port and waits until it listens.
+    #[track_caller]
+    pub(crate) fn start_on(self, port: u16) -> Proxy {
+        let (child, log, folder) = self.args(&["--port", &port.to_string()]).spawn();
         let line = log.wait_for(|line| line.contains(" listening on http://"));
         let address = address_after(&line, "listening on http://");
         let admin = address_after(&line, "admin on http://");

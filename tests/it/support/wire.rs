@@ -100,12 +100,12 @@ impl Wire {
     /// Reads as many bytes as `expected` has, which must be those.
     pub(crate) fn expect(&mut self, expected: impl AsRef<[u8]>) {
         let expected = expected.as_ref();
-        assert_eq!(latin1(&self.exactly(expected.len())), latin1(expected), "what {} read", self.who);
+        assert_eq!(latin1(self.exactly(expected.len())), latin1(expected), "what {} read", self.who);
     }
 
     /// Reads one chunk of a chunked body; the last one is empty, and what follows it is left unread.
     pub(crate) fn chunk(&mut self) -> Vec<u8> {
-        let line = latin1(&self.through(b"\r\n", "a chunk's size"));
+        let line = latin1(self.through(b"\r\n", "a chunk's size"));
         let size = usize::from_str_radix(line.trim_end(), 16)
             .unwrap_or_else(|_| panic!("{} read {line:?} where a chunk's size must stand", self.who));
         let data = self.exactly(size);
@@ -139,7 +139,7 @@ impl Wire {
         }
         let mut trailers = String::new();
         loop {
-            let line = latin1(&self.through(b"\r\n", "a trailer or the empty line"));
+            let line = latin1(self.through(b"\r\n", "a trailer or the empty line"));
             if line == "\r\n" {
                 return (data, trailers);
             }
@@ -241,6 +241,14 @@ impl Wire {
     /// Closes by a reset.
     pub(crate) fn reset(self) {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// The name that the other side asked for in TLS.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.conn.server_name(),
+        }
     }
 
     /// The socket below.
