@@ -335,7 +335,7 @@ fn leave(provider: &Provider, url: &str, answered: bool) {
     let folder = tempfile::tempdir().unwrap();
     // Not under `timeout`, which would be killed in its place.
     let mut child = Command::new("curl")
-        .args(["--silent", "--no-buffer", "--max-time", "300", url])
+        .args(["--disable", "--silent", "--no-buffer", "--max-time", "300", "--noproxy", "*", url])
         .current_dir(folder.path())
         .stdout(Stdio::piped())
         .spawn()
