@@ -16,7 +16,7 @@ const SESSION: &str = "0b9f4c1e-5a5e-4d0e-9c57-3f1d2a7b8c90";
 fn claude_code_completes_a_turn_with_a_tool() {
     // One folder for both runs: the agent tells the provider where it works.
     let folder = tempfile::tempdir().unwrap();
-    let told = assert_same_but_for("anthropic", even_out, |provider, url| {
+    let told = assert_same_but_for("anthropic", drop_date, |provider, url| {
         prepare(folder.path());
         turn(folder.path(), provider, url).lines().map(even_out_line).collect::<Vec<_>>().join("\n")
     });
@@ -25,19 +25,8 @@ fn claude_code_completes_a_turn_with_a_tool() {
     }
 }
 
-/// The requests hold nothing that the agent draws anew but what is told here.
-fn even_out(requests: &mut Vec<Request>) {
-    for request in requests {
-        assert_ne!(request.method(), "CONNECT", "the agent wants out: {request:?}");
-        request.body = even_out_device(&request.body);
-    }
-}
-
-fn even_out_device(body: &[u8]) -> Vec<u8> {
-    body.to_vec()
-}
-
-/// A line of the agent's output without its clock readings and the ids that it draws for its own events.
+/// A line of the agent's output without its clock readings, the ids that it draws for its own events and
+/// the socket that is named after its process.
 fn even_out_line(line: &str) -> String {
     let Ok(mut line) = serde_json::from_str(line) else { return line.to_owned() };
     drop_drawn(&mut line);
@@ -47,7 +36,10 @@ fn even_out_line(line: &str) -> String {
 fn drop_drawn(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|key, _| key != "uuid" && key != "timestamp" && !key.ends_with("_ms"));
+            fields.retain(|key, _| {
+                !["uuid", "timestamp", "messaging_socket_path"].contains(&key.as_str())
+                    && !key.ends_with("_ms")
+            });
             fields.values_mut().for_each(drop_drawn);
         }
         Value::Array(values) => values.iter_mut().for_each(drop_drawn),
@@ -55,14 +47,29 @@ fn drop_drawn(value: &mut Value) {
     }
 }
 
+/// The agent tells the model what day it is, and midnight may fall between the runs. Nothing else that
+/// it sends needs evening out.
+fn drop_date(requests: &mut Vec<Request>) {
+    const BEFORE: &[u8] = b"Today's date is ";
+    for request in requests {
+        let found = request.body.windows(BEFORE.len()).position(|window| window == BEFORE);
+        if let Some(at) = found {
+            request.body[at + BEFORE.len()..][.."2026-01-01".len()].fill(b'-');
+        }
+    }
+}
+
 fn prepare(folder: &Path) {
-    for name in ["home", "project"] {
+    for name in ["home", "project", "tmp"] {
         let path = folder.join(name);
         if path.exists() {
             fs::remove_dir_all(&path).unwrap();
         }
         fs::create_dir(&path).unwrap();
     }
+    // The id of the device, which a fresh home would draw.
+    let identity = format!("{{\"userID\": \"{}\"}}", "0123456789abcdef".repeat(4));
+    fs::write(folder.join("home/.claude.json"), identity).unwrap();
     fs::write(folder.join("project/notes.txt"), "the proxy saw nothing\n").unwrap();
 }
 
@@ -73,13 +80,14 @@ fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
         .args(["--output-format", "stream-json", "--verbose", "--include-partial-messages"])
         .args(["--model", "claude-opus-5-5", "--allowedTools", "Read", "--session-id", SESSION])
         .current_dir(folder.join("project"))
+        .env("TMPDIR", folder.join("tmp"))
         .env("ANTHROPIC_BASE_URL", base_url)
         .env("ANTHROPIC_API_KEY", "made-up")
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_TELEMETRY", "1")
         .env("DISABLE_ERROR_REPORTING", "1")
         .env("DISABLE_AUTOUPDATER", "1")
-        // Whatever it should want of the world beyond would turn up at the provider as a CONNECT.
+        // Should it want anything of the world beyond, that turns up at the provider as a CONNECT.
         .env("HTTPS_PROXY", provider.url(""))
         .env("NO_PROXY", "127.0.0.1")
         .output()

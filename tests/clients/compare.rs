@@ -6,6 +6,7 @@
 //!   other than `trailers`): they belong to one connection, and each side of the proxy has its own;
 //! - the place of a repeated field: its values come together at the name's first place, in their order
 //!   (a limit of the engine that ARCHITECTURE.md names);
+//! - white space around a value: there is none behind an empty one (the engine again: it writes one);
 //! - the boundary of a multipart body and `Sec-WebSocket-Key`: the client draws them anew in every run.
 //!
 //! The `Host` field *is* compared: both runs talk to the same provider, and the proxy must name it.
@@ -35,29 +36,6 @@ pub(crate) fn assert_same_but_for(
 ) -> String {
     let provider = Provider::start();
     let straight = run(&provider, &provider.url(""), &unlike, &client);
-    if std::env::var("TWICE").is_ok() {
-        let again = run(&provider, &provider.url(""), &unlike, &client);
-        for (a, b) in straight.transcript.lines().zip(again.transcript.lines()) {
-            if a != b {
-                eprintln!("T {a}\nT {b}")
-            }
-        }
-        for (a, b) in straight.requests.iter().zip(&again.requests) {
-            for (a, b) in a.lines().zip(b.lines()) {
-                if a != b {
-                    let at = a.bytes().zip(b.bytes()).position(|(a, b)| a != b).unwrap_or(0);
-                    eprintln!(
-                        "R {at} {}\nR {}",
-                        &a[at.saturating_sub(60)..a.len().min(at + 100)],
-                        &b[at.saturating_sub(60)..b.len().min(at + 100)]
-                    )
-                }
-            }
-        }
-        assert_eq!(straight.requests.len(), again.requests.len());
-        eprintln!("TWICE DONE");
-        return straight.transcript;
-    } // TEMP
     let perimeter = Perimeter::start(dialect, &provider.url(""));
     let proxied = run(&provider, &perimeter.url, &unlike, &client);
 
@@ -83,32 +61,18 @@ fn run(
     client: impl Fn(&Provider, &str) -> String,
 ) -> Run {
     let transcript = client(provider, base_url);
-    if std::env::var("SHOW").is_ok() {
-        eprintln!("{transcript}");
-    } // TEMP
     let (mut requests, faults) = provider.take();
     assert!(faults.is_empty(), "through {base_url}: {faults:#?}\n{transcript}");
     for request in &mut requests {
         even_out(request);
     }
     unlike(&mut requests);
-    if std::env::var("SHOW").is_ok() {
-        for r in &requests {
-            eprintln!(
-                "REQ {} {:?} body {} {:?}",
-                r.line,
-                r.fields,
-                r.body.len(),
-                String::from_utf8_lossy(&r.body[..r.body.len().min(200)])
-            );
-        }
-    } // TEMP
     Run { transcript, requests: requests.iter().map(describe).collect() }
 }
 
 fn even_out(request: &mut Request) {
     drop_hop_by_hop(&mut request.fields);
-    group(&mut request.fields);
+    tidy(&mut request.fields);
     for field in &mut request.fields {
         if name(field).eq_ignore_ascii_case("sec-websocket-key") {
             *field = format!("{}: (drawn)", name(field));
@@ -138,8 +102,11 @@ pub(crate) fn drop_hop_by_hop(fields: &mut Vec<String>) {
     });
 }
 
-/// Brings equal names together at the first one's place.
-pub(crate) fn group(fields: &mut [String]) {
+/// Brings equal names together at the first one's place, and takes the space from before an empty value.
+pub(crate) fn tidy(fields: &mut [String]) {
+    for field in fields.iter_mut() {
+        field.truncate(field.trim_end().len());
+    }
     let names: Vec<_> = fields.iter().map(|field| name(field).to_ascii_lowercase()).collect();
     let first = |field: &String| names.iter().position(|found| found.eq_ignore_ascii_case(name(field)));
     fields.sort_by_key(first);

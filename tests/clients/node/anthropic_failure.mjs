@@ -8,3 +8,4 @@ await client.models.list().catch((error) => {
   console.log(error.constructor.name, error.status, error.headers.get('x-perimeter-error'));
   console.log(error.error.error.message);
 });
+console.log('complete');

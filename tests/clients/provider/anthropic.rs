@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::request::Request;
 use super::script::{Script, Step};
 
-const LIMITS: &str = "anthropic-organization-id: org-1\r\nanthropic-ratelimit-requests-limit: 50\r\nanthropic-ratelimit-requests-remaining: 49\r\nSet-Cookie: _cfuvid=one; path=/\r\nSet-Cookie: __cf_bm=two; path=/\r\n";
+const LIMITS: &str = "anthropic-organization-id: org-1\r\n\
+    anthropic-ratelimit-requests-limit: 50\r\n\
+    anthropic-ratelimit-requests-remaining: 49\r\n\
+    Set-Cookie: _cfuvid=one; path=/\r\n\
+    Set-Cookie: __cf_bm=two; path=/\r\n";
 
 /// What the agent says when it has read the file it asked for.
 const DONE: &str = "The file says: the proxy saw nothing.";

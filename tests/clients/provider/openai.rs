@@ -5,13 +5,18 @@ use serde_json::{Value, json};
 use super::request::Request;
 use super::script::{Script, Step};
 
-const LIMITS: &str = "openai-processing-ms: 12\r\nopenai-version: 2020-10-01\r\nx-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\nSet-Cookie: __cf_bm=one; path=/; HttpOnly\r\nSet-Cookie: _cfuvid=two; path=/\r\n";
+const LIMITS: &str = "openai-processing-ms: 12\r\n\
+    openai-version: 2020-10-01\r\n\
+    x-ratelimit-limit-requests: 10000\r\n\
+    x-ratelimit-remaining-requests: 9999\r\n\
+    Set-Cookie: __cf_bm=one; path=/; HttpOnly\r\n\
+    Set-Cookie: _cfuvid=two; path=/\r\n";
 
 /// The words of a streamed answer; not all of them are ASCII.
 const WORDS: [&str; 5] = ["Hello", ", ", "wörld", " 世界", " 👋"];
 
 /// How many streams of the crowd are open before the first of them goes on.
-pub(super) const CROWD: usize = 50;
+const CROWD: usize = 50;
 
 pub(super) fn answer(request: &Request, asked: usize) -> Script {
     let body = request.json();

@@ -63,7 +63,19 @@ pub(super) fn answer(request: &Request, asked: usize) -> Script {
 /// What nothing may tidy up: case, order, repetition, odd spelling, a reason phrase of its own.
 fn odd() -> Script {
     Script::raw(
-        "HTTP/1.1 299 Strange But True\r\nx-lower: 1\r\nX-UPPER: 2\r\nX-MiXeD: 3\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Empty:\r\nX-Latin: caf\u{e9}\r\nX-Quoted: \"a, b\" ,c;d=\"e\"\r\nVia: 1.0 somebody\r\nWarning: 199 - \"misc\"\r\nContent-Length: 3\r\n\r\nodd"
+        "HTTP/1.1 299 Strange But True\r\n\
+          x-lower: 1\r\n\
+          X-UPPER: 2\r\n\
+          X-MiXeD: 3\r\n\
+          Set-Cookie: a=1\r\n\
+          set-cookie: b=2\r\n\
+          X-Empty:\r\n\
+          X-Latin: caf\u{e9}\r\n\
+          X-Quoted: \"a, b\" ,c;d=\"e\"\r\n\
+          Via: 1.0 somebody\r\n\
+          Warning: 199 - \"misc\"\r\n\
+          Content-Length: 3\r\n\
+          \r\nodd"
             .chars()
             // One byte for each character, so that the é is not UTF-8.
             .map(|character| character as u8)

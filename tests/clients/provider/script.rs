@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 /// Fields that every answer carries, as a provider's do.
-const ALWAYS: &str = "Date: Sat, 21 Nov 2026 03:00:00 GMT\r\nserver: scripted\r\nX-Request-ID: req_0001\r\nrequest-id: req_0001\r\n";
+const ALWAYS: &str = "Date: Sat, 21 Nov 2026 03:00:00 GMT\r\n\
+    server: scripted\r\n\
+    X-Request-ID: req_0001\r\n\
+    request-id: req_0001\r\n";
 
 /// What the provider does, in order.
 pub(super) struct Script {

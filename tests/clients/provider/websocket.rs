@@ -3,6 +3,9 @@
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Shared;
 use super::request::Request;
 
@@ -126,21 +129,5 @@ fn read_array<const N: usize>(reader: &mut impl Read) -> io::Result<[u8; N]> {
 /// RFC 6455 section 4.2.2.
 fn accept_key(key: &str) -> String {
     let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    base64(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref())
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0, |bits, n| bits << 8 | usize::from(group.get(n).copied().unwrap_or(0)));
-        for place in 0..4 {
-            text.push(if place <= group.len() {
-                char::from(DIGITS[bits >> (18 - 6 * place) & 63])
-            } else {
-                '='
-            });
-        }
-    }
-    text
+    STANDARD.encode(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
 }

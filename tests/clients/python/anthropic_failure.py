@@ -10,3 +10,4 @@ try:
 except APIStatusError as error:
     print(type(error).__name__, error.status_code, error.response.headers["x-perimeter-error"])
     print(error.body["error"]["message"])
+print("complete")

@@ -17,8 +17,10 @@ tell("plain", message("plain", system="Be brief.", metadata={"user_id": "u-1"}).
 raw = client.messages.with_raw_response.create(model="plain", max_tokens=100, messages=SAID)
 tell("raw", [raw.status_code, raw.http_response.reason_phrase, headers(raw), raw.parse().id])
 tell("gzip", message("gzip").to_dict())
-tell("extras", message("plain", extra_headers={"anthropic-beta": "one-1,two-2", "X-Mine": "yes"}, extra_query={"beta": "true"}).id)
-tell("long question", client.messages.create(model="plain", max_tokens=1, messages=[{"role": "user", "content": "long " * 400_000}]).id)
+extra = {"extra_headers": {"anthropic-beta": "one-1,two-2", "X-Mine": "yes"}, "extra_query": {"beta": "true"}}
+tell("extras", message("plain", **extra).id)
+long = [{"role": "user", "content": "long " * 400_000}]
+tell("long question", client.messages.create(model="plain", max_tokens=1, messages=long).id)
 tell("tokens", client.messages.count_tokens(model="plain", messages=SAID).to_dict())
 
 # Streams: the events as they come, then through the SDK's own accumulation.
@@ -47,7 +49,8 @@ tell("upload", client.files.upload(file=upload).to_dict())
 # Failures, and what is tried again.
 attempt("bad request", lambda: message("bad-request"))
 attempt("unauthorized", lambda: message("unauthorized"))
-attempt("limited", lambda: client.with_options(max_retries=1).messages.create(model="limited", max_tokens=1, messages=SAID))
+once = client.with_options(max_retries=1)
+attempt("limited", lambda: once.messages.create(model="limited", max_tokens=1, messages=SAID))
 tell("overloaded once", message("overloaded-once").id)
 attempt("never retry", lambda: message("never-retry"))
 attempt("no such thing", lambda: client.models.retrieve("nothing"))

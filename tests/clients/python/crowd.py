@@ -16,10 +16,12 @@ async def follow(session, number):
     told = []
     asked = {"model": name, "stream": True, "messages": []}
     async with session.post(BASE_URL + "/v1/chat/completions", json=asked) as answer:
+        fields = [[name.decode(), value.decode()] for name, value in answer.raw_headers]
+        told.append([answer.status, answer.reason, fields])
         async for line in answer.content:
             if line.startswith(b"data: {"):
                 told.append(json.loads(line[6:])["choices"])
-                async with session.post(f"{CONTROL_URL}/seen/{name}/{len(told)}"):
+                async with session.post(f"{CONTROL_URL}/seen/{name}/{len(told) - 1}"):
                     pass
     return told
 

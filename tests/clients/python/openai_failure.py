@@ -11,3 +11,4 @@ except APIStatusError as error:
     assert error.code == error.response.headers["x-perimeter-error"], error.code
     print(type(error).__name__, error.status_code, error.code)
     print(error.body["message"])
+print("complete")

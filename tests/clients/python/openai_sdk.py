@@ -47,7 +47,8 @@ for chunk in chat("tools", stream=True, tools=TOOLS):
 for chunk in chat("torn", stream=True):
     tell("torn", chunk.to_dict())
 attempt("cut", lambda: [tell("cut", chunk.to_dict()) for chunk in chat("cut", stream=True)])
-attempt("short", lambda: client.with_options(max_retries=0).chat.completions.create(model="short", messages=SAID))
+never = client.with_options(max_retries=0)
+attempt("short", lambda: never.chat.completions.create(model="short", messages=SAID))
 with chat("left/early", stream=True) as stream:
     tell("left", next(iter(stream)).to_dict())
 await_leaving("left/early")
@@ -73,7 +74,8 @@ with client.audio.speech.with_streaming_response.create(model="tts", voice="allo
 # Failures, and what is tried again.
 attempt("bad request", lambda: chat("bad-request"))
 attempt("unauthorized", lambda: chat("unauthorized"))
-attempt("limited", lambda: client.with_options(max_retries=1).chat.completions.create(model="limited", messages=SAID))
+once = client.with_options(max_retries=1)
+attempt("limited", lambda: once.chat.completions.create(model="limited", messages=SAID))
 tell("limited once", chat("limited-once").id)
 tell("broken once", chat("broken-once").id)
 attempt("no JSON", lambda: chat("teapot"))
