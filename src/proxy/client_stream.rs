@@ -94,11 +94,6 @@ impl Handle {
         (OpenExchange(self.clone()), trusted)
     }
 
-    /// The request's body was read to its end.
-    pub(super) fn request_ended(&self) {
-        self.lock().scan.body_ended();
-    }
-
     /// From here on the bytes are no longer HTTP.
     pub(super) fn upgraded(&self) {
         self.lock().upgraded = true;

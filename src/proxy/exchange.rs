@@ -87,12 +87,7 @@ impl Gateway {
 
         // The body follows when the upstream wants it.
         exchange.gate = expects_continue(&parts, &incoming).then(Gate::default);
-        let body = RequestBody::new(
-            incoming,
-            exchange.account.clone(),
-            client.stream.clone(),
-            exchange.gate.clone(),
-        );
+        let body = RequestBody::new(incoming, exchange.account.clone(), exchange.gate.clone());
         let mut request = Request::from_parts(parts, Body::new(body));
         if let Some(gate) = exchange.gate.clone() {
             hyper::ext::on_informational(&mut request, move |response| {

@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::account::Account;
-use super::client_stream::Handle;
 use crate::body::BoxError;
 
 /// How long a client that asked for 100-continue waits for an upstream that says nothing.
@@ -25,10 +24,8 @@ const CONTINUE_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct RequestBody {
     incoming: Incoming,
     account: Arc<Account>,
-    client: Handle,
     gate: Option<Waiting>,
     broken: Option<BoxError>,
-    ended: bool,
 }
 
 #[derive(Debug)]
@@ -38,24 +35,9 @@ struct Waiting {
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, account: Arc<Account>, client: Handle, gate: Option<Gate>) -> Self {
-        let mut body = Self {
-            gate: gate.map(|gate| Waiting { gate, patience: Box::pin(tokio::time::sleep(CONTINUE_AFTER)) }),
-            incoming,
-            account,
-            client,
-            broken: None,
-            ended: false,
-        };
-        body.ended_if(body.incoming.is_end_stream());
-        body
-    }
-
-    fn ended_if(&mut self, ended: bool) {
-        if ended && !self.ended {
-            self.ended = true;
-            self.client.request_ended();
-        }
+    pub(super) fn new(incoming: Incoming, account: Arc<Account>, gate: Option<Gate>) -> Self {
+        let gate = gate.map(|gate| Waiting { gate, patience: Box::pin(tokio::time::sleep(CONTINUE_AFTER)) });
+        Self { incoming, account, gate, broken: None }
     }
 }
 
@@ -80,27 +62,21 @@ impl HttpBody for RequestBody {
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match ready!(Pin::new(&mut this.incoming).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                if let Some(chunk) = frame.data_ref() {
-                    this.account.request_bytes(chunk.len());
-                }
-                let ended = this.incoming.is_end_stream();
-                this.ended_if(ended);
-                Poll::Ready(Some(Ok(frame)))
-            }
+        let frame = match ready!(Pin::new(&mut this.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 this.account.client_broke();
                 // A turn later: hyper drops what it has not written yet when a body fails.
                 this.broken = Some(error.into());
                 cx.waker().wake_by_ref();
-                Poll::Pending
+                return Poll::Pending;
             }
-            None => {
-                this.ended_if(true);
-                Poll::Ready(None)
-            }
+            None => return Poll::Ready(None),
+        };
+        if let Some(chunk) = frame.data_ref() {
+            this.account.request_bytes(chunk.len());
         }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
