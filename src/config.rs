@@ -18,6 +18,7 @@ pub mod secret;
 
 mod duration;
 mod known;
+mod path;
 mod reader;
 mod size;
 mod tree;
@@ -53,7 +54,11 @@ pub struct Config {
     #[serde(default)]
     pub session: Session,
     /// Where state that outlives a run is kept.
-    #[serde(default = "state_dir")]
+    #[serde(
+        default = "state_dir",
+        serialize_with = "path::serialize",
+        deserialize_with = "path::deserialize"
+    )]
     pub state_dir: PathBuf,
 }
 
@@ -197,6 +202,7 @@ pub struct Logging {
     /// In which form.
     pub format: LogFormat,
     /// The file to write to instead of stderr.
+    #[serde(deserialize_with = "path::deserialize_option")]
     pub file: Option<PathBuf>,
     /// The size at which that file is turned over. Bytes.
     #[serde(with = "size")]

@@ -78,13 +78,11 @@ pub fn init(logging: &Logging) -> Result<Guard, LoggingError> {
         LogFormat::Text => layer.event_format(line::Text).boxed(),
         LogFormat::Json => layer.event_format(line::Json).boxed(),
     };
-    Registry::default().with(layer.with_filter(filter)).try_init().map_err(|_| LoggingError::Twice)?;
+    Registry::default().with(filter).with(layer).try_init().map_err(|_| LoggingError::Twice)?;
     Ok(guard)
 }
 
-fn filter(
-    level: Level,
-) -> Result<Box<dyn tracing_subscriber::layer::Filter<Registry> + Send + Sync>, LoggingError> {
+fn filter(level: Level) -> Result<Box<dyn Layer<Registry> + Send + Sync>, LoggingError> {
     match std::env::var("PERIMETER_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::builder()
             .parse(directives)

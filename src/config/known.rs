@@ -4,16 +4,8 @@ use super::tree::Node;
 
 /// What the predecessor read or documented and this version does not act on. Accepted with a warning, so that an
 /// old file still runs.
-const PREDECESSOR: [&str; 8] = [
-    "llm.max_retries",
-    "live_trace",
-    "cylestio",
-    "rate_limit",
-    "auth",
-    "custom_logging",
-    "middlewares",
-    "server.reload",
-];
+const PREDECESSOR: [&str; 7] =
+    ["llm.max_retries", "live_trace", "cylestio", "rate_limit", "auth", "custom_logging", "middlewares"];
 
 /// Takes the predecessor's keys out of the tree and says which were there.
 pub(super) fn take_predecessors(root: &mut Node) -> Vec<String> {
@@ -49,4 +41,32 @@ const SECTIONS: [(&str, &[&str]); 7] = [
 /// The section that `key` belongs to, if it is a key at all.
 pub(super) fn section_of(key: &str) -> Option<&'static str> {
     SECTIONS.iter().find(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::{Config, Overrides, Source};
+    use crate::registry::Registry;
+
+    #[test]
+    fn every_section_holds_the_keys_that_are_sent_to_it() {
+        let source = Source { name: "x", bytes: b"llm: {type: openai, base_url: http://x}" };
+        let unset = |_: &str| Err(std::env::VarError::NotPresent);
+        let loaded = Config::read(Some(source), Overrides::default(), &Registry::built_in(), &unset).unwrap();
+        let config = serde_json::to_value(&loaded.config).unwrap();
+        for (section, keys) in SECTIONS {
+            let map = section.split('.').fold(&config, |value, key| &value[key]);
+            for key in keys {
+                assert!(map.as_object().is_some_and(|map| map.contains_key(*key)), "{section}.{key}");
+            }
+        }
+        let sections =
+            config.as_object().unwrap().iter().filter(|(_, value)| matches!(value, Value::Object(_)));
+        for (section, _) in sections {
+            assert!(SECTIONS.iter().any(|(known, _)| known == section), "{section}");
+        }
+    }
 }

@@ -33,6 +33,9 @@ impl<'de> Reader<'de> {
     fn expected_shape(&self, expected: &'static str) -> Problem {
         let found = match &self.node.value {
             Value::Null => "nothing",
+            Value::Scalar(scalar) if scalar.text.contains(':') => {
+                "a single value, maybe for want of a blank after a colon"
+            }
             Value::Scalar(_) => "a single value",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",

@@ -94,14 +94,35 @@ fn syntax(error: &Error) -> Problem {
     let message = match error {
         Error::MultipleDocuments { .. } => "a second document; a configuration is one".to_owned(),
         Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } => TOO_MUCH.to_owned(),
-        other if other.to_string().starts_with("recursion limit") => TOO_MUCH.to_owned(),
-        Error::Unexpected { expected: "string scalar", .. } => "a key must be a plain word".to_owned(),
-        other => format!("not YAML: {}", strip_place(&other.to_string(), other.location())),
+        Error::Unexpected { expected: "string scalar", .. } | Error::NullIntoString { .. } => {
+            "a key must be a plain word".to_owned()
+        }
+        other => not_yaml(&strip_place(&other.to_string(), other.location())),
     };
     let problem = Problem::new(What::Syntax(message));
     match error.location() {
         Some(location) => problem.at(origin(location)),
         None => problem,
+    }
+}
+
+/// The crate's words, with what usually helps.
+fn not_yaml(message: &str) -> String {
+    const HINTS: [(&str, &str); 7] = [
+        ("unexpected character", "put quotes around a value that begins like this"),
+        ("unknown anchor", "put quotes around a value that begins with * or &"),
+        ("flow mapping", "between braces, put quotes around a value that holds braces, such as ${NAME}"),
+        ("flow sequence", "between brackets, put quotes around a value that holds braces, such as ${NAME}"),
+        ("mapping values are not allowed", "is a colon missing before this, or does this value need quotes?"),
+        ("expected ':'", "a key is followed by a colon and a blank"),
+        ("expected key", "do the lines of this section begin in the same column?"),
+    ];
+    if message.starts_with("recursion limit") {
+        return TOO_MUCH.to_owned();
+    }
+    match HINTS.iter().find(|(part, _)| message.contains(part)) {
+        Some((_, hint)) => format!("not YAML: {message}; {hint}"),
+        None => format!("not YAML: {message}"),
     }
 }
 

@@ -436,15 +436,40 @@ fn a_tab_for_an_indent_is_refused() {
 
 #[test]
 fn two_colons_in_a_line_are_refused() {
-    assert_snapshot!(refused("llm: type: openai\n"), @"config.yaml:1:10: not YAML: mapping values are not allowed in this context");
+    assert_snapshot!(refused("llm: type: openai\n"), @"config.yaml:1:10: not YAML: mapping values are not allowed in this context; is a colon missing before this, or does this value need quotes?");
 }
 
 #[test]
 fn an_alias_of_nothing_is_refused() {
-    assert_snapshot!(refused("llm: *provider\n"), @"config.yaml:1:6: not YAML: alias references unknown anchor");
+    assert_snapshot!(refused("llm: *provider\n"), @"config.yaml:1:6: not YAML: alias references unknown anchor; put quotes around a value that begins with * or &");
 }
 
 #[test]
 fn a_mapping_for_a_key_is_refused() {
     assert_snapshot!(refused("? {a: b}\n: c\n"), @"config.yaml:1:3: a key must be a plain word");
+}
+
+#[test]
+fn a_variable_between_braces_without_quotes_is_refused() {
+    assert_snapshot!(refused("llm: {type: ${T}, base_url: http://x}\n"), @"config.yaml:1:14: not YAML: while parsing a flow mapping, did not find expected ',' or '}'; between braces, put quotes around a value that holds braces, such as ${NAME}");
+}
+
+#[test]
+fn a_value_that_begins_with_a_sign_of_yamls_is_refused() {
+    assert_snapshot!(refused("llm:\n  type: @openai\n"), @"config.yaml:2:9: not YAML: unexpected character: `@'; put quotes around a value that begins like this");
+}
+
+#[test]
+fn a_line_out_of_its_column_is_refused() {
+    assert_snapshot!(refused("llm:\n  type: openai\n base_url: http://x\n"), @"config.yaml:3:2: not YAML: while parsing a block mapping, did not find expected key; do the lines of this section begin in the same column?");
+}
+
+#[test]
+fn a_colon_without_a_blank_is_refused() {
+    assert_snapshot!(refused("{LLM}server:\n  port:4000\n"), @"config.yaml:3:3: server: found a single value, maybe for want of a blank after a colon; expected a mapping of keys to values");
+}
+
+#[test]
+fn a_key_without_a_colon_is_refused() {
+    assert_snapshot!(refused("llm:\n  base_url http://x\n  type: openai\n"), @"config.yaml:3:7: not YAML: mapping values are not allowed in this context; is a colon missing before this, or does this value need quotes?");
 }
