@@ -80,6 +80,29 @@ fn two_hundred_response_headers_pass() {
 }
 
 #[test]
+fn a_long_response_value_passes() {
+    let long = "v".repeat(60_000);
+    let head = returned(format!("HTTP/1.1 200 OK\r\nX-Long: {long}\r\nContent-Length: 0\r\n\r\n"));
+    assert_eq!(head.value("X-Long"), Some(long.as_str()));
+}
+
+#[test]
+fn a_folded_response_line_arrives_as_one_line() {
+    let head = returned("HTTP/1.1 200 OK\r\nX-Folded: one\r\n two\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(head.value("X-Folded"), Some("one two"));
+}
+
+#[test]
+fn of_two_lengths_of_a_response_the_one_that_counts_is_passed_on() {
+    let response =
+        "HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let (provider, proxy) = start();
+    let (head, body) = returned_through(&provider, &proxy, response);
+    assert_eq!(head.names(), ["Transfer-Encoding"]);
+    assert_eq!(latin1(body), "ok");
+}
+
+#[test]
 fn every_status_passes_as_it_is() {
     let (provider, proxy) = start();
     for status in [
