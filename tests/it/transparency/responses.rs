@@ -251,6 +251,32 @@ fn a_204_has_no_body_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_204_keeps_the_length_it_came_with() {
+    let response = "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nX-A: 1\r\n\r\n";
+    assert_eq!(returned(response).text(), response);
+}
+
+#[test]
+fn a_body_behind_a_response_that_has_none_reaches_nobody() {
+    for (request, response) in [
+        (GET, "HTTP/1.1 204 No Content\r\n\r\n"),
+        (GET, "HTTP/1.1 304 Not Modified\r\nContent-Length: 57\r\n\r\n"),
+        ("HEAD / HTTP/1.1\r\nHost: app\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 57\r\n\r\n"),
+    ] {
+        let (provider, proxy) = start();
+        let (mut client, mut upstream) = asked(&provider, &proxy, request);
+        upstream.send(format!("{response}HTTP/1.1 200 OK\r\nX-Evil: 1\r\nContent-Length: 4\r\n\r\nevil"));
+        assert_eq!(client.head().text(), response);
+        client.send(GET);
+        let mut fresh = provider.accept();
+        fresh.head();
+        fresh.send(OK);
+        assert_eq!(client.head().text(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+        client.expect("ok");
+    }
+}
+
+#[test]
 fn a_304_keeps_the_length_of_the_body_it_does_not_have() {
     let (provider, proxy) = start();
     let response = "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n";
@@ -293,6 +319,7 @@ fn known_limit_informational_responses_are_not_passed_on_but_the_final_one_is() 
     let (provider, proxy) = start();
     let (mut client, mut upstream) = asked(&provider, &proxy, GET);
     upstream.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n");
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\n");
     upstream.send(OK);
     assert_eq!(client.head().text(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
     client.expect("ok");
