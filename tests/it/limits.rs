@@ -26,6 +26,7 @@ fn refused_by(provider: &Provider, proxy: Proxy, message: impl AsRef<[u8]>) -> H
     let head = client.head();
     client.body(&head);
     client.expect_end();
+    client.close();
     proxy.stop();
     assert_eq!(provider.rest(), "", "something was forwarded");
     head
@@ -63,6 +64,7 @@ fn plain_and_last(message: impl AsRef<[u8]>) -> (Head, Vec<u8>) {
     assert_eq!(client.head().status(), 200);
     client.expect("ok");
     assert_eq!(client.expect_end(), Ending::Fin);
+    client.close();
     proxy.stop();
     upstream.expect_end();
     assert_eq!(provider.rest(), "", "something was forwarded besides");

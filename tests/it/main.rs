@@ -14,6 +14,7 @@ mod bodies;
 mod streaming;
 
 mod aborts;
+mod egress;
 mod expect;
 mod failures;
 mod keys;
@@ -23,6 +24,7 @@ mod upgrade;
 
 mod access_line;
 mod admin;
+mod load;
 mod starting;
 mod stopping;
 

@@ -154,7 +154,7 @@ fn both_directions_stream_at_once() {
 }
 
 #[test]
-fn a_response_that_ends_before_its_request_leaves_the_request_whole() {
+fn an_answer_given_before_the_request_has_ended_reaches_the_client() {
     let (provider, proxy) = start();
     let mut client = proxy.connect();
     client.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\nhello");

@@ -193,6 +193,15 @@ fn a_client_that_leaves_in_the_middle_of_a_head_bothers_nobody() {
 }
 
 #[test]
+fn known_limit_a_client_that_says_it_will_send_no_more_is_one_that_left() {
+    let (provider, proxy) = start();
+    let (mut client, mut upstream) = asked(&provider, &proxy, GET);
+    client.half_close();
+    upstream.expect_end();
+    assert_eq!(client.rest().0, b"");
+}
+
+#[test]
 fn an_exchange_ends_alone() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).yaml("server: {workers: 1}").start();

@@ -62,6 +62,18 @@ fn known_limit_response_trailers_that_the_client_did_not_ask_for_are_dropped_and
 }
 
 #[test]
+fn known_limit_response_trailers_that_nobody_announced_are_dropped_and_the_body_is_whole() {
+    let request = "GET / HTTP/1.1\r\nHost: app\r\nTE: trailers\r\n\r\n";
+    let (trailers, _) = response_trailers(request, "", "0\r\nx-sum: 1\r\n\r\n");
+    assert_eq!(trailers, "");
+}
+
+#[test]
+fn known_limit_the_names_of_trailers_arrive_in_small_letters() {
+    assert_eq!(request_trailers("Trailer: X-Sum\r\n", "0\r\nX-Sum: One\r\n\r\n"), "x-sum: One\r\n");
+}
+
+#[test]
 fn a_trailer_cannot_smuggle_a_header_that_frames() {
     let trailers = request_trailers(
         "Trailer: content-length, x-sum\r\n",

@@ -80,3 +80,38 @@ fn a_slow_body_is_not_ended_by_it() {
     upstream.send(OK);
     assert_eq!(client.head().status(), 200);
 }
+
+#[test]
+fn a_second_head_that_does_not_come_to_an_end_is_refused_in_time() {
+    let (provider, proxy) = start_impatient();
+    let mut client = proxy.connect();
+    client.send(GET);
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.send(OK);
+    client.head();
+    client.expect("ok");
+    client.send("GET /second");
+    assert_eq!(client.head().status(), 408);
+}
+
+#[test]
+fn half_a_head_behind_an_open_exchange_does_not_end_the_exchange() {
+    let (provider, proxy) = start_impatient();
+    let mut client = proxy.connect();
+    client.send(format!("{GET}GET /second"));
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+    client.head();
+    client.expect("hello");
+    for _ in 0..3 {
+        let mut slow = proxy.connect();
+        slow.send("GET");
+        assert_eq!(slow.head().status(), 408);
+    }
+    upstream.send("world");
+    client.expect("world");
+    client.send(" HTTP/1.1\r\nHost: app\r\n\r\n");
+    assert_eq!(upstream.head().target(), "/second");
+}

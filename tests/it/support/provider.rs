@@ -7,8 +7,7 @@ use std::sync::Arc;
 use socket2::SockRef;
 
 use super::head::latin1;
-use super::tls;
-use super::wire::{PATIENCE, Wire, prepare};
+use super::wire::{PATIENCE, Wire};
 
 /// A listener on a free port of loopback.
 pub(crate) struct Provider {
@@ -53,9 +52,7 @@ impl Provider {
 
     /// The next connection, over TLS; `Err` where the handshake fails.
     pub(crate) fn accept_tls(&self, config: &Arc<rustls::ServerConfig>) -> std::io::Result<Wire> {
-        let (stream, _) = self.listener.accept()?;
-        prepare(&stream);
-        tls::handshake(stream, config).map(|stream| Wire::over_tls("the provider", stream))
+        self.accept().into_tls(config)
     }
 
     /// All bytes that came over connections nobody has accepted yet. Only once the proxy is gone is this final.

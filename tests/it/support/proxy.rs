@@ -1,6 +1,7 @@
 //! The proxy as a process: the built binary, its addresses as its start line tells them, its log, its end.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -14,6 +15,9 @@ use super::provider::Provider;
 use super::wire::{PATIENCE, Wire};
 use super::{Head, latin1};
 
+/// Where its stdout goes, in its folder.
+const STDOUT: &str = "stdout";
+
 /// Between two looks at something that no signal tells.
 const BREATH: Duration = Duration::from_millis(5);
 
@@ -23,7 +27,7 @@ pub(crate) struct Proxy {
     log: Arc<Log>,
     address: SocketAddr,
     admin: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// How a proxy is to be started.
@@ -32,6 +36,7 @@ pub(crate) struct Setup {
     kind: &'static str,
     yaml: String,
     env: Vec<(String, OsString)>,
+    descriptors: Option<u32>,
 }
 
 /// How a proxy ended.
@@ -56,7 +61,7 @@ impl Proxy {
     /// In front of whatever is at that base URL.
     pub(crate) fn to_url(url: impl Into<OsString>) -> Setup {
         let args = vec!["run".into(), "--base-url".into(), url.into()];
-        Setup { args, kind: "openai", yaml: String::new(), env: Vec::new() }
+        Setup { args, kind: "openai", yaml: String::new(), env: Vec::new(), descriptors: None }
     }
 
     /// Where it listens; 127.0.0.1 where that is everywhere.
@@ -116,6 +121,16 @@ impl Proxy {
     /// All it has said on stderr so far.
     pub(crate) fn stderr(&self) -> String {
         self.log.text()
+    }
+
+    /// All it has said on stdout so far.
+    pub(crate) fn stdout(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(STDOUT)).unwrap()
+    }
+
+    /// Closes the reading end of its stderr, from its next line on.
+    pub(crate) fn close_stderr(&self) {
+        self.log.tell(|said| said.hung_up = true);
     }
 
     /// The most memory it has ever had, in bytes.
@@ -195,6 +210,12 @@ impl Setup {
         self
     }
 
+    /// The most descriptors it may have open.
+    pub(crate) fn descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
+        self
+    }
+
     /// Starts it on free ports and waits until it listens.
     #[track_caller]
     pub(crate) fn start(self) -> Proxy {
@@ -208,7 +229,7 @@ impl Setup {
         let line = log.wait_for(|line| line.contains(" listening on http://"));
         let address = address_after(&line, "listening on http://");
         let admin = address_after(&line, "admin on http://");
-        Proxy { child, log, address, admin, _folder: folder }
+        Proxy { child, log, address, admin, folder }
     }
 
     /// Starts it, which must end by itself; ports are not chosen.
@@ -227,18 +248,27 @@ impl Setup {
             self.args.extend(["--config".into(), file.into()]);
         }
         self.args.extend(["--type".into(), self.kind.into()]);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_perimeter"))
+        let mut child = self
+            .command()
             .args(&self.args)
             .env_clear()
             .env("HOME", folder.path())
             .envs(self.env)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(File::create(folder.path().join(STDOUT)).unwrap())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = Log::follow(child.stderr.take().unwrap());
         (child, log, folder)
+    }
+
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_perimeter");
+        let Some(limit) = self.descriptors else { return Command::new(program) };
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), program]);
+        command
     }
 }
 
@@ -272,6 +302,8 @@ struct Log {
 struct Said {
     lines: Vec<String>,
     ended: bool,
+    /// Nobody wants to hear more.
+    hung_up: bool,
 }
 
 impl Log {
@@ -283,6 +315,9 @@ impl Log {
                 let line =
                     line.map_or_else(|error| error.to_string(), |line| String::from_utf8_lossy(&line).into());
                 writer.tell(|said| said.lines.push(line));
+                if writer.said.lock().unwrap().hung_up {
+                    break;
+                }
             }
             writer.tell(|said| said.ended = true);
         });

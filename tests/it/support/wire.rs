@@ -2,12 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
 
 use super::head::{Head, latin1};
-use super::tls::TlsStream;
+use super::tls::{self, TlsStream};
 
 /// How long anything may take on a busy machine before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,7 +49,7 @@ impl Wire {
     }
 
     /// The test as the owner of a TLS connection.
-    pub(crate) fn over_tls(who: &'static str, stream: TlsStream) -> Self {
+    fn over_tls(who: &'static str, stream: TlsStream) -> Self {
         Self { who, stream: Stream::Tls(Box::new(stream)), unread: Vec::new() }
     }
 
@@ -243,6 +244,13 @@ impl Wire {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
+    /// Goes on in TLS, as the server.
+    pub(crate) fn into_tls(self, config: &Arc<rustls::ServerConfig>) -> std::io::Result<Self> {
+        assert!(self.unread.is_empty(), "TLS began before it was asked for");
+        let Stream::Plain(stream) = self.stream else { panic!("it is TLS already") };
+        tls::handshake(stream, config).map(|stream| Self::over_tls(self.who, stream))
+    }
+
     /// The name that the other side asked for in TLS.
     pub(crate) fn server_name(&self) -> Option<&str> {
         match &self.stream {
@@ -308,7 +316,7 @@ impl Wire {
 }
 
 /// Deadlines, and no waiting for full packets.
-pub(crate) fn prepare(stream: &TcpStream) {
+fn prepare(stream: &TcpStream) {
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -80,6 +80,29 @@ fn two_hundred_response_headers_pass() {
 }
 
 #[test]
+fn a_long_response_value_passes() {
+    let long = "v".repeat(60_000);
+    let head = returned(format!("HTTP/1.1 200 OK\r\nX-Long: {long}\r\nContent-Length: 0\r\n\r\n"));
+    assert_eq!(head.value("X-Long"), Some(long.as_str()));
+}
+
+#[test]
+fn a_folded_response_line_arrives_as_one_line() {
+    let head = returned("HTTP/1.1 200 OK\r\nX-Folded: one\r\n two\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(head.value("X-Folded"), Some("one two"));
+}
+
+#[test]
+fn of_two_lengths_of_a_response_the_one_that_counts_is_passed_on() {
+    let response =
+        "HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let (provider, proxy) = start();
+    let (head, body) = returned_through(&provider, &proxy, response);
+    assert_eq!(head.names(), ["Transfer-Encoding"]);
+    assert_eq!(latin1(body), "ok");
+}
+
+#[test]
 fn every_status_passes_as_it_is() {
     let (provider, proxy) = start();
     for status in [
@@ -228,6 +251,32 @@ fn a_204_has_no_body_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_204_keeps_the_length_it_came_with() {
+    let response = "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nX-A: 1\r\n\r\n";
+    assert_eq!(returned(response).text(), response);
+}
+
+#[test]
+fn a_body_behind_a_response_that_has_none_reaches_nobody() {
+    for (request, response) in [
+        (GET, "HTTP/1.1 204 No Content\r\n\r\n"),
+        (GET, "HTTP/1.1 304 Not Modified\r\nContent-Length: 57\r\n\r\n"),
+        ("HEAD / HTTP/1.1\r\nHost: app\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 57\r\n\r\n"),
+    ] {
+        let (provider, proxy) = start();
+        let (mut client, mut upstream) = asked(&provider, &proxy, request);
+        upstream.send(format!("{response}HTTP/1.1 200 OK\r\nX-Evil: 1\r\nContent-Length: 4\r\n\r\nevil"));
+        assert_eq!(client.head().text(), response);
+        client.send(GET);
+        let mut fresh = provider.accept();
+        fresh.head();
+        fresh.send(OK);
+        assert_eq!(client.head().text(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+        client.expect("ok");
+    }
+}
+
+#[test]
 fn a_304_keeps_the_length_of_the_body_it_does_not_have() {
     let (provider, proxy) = start();
     let response = "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n";
@@ -270,6 +319,7 @@ fn known_limit_informational_responses_are_not_passed_on_but_the_final_one_is() 
     let (provider, proxy) = start();
     let (mut client, mut upstream) = asked(&provider, &proxy, GET);
     upstream.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n");
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\n");
     upstream.send(OK);
     assert_eq!(client.head().text(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
     client.expect("ok");
