@@ -69,7 +69,8 @@ pub(super) fn looks_secret(text: &str) -> bool {
 fn is_telling_url(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return false };
     let authority = rest.split('/').next().unwrap_or_default();
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    // Nothing but digits after its only colon; whatever else is there may be the password.
+    let port = authority.split_once(':').map_or("", |(_, port)| port);
     rest.contains(['?', '#'])
         || (!authority.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit()))
 }

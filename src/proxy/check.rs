@@ -16,6 +16,9 @@ pub(super) fn head(parts: &Parts) -> Result<(), Refused> {
     if parts.method == Method::CONNECT {
         return Err((Refusal::Method, "CONNECT is not served: this is a reverse proxy for one provider"));
     }
+    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+        return Err((Refusal::Ambiguous, "only OPTIONS has the target * (RFC 9112 section 3.2.4)"));
+    }
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {

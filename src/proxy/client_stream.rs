@@ -132,9 +132,10 @@ impl Handle {
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
-    /// When the head began that is still being read.
+    /// When the head began that is still being read, and nothing besides.
     pub(super) fn head_began(&self) -> Option<Instant> {
-        self.lock().scan.head_began()
+        let inner = self.lock();
+        inner.scan.head_began().filter(|_| inner.open_exchanges == 0)
     }
 
     /// Writes a whole answer of our own past hyper, which must have nothing of its own to write: between exchanges.
@@ -164,6 +165,7 @@ impl Drop for OpenExchange {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
         inner.open_exchanges = inner.open_exchanges.saturating_sub(1);
+        inner.scan.restart_clock();
     }
 }
 

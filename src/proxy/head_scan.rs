@@ -101,6 +101,13 @@ impl HeadScan {
         self.began.filter(|_| self.ready == 0)
     }
 
+    /// An exchange is over: a head that has come in part behind it counts from now.
+    pub(super) fn restart_clock(&mut self) {
+        if self.began.is_some() {
+            self.began = Some(Instant::now());
+        }
+    }
+
     /// Whether the client has sent something that no exchange has taken yet.
     pub(super) fn is_idle(&self) -> bool {
         self.place == Place::Head && self.ready == 0 && self.began.is_none()

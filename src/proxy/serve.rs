@@ -66,8 +66,9 @@ impl Serve {
     }
 
     async fn next(&self, listener: &TcpListener) -> io::Result<(TcpStream, OpenConnection)> {
-        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        // In this order: a listener that held a place while nobody comes would keep it from the others.
         let (tcp, _) = listener.accept().await?;
+        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
         Ok((tcp, OpenConnection::new(self.gateway.metrics.clone(), place)))
     }
 

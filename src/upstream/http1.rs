@@ -23,8 +23,9 @@ use super::{Handover, Upstream, UpstreamError};
 use crate::body::Body;
 use crate::metrics::Metrics;
 
-/// After this long idle a pooled connection may have been closed without our having been told yet.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// After this long idle a pooled connection may have been closed without our having looked. Shorter than any
+/// provider's patience; long enough that a busy connection is used again without a turn of the runtime between.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_micros(100);
 
 /// More than any head has; hyper's own limit is 100.
 const MAX_HEADERS: usize = 256;
@@ -97,7 +98,7 @@ impl Inner {
         loop {
             let (connection, idle) = self.pool.take()?;
             if idle >= LOOK_AGAIN_AFTER {
-                // Lets the runtime look at its sockets: a FIN that has come meanwhile is then seen.
+                // Lets the runtime look at its sockets: a FIN or RST that has come meanwhile is then seen.
                 tokio::task::yield_now().await;
             }
             if connection.sender.is_ready() {
