@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::provider::free_port;
 use crate::support::proxy::{Answer, ask};
 use crate::support::{GET, OK, Provider, Proxy, answered, asked, forwarded_through, start};
 
@@ -147,7 +148,7 @@ fn its_pages_on_the_proxy_port_are_told_to_no_foreign_page() {
 
 #[test]
 fn its_port_is_the_one_that_is_given() {
-    let free = Provider::start().port();
+    let free = free_port();
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).yaml(&format!("server: {{admin: {{port: {free}}}}}")).start();
     assert_eq!(proxy.admin_address().port(), free);

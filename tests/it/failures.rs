@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::support::provider::Nobody;
 use crate::support::proxy::Setup;
 use crate::support::tls::Authority;
 use crate::support::{GET, Head, OK, Provider, Proxy, Wire, asked, start};
@@ -41,12 +42,6 @@ fn answer_after(what: impl FnOnce(Wire)) -> (Head, Value) {
     answer_on(&mut client)
 }
 
-/// An address of loopback where nobody listens.
-fn nobody() -> String {
-    let provider = Provider::start();
-    provider.url()
-}
-
 #[test]
 fn a_name_without_an_address_is_told_as_that() {
     let proxy = Proxy::to_url("http://perimeter-test.invalid").start();
@@ -55,7 +50,8 @@ fn a_name_without_an_address_is_told_as_that() {
 
 #[test]
 fn a_refused_connection_is_told_as_that() {
-    let proxy = Proxy::to_url(nobody()).start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).start();
     assert_failure(&answer(&proxy), 502, "upstream_connect");
 }
 
@@ -211,7 +207,8 @@ fn a_provider_that_switches_protocols_unasked_is_told_as_nonsense() {
 
 #[test]
 fn a_failure_is_json_in_the_shape_that_openai_clients_read() {
-    let proxy = Proxy::to_url(nobody()).start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).start();
     let (head, body) = answer(&proxy);
     assert_eq!(head.value("content-type"), Some("application/json"));
     assert_eq!(body["error"]["type"], "api_error");
@@ -224,7 +221,8 @@ fn a_failure_is_json_in_the_shape_that_openai_clients_read() {
 
 #[test]
 fn a_failure_is_json_in_the_shape_that_anthropic_clients_read() {
-    let proxy = Proxy::to_url(nobody()).anthropic().start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).anthropic().start();
     let (head, body) = answer(&proxy);
     assert_eq!(head.value("content-type"), Some("application/json"));
     assert_eq!((head.status(), head.value("x-perimeter-error")), (502, Some("upstream_connect")));
@@ -237,17 +235,18 @@ fn a_failure_is_json_in_the_shape_that_anthropic_clients_read() {
 
 #[test]
 fn the_message_of_a_failure_says_what_failed_and_why() {
-    let url = nobody();
-    let proxy = Proxy::to_url(&url).start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).start();
     let (_, body) = answer(&proxy);
     let message = body["error"]["message"].as_str().unwrap();
-    assert!(message.contains(url.trim_start_matches("http://")), "{message}");
+    assert!(message.contains(&nobody.host()), "{message}");
     assert!(message.contains("refused"), "{message}");
 }
 
 #[test]
 fn a_failure_of_head_has_no_body() {
-    let proxy = Proxy::to_url(nobody()).start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).start();
     let mut client = proxy.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n");
     assert_eq!(client.head().value("x-perimeter-error"), Some("upstream_connect"));
@@ -269,7 +268,8 @@ fn after_a_failure_the_client_connection_goes_on() {
 
 #[test]
 fn a_failure_that_leaves_a_request_body_unread_never_takes_it_for_a_request() {
-    let proxy = Proxy::to_url(nobody()).start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).start();
     let mut client = proxy.connect();
     let body = "GET /smuggled HTTP/1.1\r\nHost: app\r\n\r\n".repeat(100);
     client.send(format!("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: {}\r\n\r\n", body.len() + 1));
@@ -282,7 +282,8 @@ fn a_failure_that_leaves_a_request_body_unread_never_takes_it_for_a_request() {
 
 #[test]
 fn a_failure_is_logged_once_with_its_causes() {
-    let proxy = Proxy::to_url(nobody()).start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).start();
     answer(&proxy);
     proxy.wait_for_log(|line| line.contains("refused"));
     let exit = proxy.stop();
@@ -306,7 +307,8 @@ fn an_error_of_the_provider_is_passed_on_as_it_came() {
 
 #[test]
 fn a_failure_is_counted_as_failed() {
-    let proxy = Proxy::to_url(nobody()).start();
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).start();
     answer(&proxy);
     proxy.wait_for_metric("perimeter_exchanges_total{status=\"5xx\",outcome=\"failed\"}", 1.0);
 }

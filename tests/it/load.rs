@@ -60,7 +60,7 @@ fn connections_beyond_the_limit_wait_until_there_is_room() {
 #[test]
 fn a_proxy_that_ran_out_of_descriptors_goes_on_when_it_has_some_again() {
     let provider = Provider::start();
-    let proxy = Proxy::to(&provider).descriptors(64).start();
+    let proxy = Proxy::to(&provider).yaml("server: {workers: 1}").descriptors(64).start();
     let crowd: Vec<_> = (0..100).map(|_| proxy.connect()).collect();
     proxy.wait_for_log(|line| line.contains("cannot accept"));
     drop(crowd);

@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 
+use crate::support::provider::free_port;
 use crate::support::tls::Authority;
-use crate::support::{GET, OK, Provider, Proxy, Wire, start};
+use crate::support::{GET, OK, Provider, Proxy, Wire, answered, start};
 
 /// The one line that says where everything is.
 fn start_line(proxy: &Proxy) -> String {
@@ -90,8 +91,6 @@ fn a_host_that_is_given_is_the_only_one() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).args(&["--host", "127.0.0.1"]).start();
     assert!(!start_line(&proxy).contains("[::1]"));
-    TcpListener::bind(format!("[::1]:{}", proxy.port()))
-        .map_or_else(|error| assert_ne!(error.kind(), std::io::ErrorKind::AddrInUse), drop);
 }
 
 #[test]
@@ -137,44 +136,36 @@ fn an_admin_port_that_is_taken_ends_the_start() {
 
 #[test]
 fn the_port_of_a_proxy_that_stopped_is_free_at_once() {
-    let (provider, proxy) = start();
-    let port = proxy.port();
-    let mut client = proxy.connect();
-    client.send(GET);
-    let mut upstream = provider.accept();
-    upstream.head();
-    upstream.send(OK);
-    client.head();
+    let provider = Provider::start();
+    let port = free_port();
+    let proxy = Proxy::to(&provider).start_on(port);
+    let (mut client, _upstream) = answered(&provider, &proxy, GET, OK);
     client.expect("ok");
     proxy.stop();
-    let proxy = Proxy::to(&provider).start_on(port);
-    assert_eq!(proxy.port(), port);
+    assert_eq!(Proxy::to(&provider).start_on(port).port(), port);
 }
 
 #[test]
 fn the_admin_port_is_the_next_one_where_that_is_free() {
     let provider = Provider::start();
-    // Two free ports side by side are found by trying; somebody else may take them in between.
-    for _ in 0..20 {
-        let Some(port) = free_pair() else { continue };
-        let proxy = Proxy::to(&provider).start_on(port);
-        if proxy.admin_address().port() == port + 1 {
-            return;
-        }
-    }
-    panic!("the admin port was never the proxy's plus one");
+    let port = free_port();
+    assert_eq!(Proxy::to(&provider).start_on(port).admin_address().port(), port + 1);
 }
 
-fn free_pair() -> Option<u16> {
-    let first = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = first.local_addr().unwrap().port();
-    TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok().map(|_| port)
+#[test]
+fn the_admin_port_is_any_one_where_the_next_is_taken() {
+    let provider = Provider::start();
+    let port = free_port();
+    let _neighbour = TcpListener::bind(("127.0.0.1", port + 1)).unwrap();
+    let proxy = Proxy::to(&provider).start_on(port);
+    assert_ne!(proxy.admin_address().port(), port + 1);
+    assert_eq!(proxy.admin("/health").head.status(), 200);
 }
 
 #[test]
 fn a_base_url_that_is_our_own_listener_is_refused() {
     for host in ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"] {
-        let port = Provider::start().port();
+        let port = free_port();
         let exit =
             Proxy::to_url(format!("http://{host}:{port}")).args(&["--port", &port.to_string()]).fails();
         assert_eq!(exit.code, Some(2), "{host}: {}", exit.stderr);

@@ -3,11 +3,52 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::head::latin1;
 use super::wire::{PATIENCE, Wire};
+
+/// A port of loopback, and the one after it, that nobody uses now. Not among those that the kernel hands out by itself,
+/// and never the same twice, so that no other test can take it in between.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let port = 20_000 + (offset + NEXT.fetch_add(2, Ordering::Relaxed)) % 12_000;
+        let is_free = |port| ["127.0.0.1", "::1"].iter().all(|host| is_unused(host, port));
+        if is_free(port) && is_free(port + 1) {
+            return port;
+        }
+    }
+}
+
+fn is_unused(host: &str, port: u16) -> bool {
+    !matches!(TcpListener::bind((host, port)), Err(error) if error.kind() == ErrorKind::AddrInUse)
+}
+
+/// An address of loopback where nobody listens, for as long as this is kept.
+pub(crate) struct Nobody {
+    socket: Socket,
+}
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // Bound and not listening: connections are refused, and the port is taken.
+        socket.bind(&SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
+        Self { socket }
+    }
+
+    pub(crate) fn host(&self) -> String {
+        self.socket.local_addr().unwrap().as_socket().unwrap().to_string()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.host())
+    }
+}
 
 /// A listener on a free port of loopback.
 pub(crate) struct Provider {
