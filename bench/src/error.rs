@@ -22,8 +22,8 @@ pub(crate) enum Error {
     NoPerimeter(PathBuf),
     #[error("{0}")]
     Usage(String),
-    #[error("while {target} ran {workload}: {source}")]
-    Cell { target: String, workload: &'static str, source: Box<Error> },
+    #[error("while {target} ran {workload}: {source}\n{target} says:\n{said}")]
+    Cell { target: &'static str, workload: &'static str, source: Box<Error>, said: String },
     #[error("interrupted")]
     Interrupted,
 }

@@ -72,6 +72,10 @@ async fn serve(upstream: Upstream) -> Result<(), Error> {
 
 async fn connection(client: TcpStream, upstream: Upstream) {
     let service = service_fn(move |request| upstream.clone().forward(request));
-    // A client that leaves is no event here: the load generator notices whatever went wrong.
-    _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(client), service).await;
+    let served =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(client), service).await;
+    if let Err(error) = served {
+        // Shown when the load generator finds something wrong; a client that merely left is no error.
+        _ = writeln!(std::io::stderr(), "{error:?}");
+    }
 }

@@ -147,6 +147,14 @@ impl Connection {
         Ok(())
     }
 
+    fn out_of_place(&self, read: usize) -> String {
+        match (&self.answer, read) {
+            (Some(answer), 0) => format!("the connection ended in {answer}"),
+            (None, 0) => "the connection ended between two answers".to_owned(),
+            (_, read) => format!("{read} bytes unasked for"),
+        }
+    }
+
     /// Reads once; whether the answer is complete.
     fn read(&mut self, scratch: &mut [u8], round: &mut Round<'_>) -> Result<bool, Error> {
         let read = match self.socket.read(scratch) {
@@ -156,9 +164,7 @@ impl Connection {
         };
         let now = clock::now();
         let Some(answer) = self.answer.as_mut().filter(|_| read > 0) else {
-            return Err(Error::Wrong(
-                if read == 0 { "the connection ended" } else { "bytes unasked for" }.into(),
-            ));
+            return Err(Error::Wrong(self.out_of_place(read)));
         };
         let bytes = scratch.get(..read).unwrap_or_default();
         let complete = answer.feed(bytes, round.expected, |sent| {

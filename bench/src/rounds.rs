@@ -69,9 +69,10 @@ fn side_by_side(workload: &Workload, targets: &[Target], number: usize) -> Resul
         let figures = cell(workload, target).map_err(|error| match error {
             Error::Interrupted => error,
             source => Error::Cell {
-                target: target.kind.name().to_owned(),
+                target: target.kind.name(),
                 workload: workload.name,
                 source: Box::new(source),
+                said: target.last_words(),
             },
         })?;
         measured.push((place, figures));

@@ -53,9 +53,17 @@ pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     process: Option<Process>,
+    log: PathBuf,
 }
 
 impl Target {
+    /// The end of what it has written to stderr, to explain an answer that was wrong.
+    pub(crate) fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n")
+    }
+
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(|process| process.0.id())
     }
@@ -89,23 +97,26 @@ impl Launcher {
         let perimeter = perimeter.unwrap_or_else(|| bench.with_file_name("perimeter"));
         let dir =
             tempfile::Builder::new().prefix("perimeter-bench-").tempdir().doing("making a directory")?;
+        // The direct way has no process of its own between: what it says is what the upstream says.
+        let log = dir.path().join(Kind::Direct.name());
         let command = [bench.as_os_str(), "upstream".as_ref()];
         let (child, address) =
-            start_listening(&bench, "upstream", dir.path(), cores.map(|cores| cores.load), &command)?;
+            start_listening(&bench, "upstream", &log, cores.map(|cores| cores.load), &command)?;
         Ok(Self { bench, perimeter, cores, dir, upstream: address, _upstream: child })
     }
 
     /// Starts a target; none when its program is one that need not be there and is not.
     pub(crate) fn start(&self, kind: Kind) -> Result<Option<Target>, Error> {
+        let log = self.log(kind);
         let (process, address) = match kind {
-            Kind::Direct => return Ok(Some(Target { kind, address: self.upstream, process: None })),
+            Kind::Direct => return Ok(Some(Target { kind, address: self.upstream, process: None, log })),
             Kind::Floor | Kind::Floor2 => self.floor(kind)?,
             Kind::Perimeter => self.perimeter(kind, Some("warn"))?,
             Kind::PerimeterLog => self.perimeter(kind, None)?,
             Kind::Nginx if nginx::version().is_none() => return Ok(None),
             Kind::Nginx => self.nginx()?,
         };
-        Ok(Some(Target { kind, address, process: Some(process) }))
+        Ok(Some(Target { kind, address, process: Some(process), log }))
     }
 
     fn floor(&self, kind: Kind) -> Result<(Process, SocketAddr), Error> {
@@ -134,18 +145,21 @@ impl Launcher {
     }
 
     fn nginx(&self) -> Result<(Process, SocketAddr), Error> {
-        let name = Kind::Nginx.name();
         let address = free_port().doing("finding a port for nginx")?;
         let config = nginx::configure(self.dir.path(), address, self.upstream).doing("configuring nginx")?;
         let command = ["nginx".as_ref(), "-c".as_ref(), config.as_os_str(), "-e".as_ref(), "stderr".as_ref()];
-        let log = self.dir.path().join(name);
+        let (name, log) = (Kind::Nginx.name(), self.log(Kind::Nginx));
         let mut process = spawn(&self.bench, name, &log, self.proxy_core(), &command)?;
         until_started(name, &mut process, &log, |_| TcpStream::connect(address).ok())?;
         Ok((process, address))
     }
 
     fn listening(&self, kind: Kind, command: &[&OsStr]) -> Result<(Process, SocketAddr), Error> {
-        start_listening(&self.bench, kind.name(), self.dir.path(), self.proxy_core(), command)
+        start_listening(&self.bench, kind.name(), &self.log(kind), self.proxy_core(), command)
+    }
+
+    fn log(&self, kind: Kind) -> PathBuf {
+        self.dir.path().join(kind.name())
     }
 
     fn proxy_core(&self) -> Option<usize> {
@@ -157,13 +171,12 @@ impl Launcher {
 fn start_listening(
     bench: &Path,
     name: &str,
-    dir: &Path,
+    log: &Path,
     core: Option<usize>,
     command: &[&OsStr],
 ) -> Result<(Process, SocketAddr), Error> {
-    let log = dir.join(name);
-    let mut process = spawn(bench, name, &log, core, command)?;
-    let address = until_started(name, &mut process, &log, listening_address)?;
+    let mut process = spawn(bench, name, log, core, command)?;
+    let address = until_started(name, &mut process, log, listening_address)?;
     Ok((process, address))
 }
 

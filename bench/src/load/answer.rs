@@ -1,5 +1,7 @@
 //! Reads an answer as it comes and compares it with the script. No sockets here.
 
+use std::fmt;
+
 use crate::error::Error;
 use crate::event;
 use crate::workload::{self, Exchange};
@@ -50,6 +52,16 @@ enum Chunk {
 }
 
 const CHUNK_START: Chunk = Chunk::Size { size: 0, digits: 0 };
+
+/// How far it has come.
+impl fmt::Display for Answer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.part {
+            Part::Head(head) => write!(out, "the head of an answer, after {} bytes", head.len()),
+            _ => write!(out, "the body of an answer, after {} bytes or events", self.body.seen),
+        }
+    }
+}
 
 impl Answer {
     pub(crate) fn new() -> Self {
