@@ -198,6 +198,8 @@ fn spawn(
     for variable in ["LLM_BASE_URL", "LLM_TYPE", "LLM_API_KEY", "LOG_LEVEL", "RUST_LOG"] {
         launch.env_remove(variable);
     }
+    // Ctrl-C goes to the whole group of a terminal's job; what it means for these processes is ours to say.
+    launch.process_group(0);
     let child = launch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
     child.map(Process).doing(format!("starting {name}"))
 }
