@@ -15,5 +15,6 @@ pub mod error;
 pub mod logging;
 pub mod metrics;
 pub mod proxy;
+mod raw_head;
 pub mod registry;
 pub mod upstream;

@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use super::head_scan::HeadScan;
 use crate::metrics::Metrics;
+use crate::raw_head::{HeadWriter, RawHead, take_out};
 
 /// How long a client may go on sending what nobody will read, so that it gets to read our answer instead of a
 /// reset (RFC 9112 section 9.6).
@@ -38,6 +39,9 @@ pub(super) struct Handle(Arc<Mutex<Inner>>);
 struct Inner {
     tcp: TcpStream,
     scan: HeadScan,
+    writer: HeadWriter,
+    /// Waits until hyper has written all that it holds.
+    drained: Option<Waker>,
     open_exchanges: u32,
     write_blocked: bool,
     read_ended: bool,
@@ -73,6 +77,8 @@ impl ClientStream {
         let handle = Handle(Arc::new(Mutex::new(Inner {
             tcp,
             scan: HeadScan::new(),
+            writer: HeadWriter::default(),
+            drained: None,
             open_exchanges: 0,
             write_blocked: false,
             read_ended: false,
@@ -85,13 +91,13 @@ impl ClientStream {
 }
 
 impl Handle {
-    /// A head was read and its exchange begins. Says as well whether the connection may be used for another one
-    /// after it.
-    pub(super) fn open_exchange(&self) -> (OpenExchange, bool) {
+    /// A head was read and its exchange begins. Gives the head as it came, and whether the connection may be used for
+    /// another one after it.
+    pub(super) fn open_exchange(&self) -> (OpenExchange, Option<RawHead>, bool) {
         let mut inner = self.lock();
         inner.open_exchanges += 1;
-        let trusted = inner.scan.take_head();
-        (OpenExchange(self.clone()), trusted)
+        let (raw, trusted) = inner.scan.take_head();
+        (OpenExchange(self.clone()), raw, trusted)
     }
 
     /// From here on the bytes are no longer HTTP.
@@ -106,6 +112,23 @@ impl Handle {
         inner.reset = reset;
         // Nothing can be done where this fails: the socket is gone.
         let _ = SockRef::from(&inner.tcp).set_linger(reset.then_some(Duration::ZERO));
+    }
+
+    /// Gives the response that is to be written next the looks of `raw`. To be called when nothing else waits to be
+    /// written: see [`Handle::poll_drained`].
+    pub(super) fn write_head_like(&self, raw: RawHead) {
+        self.lock().writer.expect(Arc::new(raw));
+    }
+
+    /// Waits until hyper holds nothing of an earlier response: it takes the next pipelined request before the client
+    /// has taken all of the answer to the one before.
+    pub(super) fn poll_drained(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if !inner.write_blocked {
+            return Poll::Ready(());
+        }
+        inner.drained = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Whether the last write had to wait, so that hyper still holds bytes which belong to the client.
@@ -127,7 +150,7 @@ impl Handle {
         if inner.upgraded || inner.open_exchanges == 0 {
             return false;
         }
-        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         let ready = pin!(inner.tcp.ready(Interest::READABLE)).poll_now(&mut context);
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
@@ -182,11 +205,14 @@ impl AsyncRead for ClientStream {
         let mut inner = self.handle.lock();
         let before = buf.filled().len();
         let result = ready!(Pin::new(&mut inner.tcp).poll_read(cx, buf));
-        let read = &buf.filled()[before..];
+        let read = &mut buf.filled_mut()[before..];
         if result.is_err() || read.is_empty() {
             inner.read_ended = true;
         } else if !inner.upgraded {
-            inner.scan.feed(read);
+            // Never all of it: what is taken out is within a head.
+            if let Some(words) = inner.scan.feed(read) {
+                take_out(buf, before, words);
+            }
         }
         Poll::Ready(result)
     }
@@ -194,10 +220,7 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut inner = self.handle.lock();
-        let result = Pin::new(&mut inner.tcp).poll_write(cx, buf);
-        inner.write_blocked = result.is_pending();
-        result
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -205,9 +228,14 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut inner = self.handle.lock();
-        let result = Pin::new(&mut inner.tcp).poll_write_vectored(cx, bufs);
+        let inner = &mut *self.handle.lock();
+        let result = inner.writer.poll_write(Pin::new(&mut inner.tcp), cx, bufs);
         inner.write_blocked = result.is_pending();
+        if !inner.write_blocked
+            && let Some(waker) = inner.drained.take()
+        {
+            waker.wake();
+        }
         result
     }
 

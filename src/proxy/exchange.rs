@@ -22,6 +22,7 @@ use crate::body::Body;
 use crate::config::Provider;
 use crate::error::{Failure, chain};
 use crate::metrics::{Metrics, Outcome, Refusal};
+use crate::raw_head::RawHead;
 use crate::upstream::{Handover, Upstream};
 
 /// What one forwarding thread forwards with.
@@ -66,7 +67,7 @@ impl Gateway {
     /// Answers a request. What can fail becomes a response here, so this cannot.
     pub(super) async fn serve(&self, client: Client, request: Request<Incoming>) -> Response<ResponseBody> {
         let (mut parts, incoming) = request.into_parts();
-        let mut exchange = self.open(&client, &parts);
+        let (mut exchange, raw) = self.open(&client, &parts);
 
         // Nothing that two parsers could read differently goes on.
         if let Err((refusal, why)) = check::head(&parts) {
@@ -89,6 +90,9 @@ impl Gateway {
         exchange.gate = expects_continue(&parts, &incoming).then(Gate::default);
         let body = RequestBody::new(incoming, exchange.account.clone(), exchange.gate.clone());
         let mut request = Request::from_parts(parts, Body::new(body));
+        if let Some(raw) = raw {
+            request.extensions_mut().insert(Arc::new(raw));
+        }
         if let Some(gate) = exchange.gate.clone() {
             hyper::ext::on_informational(&mut request, move |response| {
                 if response.status() == StatusCode::CONTINUE {
@@ -98,7 +102,10 @@ impl Gateway {
         }
 
         match self.upstream.clone().call(request).await {
-            Ok(response) => self.answer(exchange, response, upgrade),
+            Ok(response) => {
+                std::future::poll_fn(|cx| exchange.client.poll_drained(cx)).await;
+                self.answer(exchange, response, upgrade)
+            }
             Err(_) if exchange.account.has_client_broken() => self.refuse(
                 exchange,
                 Refusal::MalformedBody,
@@ -116,16 +123,17 @@ impl Gateway {
         }
     }
 
-    fn open(&self, client: &Client, parts: &request::Parts) -> Exchange {
-        let (open, trusted) = client.stream.open_exchange();
-        Exchange {
+    fn open(&self, client: &Client, parts: &request::Parts) -> (Exchange, Option<RawHead>) {
+        let (open, raw, trusted) = client.stream.open_exchange();
+        let exchange = Exchange {
             account: Account::open(self.metrics.clone(), &parts.method, &parts.uri),
             client: open,
             method: parts.method.clone(),
             version: parts.version,
             trusted,
             gate: None,
-        }
+        };
+        (exchange, raw)
     }
 
     fn refuse(&self, exchange: Exchange, refusal: Refusal, why: &'static str) -> Response<ResponseBody> {
@@ -141,6 +149,9 @@ impl Gateway {
         mut response: Response<Body>,
         upgrade: Option<OnUpgrade>,
     ) -> Response<ResponseBody> {
+        if let Some(raw) = response.extensions_mut().remove::<RawHead>() {
+            exchange.client.write_head_like(raw);
+        }
         let handover = response.extensions_mut().remove::<Handover>();
         let began = exchange.account.began();
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;

@@ -8,23 +8,26 @@
 //! This decides nothing: it finds line ends, the end of a head, and the body after it. Where it does not see the head
 //! that hyper sees, or sees one that it does not trust, the connection ends after that exchange.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use memchr::memchr;
+
+use crate::raw_head::RawHead;
 
 /// The watch over one connection.
 #[derive(Debug)]
 pub(super) struct HeadScan {
     place: Place,
-    /// Heads that ended and were not asked for yet.
-    ready: u32,
-    /// What has come of a line that has not ended. hyper's limit on heads bounds it: past that the connection ends.
+    /// The head being read, and those that ended and were not asked for yet.
+    head: RawHead,
+    ready: VecDeque<RawHead>,
+    /// What has come of a line of a chunked body that has not ended.
     line: Vec<u8>,
     /// When the first byte of the head being read came.
     began: Option<Instant>,
     framing: Framing,
-    /// Lines of the head being read that have ended.
-    lines: u32,
     bare_lf: bool,
     /// hyper may take for a body what is not taken for it here.
     unsure: bool,
@@ -57,48 +60,59 @@ impl HeadScan {
     pub(super) fn new() -> Self {
         Self {
             place: Place::Head,
-            ready: 0,
+            head: RawHead::default(),
+            ready: VecDeque::new(),
             line: Vec::new(),
             began: None,
             framing: Framing::None,
-            lines: 0,
             bare_lf: false,
             unsure: false,
         }
     }
 
-    /// The client sent `bytes`.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            bytes = match self.place {
-                Place::Head | Place::ChunkSize | Place::Trailers => self.line(bytes),
-                Place::Sized(left) => self.skip(bytes, left, Place::Sized, Place::Head),
-                Place::Chunk(left) => self.skip(bytes, left, Place::Chunk, Place::ChunkSize),
-                Place::Lost => return,
+    /// The client sent `bytes`. In a request's target, what hyper would refuse is hidden from it; and of the first head
+    /// that ends in them, gives the part that need not be passed on.
+    pub(super) fn feed(&mut self, bytes: &mut [u8]) -> Option<Range<usize>> {
+        let mut idle = None;
+        let mut passed = 0;
+        while passed < bytes.len() {
+            let rest = &mut bytes[passed..];
+            passed += match self.place {
+                Place::Head => {
+                    let (len, words) = self.head(rest);
+                    idle = idle.or(words.map(|words| words.start + passed..words.end + passed));
+                    len
+                }
+                Place::ChunkSize | Place::Trailers => self.body_line(rest),
+                Place::Sized(left) => self.skip(rest, left, Place::Sized, Place::Head),
+                Place::Chunk(left) => self.skip(rest, left, Place::Chunk, Place::ChunkSize),
+                Place::Lost => break,
             };
         }
+        idle
     }
 
-    /// Passes over `left` bytes; returns what follows them.
-    fn skip<'a>(&mut self, bytes: &'a [u8], left: u64, within: fn(u64) -> Place, after: Place) -> &'a [u8] {
+    /// Passes over `left` bytes; returns how many of them were there.
+    fn skip(&mut self, bytes: &[u8], left: u64, within: fn(u64) -> Place, after: Place) -> usize {
         let now = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
         self.place = match left - now as u64 {
             0 => after,
             left => within(left),
         };
-        &bytes[now..]
+        now
     }
 
-    /// hyper has read a head: may what follows on this connection be trusted?
-    pub(super) fn take_head(&mut self) -> bool {
-        let seen = self.ready > 0;
-        self.ready = self.ready.saturating_sub(1);
-        seen && !self.bare_lf && !self.unsure
+    /// hyper has read a head: here it is as it came, where it was seen, and whether what follows on this connection may
+    /// be trusted.
+    pub(super) fn take_head(&mut self) -> (Option<RawHead>, bool) {
+        let head = self.ready.pop_front();
+        let trusted = head.is_some() && !self.bare_lf && !self.unsure;
+        (head, trusted)
     }
 
     /// When the head began that is still being read.
     pub(super) fn head_began(&self) -> Option<Instant> {
-        self.began.filter(|_| self.ready == 0)
+        self.began.filter(|_| self.ready.is_empty())
     }
 
     /// An exchange is over: a head that has come in part behind it counts from now.
@@ -110,50 +124,69 @@ impl HeadScan {
 
     /// Whether the client has sent something that no exchange has taken yet.
     pub(super) fn is_idle(&self) -> bool {
-        self.place == Place::Head && self.ready == 0 && self.began.is_none()
+        self.place == Place::Head && self.ready.is_empty() && self.began.is_none()
     }
 
-    /// Takes one line, or what there is of it; returns what follows.
-    fn line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        if self.place == Place::Head {
-            self.began.get_or_insert_with(Instant::now);
+    /// Takes what belongs to a head; returns its length, and what of it need not be passed on.
+    fn head(&mut self, bytes: &mut [u8]) -> (usize, Option<Range<usize>>) {
+        if self.began.is_none() {
+            // Empty lines before a request line are nothing (RFC 9112 section 2.2).
+            match bytes {
+                [b'\n', ..] => {
+                    self.bare_lf = true;
+                    return (1, None);
+                }
+                [b'\r', b'\n', ..] => return (2, None),
+                _ => self.began = Some(Instant::now()),
+            }
         }
+        let (len, ended) = self.head.feed_request(bytes);
+        if !ended {
+            return (len, None);
+        }
+        if self.head.lines().count() == 1 {
+            self.head = RawHead::default();
+            self.began = None;
+            return (len, None);
+        }
+        let words = self.head.idle_words(len);
+        self.head_ended();
+        (len, words)
+    }
+
+    fn field(&mut self, line: &[u8]) {
+        let (line, bare_lf) = without_end(line);
+        self.bare_lf |= bare_lf;
+        match Field::of(line) {
+            Field::Length(Some(length)) if self.framing == Framing::None => {
+                self.framing = Framing::Sized(length)
+            }
+            // Twice, or beside a transfer coding, or no number: hyper decides, and we go no further.
+            Field::Length(_) => self.unsure = true,
+            Field::Coding => {
+                self.unsure |= self.framing != Framing::None;
+                self.framing = Framing::Chunked;
+            }
+            Field::Other => {}
+        }
+    }
+
+    /// Takes one line between chunks, or what there is of it; returns its length.
+    fn body_line(&mut self, bytes: &[u8]) -> usize {
         let Some(end) = memchr(b'\n', bytes) else {
             self.line.extend_from_slice(bytes);
-            return &[];
+            return bytes.len();
         };
-        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
-        if self.line.is_empty() {
-            self.line_ended(line);
-        } else {
-            let mut whole = std::mem::take(&mut self.line);
-            whole.extend_from_slice(line);
-            self.line_ended(&whole);
-        }
-        rest
-    }
-
-    /// `line` is without its LF.
-    fn line_ended(&mut self, line: &[u8]) {
-        let line = match line.split_last() {
-            Some((b'\r', line)) => line,
-            _ => {
-                self.bare_lf = true;
-                line
-            }
-        };
+        let mut line = std::mem::take(&mut self.line);
+        line.extend_from_slice(&bytes[..=end]);
+        let (line, bare_lf) = without_end(&line);
+        self.bare_lf |= bare_lf;
         match self.place {
             Place::ChunkSize => self.chunk(line),
-            Place::Trailers if line.is_empty() => self.place = Place::Head,
-            Place::Trailers => {}
-            // Empty lines before a request line are nothing (RFC 9112 section 2.2).
-            _ if line.is_empty() && self.lines == 0 => self.began = None,
-            _ if line.is_empty() => self.head_ended(),
-            _ => {
-                self.lines += 1;
-                self.field(line);
-            }
+            _ if line.is_empty() => self.place = Place::Head,
+            _ => {}
         }
+        end + 1
     }
 
     fn chunk(&mut self, line: &[u8]) {
@@ -168,37 +201,53 @@ impl HeadScan {
         };
     }
 
-    fn field(&mut self, line: &[u8]) {
-        if let Some(value) = value_of(line, b"content-length:") {
-            match value.parse() {
-                Ok(length) if self.framing == Framing::None => self.framing = Framing::Sized(length),
-                // Twice, or beside a transfer coding, or no number: hyper decides, and we go no further.
-                Ok(_) | Err(_) => self.unsure = true,
-            }
-        } else if value_of(line, b"transfer-encoding:").is_some() {
-            self.unsure |= self.framing != Framing::None;
-            self.framing = Framing::Chunked;
-        }
-    }
-
     fn head_ended(&mut self) {
         self.began = None;
-        self.lines = 0;
+        let head = std::mem::take(&mut self.head);
+        head.lines().for_each(|line| self.field(line));
         self.place = match std::mem::replace(&mut self.framing, Framing::None) {
             Framing::None | Framing::Sized(0) => Place::Head,
             Framing::Sized(length) => Place::Sized(length),
             Framing::Chunked => Place::ChunkSize,
         };
-        self.ready += 1;
+        self.ready.push_back(head);
     }
 }
 
-fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a str> {
-    let (start, value) = line.split_at_checked(name.len())?;
-    if !start.eq_ignore_ascii_case(name) {
-        return None;
+/// What a line of a head says of the body.
+enum Field {
+    /// `Content-Length`, where its value is a number.
+    Length(Option<u64>),
+    /// `Transfer-Encoding`.
+    Coding,
+    Other,
+}
+
+impl Field {
+    fn of(line: &[u8]) -> Self {
+        // Most lines begin otherwise, and one look tells.
+        match line.first() {
+            Some(b'C' | b'c') => value_of(line, b"content-length:").map_or(Self::Other, |value| {
+                Self::Length(std::str::from_utf8(value).ok().and_then(|it| it.parse().ok()))
+            }),
+            Some(b'T' | b't') if value_of(line, b"transfer-encoding:").is_some() => Self::Coding,
+            _ => Self::Other,
+        }
     }
-    Some(std::str::from_utf8(value).unwrap_or_default().trim())
+}
+
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+}
+
+/// A line without its end, and whether that end was a bare LF.
+fn without_end(line: &[u8]) -> (&[u8], bool) {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    match line.strip_suffix(b"\r") {
+        Some(line) => (line, false),
+        None => (line, true),
+    }
 }
 
 #[cfg(test)]
@@ -209,7 +258,7 @@ mod tests {
 
     fn fed(bytes: &[u8]) -> HeadScan {
         let mut scan = HeadScan::new();
-        scan.feed(bytes);
+        scan.feed(&mut bytes.to_vec());
         scan
     }
 
@@ -217,47 +266,45 @@ mod tests {
     fn plain_heads_are_trusted_one_by_one() {
         let mut scan =
             fed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET / HT");
-        assert!(scan.take_head());
-        assert!(scan.take_head());
+        assert!(scan.take_head().1);
+        assert!(scan.take_head().1);
         assert!(scan.head_began().is_some());
-        scan.feed(b"TP/1.1\r\n\r\n");
-        assert!(scan.take_head());
+        scan.feed(&mut b"TP/1.1\r\n\r\n".to_vec());
+        assert!(scan.take_head().1);
         assert!(scan.is_idle());
-        assert!(!scan.take_head(), "a head that was not seen is not trusted");
+        assert!(!scan.take_head().1, "a head that was not seen is not trusted");
     }
 
     #[test]
     fn empty_lines_before_a_head_are_nothing() {
         let mut scan = fed(b"\r\n\r\n");
         assert!(scan.is_idle());
-        scan.feed(b"GET / HTTP/1.1\r\n\r\n");
-        assert!(scan.take_head());
-        assert!(!scan.take_head());
+        scan.feed(&mut b"GET / HTTP/1.1\r\n\r\n".to_vec());
+        assert!(scan.take_head().1);
+        assert!(!scan.take_head().1);
     }
 
     #[test]
     fn a_bare_line_feed_is_not_trusted() {
-        assert!(!fed(b"GET / HTTP/1.1\r\nHost: a\n\r\n").take_head());
-        assert!(!fed(b"GET / HTTP/1.1\r\nHost: a\r\n\n").take_head());
-        assert!(fed(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\n").take_head(), "bodies are free");
+        assert!(!fed(b"GET / HTTP/1.1\r\nHost: a\n\r\n").take_head().1);
+        assert!(!fed(b"GET / HTTP/1.1\r\nHost: a\r\n\n").take_head().1);
+        assert!(fed(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\n").take_head().1, "bodies are free");
     }
 
     #[test]
     fn the_head_after_a_chunked_body_is_found() {
         const HEAD: &[u8] = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         let mut scan = fed(HEAD);
-        scan.feed(
-            b"5;ext=1\r\na\r\n\r\n\r\n0A\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HT",
-        );
-        assert!(scan.take_head());
-        assert!(scan.take_head());
-        assert!(!scan.take_head());
+        scan.feed(&mut b"5;ext=1\r\na\r\n\r\n\r\n0A\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HT".to_vec());
+        assert!(scan.take_head().1);
+        assert!(scan.take_head().1);
+        assert!(!scan.take_head().1);
         assert!(scan.head_began().is_some());
 
         let mut scan = fed(HEAD);
-        scan.feed(b"zz\r\nGET / HTTP/1.1\r\n\r\n");
-        assert!(scan.take_head());
-        assert!(!scan.take_head(), "what comes after a broken body is no head");
+        scan.feed(&mut b"zz\r\nGET / HTTP/1.1\r\n\r\n".to_vec());
+        assert!(scan.take_head().1);
+        assert!(!scan.take_head().1, "what comes after a broken body is no head");
     }
 
     proptest! {
@@ -276,18 +323,18 @@ mod tests {
             let mut rest = &bytes[..];
             for cut in cuts {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
-                scan.feed(now);
+                scan.feed(&mut now.to_vec());
                 rest = later;
             }
-            scan.feed(rest);
-            prop_assert_eq!(scan.take_head(), !bare);
+            scan.feed(&mut rest.to_vec());
+            prop_assert_eq!(scan.take_head().1, !bare);
         }
 
         #[test]
         fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let mut scan = fed(&bytes);
             scan.take_head();
-            scan.feed(&bytes);
+            scan.feed(&mut bytes.clone());
         }
     }
 }

@@ -81,7 +81,6 @@ impl Serve {
             async move { Ok::<_, Infallible>(gateway.serve(client, request).await) }
         });
         let connection = http1::Builder::new()
-            .preserve_header_case(true)
             .auto_date_header(false)
             .max_headers(MAX_HEADERS)
             // Ours counts from the first byte of a head; hyper's would end idle connections.

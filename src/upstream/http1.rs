@@ -22,6 +22,7 @@ use super::pool::{Connection, Pool};
 use super::{Handover, Upstream, UpstreamError};
 use crate::body::Body;
 use crate::metrics::Metrics;
+use crate::raw_head::RawHead;
 
 /// After this long idle a pooled connection may have been closed without our having looked. Shorter than any
 /// provider's patience; long enough that a busy connection is used again without a turn of the runtime between.
@@ -65,6 +66,7 @@ impl HttpUpstream {
 impl Inner {
     async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let mut connecting = Duration::ZERO;
+        let raw = request.extensions_mut().remove::<Arc<RawHead>>();
         loop {
             let (mut connection, reused) = match self.pooled().await {
                 Some(connection) => (connection, true),
@@ -77,6 +79,7 @@ impl Inner {
                 }
             };
             let sent = Instant::now();
+            connection.heads.expect(raw.clone());
             match connection.sender.try_send_request(request).await {
                 Ok(response) => {
                     if reused {
@@ -109,8 +112,8 @@ impl Inner {
 
     async fn connect(&self) -> Result<Connection, UpstreamError> {
         let stream = self.connector.connect().await?;
+        let heads = stream.heads();
         let (mut sender, connection) = Builder::new()
-            .preserve_header_case(true)
             .max_headers(MAX_HEADERS)
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
@@ -123,7 +126,7 @@ impl Inner {
             }
         });
         sender.ready().await.map_err(classify)?;
-        Ok(Connection::new(sender, task.abort_handle()))
+        Ok(Connection::new(sender, heads, task.abort_handle()))
     }
 
     fn receive(
@@ -134,6 +137,9 @@ impl Inner {
     ) -> Response<Body> {
         let (mut parts, incoming) = response.into_parts();
         parts.extensions.insert(handover);
+        if let Some(raw) = connection.heads.take_response() {
+            parts.extensions.insert(raw);
+        }
         let mut lease = Lease {
             connection: Some(connection),
             pool: self.pool.clone(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 
+use super::stream::Heads;
 use crate::body::Body;
 
 /// How long a connection is kept idle where the provider does not say.
@@ -18,12 +19,13 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Body>,
+    pub(super) heads: Heads,
     task: Option<AbortHandle>,
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<Body>, task: AbortHandle) -> Self {
-        Self { sender, task: Some(task) }
+    pub(super) fn new(sender: SendRequest<Body>, heads: Heads, task: AbortHandle) -> Self {
+        Self { sender, heads, task: Some(task) }
     }
 
     /// Lets the task end by itself.

@@ -2,13 +2,16 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::raw_head::{HeadReader, HeadWriter, RawHead, take_out};
 
 /// A connection to a provider.
 ///
@@ -19,6 +22,32 @@ use tokio_rustls::client::TlsStream;
 pub(super) struct Stream {
     transport: Transport,
     write_failed: bool,
+    heads: Heads,
+}
+
+/// How the heads on a connection look: what its exchange knows of the request's, and learns of the response's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heads(Arc<Mutex<(HeadWriter, HeadReader)>>);
+
+impl Heads {
+    /// What is written next is a request's head, once `raw`, and what is read next its response's. To be called when
+    /// the connection is idle.
+    pub(super) fn expect(&self, raw: Option<Arc<RawHead>>) {
+        let (writer, reader) = &mut *self.lock();
+        if let Some(raw) = raw {
+            writer.expect(raw);
+        }
+        reader.expect();
+    }
+
+    /// The response's head as it came.
+    pub(super) fn take_response(&self) -> Option<RawHead> {
+        self.lock().1.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (HeadWriter, HeadReader)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -29,7 +58,12 @@ pub(super) enum Transport {
 
 impl Stream {
     pub(super) fn new(transport: Transport) -> Self {
-        Self { transport, write_failed: false }
+        Self { transport, write_failed: false, heads: Heads::default() }
+    }
+
+    /// The looks of the heads that pass here.
+    pub(super) fn heads(&self) -> Heads {
+        self.heads.clone()
     }
 
     /// Closes the connection with a reset.
@@ -40,17 +74,6 @@ impl Stream {
         };
         // Nothing can be done where this fails: the socket is going away.
         let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
-    }
-
-    /// Passes `result` on, but for a failure: then all `len` bytes count as written.
-    fn forgive(&mut self, result: Poll<io::Result<usize>>, len: usize) -> Poll<io::Result<usize>> {
-        match result {
-            Poll::Ready(Err(_)) => {
-                self.write_failed = true;
-                Poll::Ready(Ok(len))
-            }
-            other => other,
-        }
     }
 }
 
@@ -69,17 +92,19 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        transport!(self, io => Pin::new(io).poll_read(cx, buf))
+        let before = buf.filled().len();
+        ready!(transport!(self, io => Pin::new(io).poll_read(cx, buf)))?;
+        let idle = self.heads.lock().1.feed(&buf.filled()[before..]);
+        if let Some(words) = idle {
+            take_out(buf, before, words);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.write_failed {
-            return Poll::Ready(Ok(buf.len()));
-        }
-        let result = transport!(self, io => Pin::new(io).poll_write(cx, buf));
-        self.forgive(result, buf.len())
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -91,8 +116,16 @@ impl AsyncWrite for Stream {
         if self.write_failed {
             return Poll::Ready(Ok(len));
         }
-        let result = transport!(self, io => Pin::new(io).poll_write_vectored(cx, bufs));
-        self.forgive(result, len)
+        let this = &mut *self;
+        let writer = &mut this.heads.lock().0;
+        let result = transport!(this, io => writer.poll_write(Pin::new(io), cx, bufs));
+        match result {
+            Poll::Ready(Err(_)) => {
+                this.write_failed = true;
+                Poll::Ready(Ok(len))
+            }
+            other => other,
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
