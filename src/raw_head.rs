@@ -32,6 +32,9 @@ struct Line {
     name: usize,
 }
 
+/// More lines than most heads have.
+const USUAL_LINES: usize = 32;
+
 /// What stands for a byte of a request's target that hyper would refuse, or cut off.
 const HIDDEN: u8 = b'_';
 
@@ -44,6 +47,9 @@ impl RawHead {
     /// Takes what belongs to this head of `bytes`: their number, and whether the head has ended with them.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> (usize, bool) {
         let before = self.bytes.len();
+        if before == 0 {
+            self.lines.reserve(USUAL_LINES);
+        }
         for at in memchr_iter(b'\n', bytes) {
             let start = self.lines.last().map_or(0, |line| line.end);
             let end = before + at + 1;
@@ -96,9 +102,7 @@ impl RawHead {
     /// head, it need not be taken out of a map that has to be built anew for it.
     pub(crate) fn idle_words(&self, len: usize) -> Option<Range<usize>> {
         let first = self.lines.first().map(|line| &self.bytes[line.start..line.end])?;
-        if memmem::find(first, b"HTTP/1.1").is_none() {
-            return None;
-        }
+        memmem::find(first, b"HTTP/1.1")?;
         let passed = self.bytes.len() - len;
         let line = self.lines.iter().find(|line| {
             line.name == b"connection".len()
@@ -119,23 +123,35 @@ impl RawHead {
         if self.hides {
             self.restore_target(&mut written[..first_end]);
         }
-        let mut search = Search { raw: self, next: 1, skipped: Vec::new() };
-        let mut places = Vec::with_capacity(self.lines.len());
-        let (mut start, mut last, mut in_order) = (first_end, 0, true);
-        while start < written.len() {
-            let Some((found, end)) = search.find(written, start) else { break };
+        let mut last = 0;
+        let mut in_order = true;
+        self.each_line(written, first_end, |written, found, start, _| {
             if let Some(index) = found {
                 let line = self.lines[index];
-                written[start..start + line.name]
-                    .copy_from_slice(&self.bytes[line.start..line.start + line.name]);
+                let name = &self.bytes[line.start..line.start + line.name];
+                written[start..start + line.name].copy_from_slice(name);
                 in_order &= index > last;
                 last = index;
             }
-            places.push((found, start, end));
-            start = end;
-        }
+        });
         if !in_order {
+            let mut places = Vec::with_capacity(self.lines.len());
+            self.each_line(written, first_end, |_, found, start, end| places.push((found, start, end)));
             reorder(written, &mut places);
+        }
+    }
+
+    /// Calls `f` for each line of `written` from `start` on: which of ours it was, where it begins, and where it ends.
+    fn each_line(
+        &self,
+        written: &mut [u8],
+        mut start: usize,
+        mut f: impl FnMut(&mut [u8], Option<usize>, usize, usize),
+    ) {
+        let mut search = Search { raw: self, next: 1, skipped: Vec::new() };
+        while let Some((found, end)) = search.find(written, start) {
+            f(written, found, start, end);
+            start = end;
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Whatever is logged may come from a client: a control character in it never ends a line or moves a cursor.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::time::UNIX_EPOCH;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -29,7 +31,7 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        SystemTime.format_time(&mut out)?;
+        write_now(&mut out)?;
         let metadata = event.metadata();
         if out.has_ansi_escapes() {
             write!(
@@ -54,6 +56,23 @@ where
         result?;
         out.write_char('\n')
     }
+}
+
+/// `2026-11-21T00:33:08.264672Z`. The part down to the second is worked out once a second.
+fn write_now(out: &mut Writer<'_>) -> fmt::Result {
+    thread_local! {
+        static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != now.as_secs() {
+            text.clear();
+            SystemTime.format_time(&mut Writer::new(text))?;
+            text.truncate("2026-11-21T00:33:08".len());
+            *second = now.as_secs();
+        }
+        write!(out, "{text}.{:06}Z", now.subsec_micros())
+    })
 }
 
 fn colour(level: Level) -> u8 {
@@ -148,7 +167,11 @@ impl<W: Write> Visit for AccessText<'_, W> {
         match field.name() {
             // No response, no first byte.
             "ttfb_ms" if value == 0.0 => {}
-            _ => self.field(field, format_args!("{value:.3}")),
+            _ => {
+                // Three places after the point, without the price of formatting a float.
+                let thousandths = (value * 1e3).round() as u64;
+                self.field(field, format_args!("{}.{:03}", thousandths / 1000, thousandths % 1000));
+            }
         }
     }
 
@@ -165,7 +188,7 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
         out.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut out)?;
+        write_now(&mut out)?;
         write!(out, "\",\"level\":\"{}\",\"target\":\"{}\"", metadata.level(), metadata.target())?;
         let mut fields = JsonFields { out: &mut out, result: Ok(()) };
         event.record(&mut fields);

@@ -131,15 +131,21 @@ impl Gone {
 
     fn fate(&self, name: &HeaderName) -> Fate {
         match *name {
-            CONNECTION | UPGRADE if self.keeps_upgrade => Fate::Part,
-            CONNECTION | UPGRADE => Fate::Drop,
-            TE => Fate::Part,
-            CONTENT_LENGTH if self.content_length => Fate::Drop,
-            _ if matches!(name.as_str(), "keep-alive" | "proxy-connection") => Fate::Drop,
-            _ if self.named.contains(name) => Fate::Drop,
-            _ if self.ours && OURS.iter().any(|ours| name.as_str().starts_with(ours)) => Fate::Drop,
-            _ => Fate::Keep,
+            CONNECTION | UPGRADE if self.keeps_upgrade => return Fate::Part,
+            CONNECTION | UPGRADE => return Fate::Drop,
+            TE => return Fate::Part,
+            CONTENT_LENGTH if self.content_length => return Fate::Drop,
+            _ => {}
         }
+        let text = name.as_str();
+        // Most names begin otherwise, and one look tells.
+        let goes = match text.as_bytes().first() {
+            Some(b'k') => text == "keep-alive",
+            Some(b'p') => text == "proxy-connection",
+            Some(b'x') => self.ours && OURS.iter().any(|ours| text.starts_with(ours)),
+            _ => false,
+        };
+        if goes || (!self.named.is_empty() && self.named.contains(name)) { Fate::Drop } else { Fate::Keep }
     }
 }
 

@@ -19,9 +19,6 @@ use super::client_stream::{ClientStream, Handle, OpenConnection};
 use super::exchange::{Client, Gateway};
 use crate::metrics::Refusal;
 
-/// More than any head has; hyper's own limit is 100.
-const MAX_HEADERS: usize = 256;
-
 /// How often a connection with something under way is looked at. What a look finds is at most this old.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -82,7 +79,6 @@ impl Serve {
         });
         let connection = http1::Builder::new()
             .auto_date_header(false)
-            .max_headers(MAX_HEADERS)
             // Ours counts from the first byte of a head; hyper's would end idle connections.
             .header_read_timeout(None)
             .serve_connection(TokioIo::new(stream), service)

@@ -28,9 +28,6 @@ use crate::raw_head::RawHead;
 /// provider's patience; long enough that a busy connection is used again without a turn of the runtime between.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_micros(100);
 
-/// More than any head has; hyper's own limit is 100.
-const MAX_HEADERS: usize = 256;
-
 /// One provider, as one forwarding thread sees it.
 #[derive(Clone, Debug)]
 pub struct HttpUpstream(Arc<Inner>);
@@ -114,7 +111,6 @@ impl Inner {
         let stream = self.connector.connect().await?;
         let heads = stream.heads();
         let (mut sender, connection) = Builder::new()
-            .max_headers(MAX_HEADERS)
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
             .await

@@ -61,11 +61,18 @@ impl Pool {
     pub(super) fn take(&self) -> Option<(Connection, Duration)> {
         let now = Instant::now();
         let mut idle = self.lock();
-        idle.retain(|entry| !entry.connection.sender.is_closed() && now < entry.until);
-        // One that still sends the rest of an early-answered request is not ready; it stays until it is.
-        let at = idle.iter().rposition(|entry| entry.connection.sender.is_ready())?;
-        let entry = idle.remove(at);
-        Some((entry.connection, now - entry.since))
+        // From the end, and no further than needed: the old ones are `sweep`'s.
+        for at in (0..idle.len()).rev() {
+            let (sender, until) = (&idle[at].connection.sender, idle[at].until);
+            if sender.is_closed() || now >= until {
+                drop(idle.remove(at));
+            } else if sender.is_ready() {
+                let entry = idle.remove(at);
+                return Some((entry.connection, now - entry.since));
+            }
+            // Else it still sends the rest of an early-answered request; it stays until it has.
+        }
+        None
     }
 
     /// Keeps a connection whose exchange is over, for as long as its provider says it would.
