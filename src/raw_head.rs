@@ -340,3 +340,129 @@ pub(crate) fn take_out(buf: &mut ReadBuf<'_>, before: usize, words: Range<usize>
     let filled = buf.filled().len() - len;
     buf.set_filled(filled);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn raw(text: &[u8]) -> RawHead {
+        let mut head = RawHead::default();
+        assert_eq!(head.feed(text), (text.len(), true));
+        head
+    }
+
+    /// As hyper writes it: names in lower case, the values of one name side by side.
+    fn as_hyper_writes(first: &str, fields: &[(String, String)]) -> Vec<u8> {
+        let same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+        let mut sorted: Vec<_> = fields.iter().collect();
+        sorted.sort_by_key(|(name, _)| fields.iter().position(|(other, _)| same(name, other)));
+        let lines: String =
+            sorted.iter().map(|(name, value)| format!("{}: {value}\r\n", name.to_lowercase())).collect();
+        format!("{first}\r\n{lines}\r\n").into_bytes()
+    }
+
+    fn as_sent(first: &str, fields: &[(String, String)]) -> Vec<u8> {
+        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("{first}\r\n{lines}\r\n").into_bytes()
+    }
+
+    fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
+        proptest::collection::vec(
+            ("[Xx]-[aAbB]{1,2}", "[ -~]{0,9}".prop_map(|text| text.trim().to_owned())),
+            0..14,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_hyper_made_of_a_head_is_the_head_again(fields in fields()) {
+            let mut written = as_hyper_writes("GET / HTTP/1.1", &fields);
+            let sent = as_sent("GET / HTTP/1.1", &fields);
+            raw(&sent).restore(&mut written);
+            prop_assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&sent));
+        }
+
+        /// Whatever was taken off or added on the way: the same lines, but for the case of names and their order.
+        #[test]
+        fn a_head_keeps_its_meaning(sent in fields(), written in fields()) {
+            let mut restored = as_hyper_writes("GET / HTTP/1.1", &written);
+            let before = restored.clone();
+            raw(&as_sent("GET / HTTP/1.1", &sent)).restore(&mut restored);
+            let lines = |bytes: &[u8]| {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                let mut lines: Vec<_> = text
+                    .split("\r\n")
+                    .map(|line| line.split_once(':').map_or((line.to_owned(), String::new()), |(name, value)| {
+                        (name.to_lowercase(), value.to_owned())
+                    }))
+                    .collect();
+                lines.sort();
+                lines
+            };
+            prop_assert_eq!(lines(&restored), lines(&before));
+            prop_assert!(restored.ends_with(b"\r\n\r\n"));
+            // Equal names stay in their order.
+            let values = |bytes: &[u8], name: &str| -> Vec<String> {
+                String::from_utf8_lossy(bytes)
+                    .split("\r\n")
+                    .filter_map(|line| line.split_once(": "))
+                    .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| value.to_owned())
+                    .collect()
+            };
+            for (name, _) in &written {
+                prop_assert_eq!(values(&restored, name), values(&before, name));
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_not_panic(raw in proptest::collection::vec(any::<u8>(), 0..200), written in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut head = RawHead::default();
+            head.feed_request(&mut raw.clone());
+            let mut restored = written.clone();
+            head.restore(&mut restored);
+            prop_assert_eq!(restored.len(), written.len());
+            let mut reader = HeadReader::default();
+            reader.expect();
+            reader.feed(&raw);
+        }
+
+        #[test]
+        fn a_target_comes_back_whole(target in "/[!-~\u{80}-\u{ff}]{0,30}") {
+            let sent = [b"GET ", target.as_bytes(), b" HTTP/1.1\r\n\r\n"].concat();
+            let mut seen = sent.clone();
+            let mut head = RawHead::default();
+            head.feed_request(&mut seen);
+            prop_assert!(!seen.iter().any(|byte| is_refused(*byte)));
+            head.restore(&mut seen);
+            prop_assert_eq!(seen, sent);
+        }
+    }
+
+    #[test]
+    fn the_head_after_informational_ones_is_kept() {
+        let mut reader = HeadReader::default();
+        reader.expect();
+        reader.feed(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hi\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nX");
+        assert!(reader.take().is_none());
+        reader.feed(b"-A: b\r\n\r\nbody: x\r\n\r\n");
+        assert_eq!(reader.take().unwrap(), raw(b"HTTP/1.1 200 OK\r\nX-A: b\r\n\r\n"));
+    }
+
+    #[test]
+    fn only_a_connection_that_says_nothing_need_not_be_passed_on() {
+        let words = |text: &[u8]| raw(text).idle_words(text.len()).map(|words| text[words].to_vec());
+        let idle = b"GET / HTTP/1.1\r\nHost: a\r\nCONNECTION: Keep-Alive\r\nX: y\r\n\r\n";
+        assert_eq!(words(idle).unwrap(), b"CONNECTION: Keep-Alive\r\n");
+        for telling in [
+            &b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nConnection: keep-alive, x\r\n\r\n",
+            b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+            b"GET / HTTP/1.1\r\nX-Connection: keep-alive\r\n\r\n",
+        ] {
+            assert_eq!(words(telling), None);
+        }
+    }
+}

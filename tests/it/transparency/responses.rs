@@ -73,10 +73,28 @@ fn an_empty_response_value_stays_an_empty_value() {
 }
 
 #[test]
-fn two_hundred_response_headers_pass() {
-    let fields: String = (0..200).map(|n| format!("X-{n}: {n}\r\n")).collect();
+fn a_hundred_response_headers_pass() {
+    let fields: String = (1..100).map(|n| format!("X-{n}: {n}\r\n")).collect();
     let head = returned(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n"));
-    assert_eq!(head.fields().len(), 201);
+    assert_eq!(head.fields().len(), 100);
+}
+
+#[test]
+fn known_limit_more_than_a_hundred_response_headers_are_no_response() {
+    let fields: String = (0..100).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let head = returned(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n"));
+    assert_eq!(head.status(), 502);
+    assert_eq!(head.value("x-perimeter-error"), Some("upstream_protocol"));
+}
+
+#[test]
+fn values_of_one_response_name_keep_their_places_among_others() {
+    let head = returned(
+        "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-a: 1\r\nset-cookie: b=2\r\nX-A: 2\r\nContent-Length: 0\r\n\r\n",
+    );
+    let fields =
+        [("Set-Cookie", "a=1"), ("X-a", "1"), ("set-cookie", "b=2"), ("X-A", "2"), ("Content-Length", "0")];
+    assert_eq!(head.fields(), fields);
 }
 
 #[test]
