@@ -52,13 +52,12 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    since: Instant,
     until: Instant,
 }
 
 impl Pool {
-    /// A connection that is ready for a request as far as can be known, and how long it was idle.
-    pub(super) fn take(&self) -> Option<(Connection, Duration)> {
+    /// A connection that is ready for a request as far as can be known.
+    pub(super) fn take(&self) -> Option<Connection> {
         let now = Instant::now();
         let mut idle = self.lock();
         // From the end, and no further than needed: the old ones are `sweep`'s.
@@ -67,8 +66,7 @@ impl Pool {
             if sender.is_closed() || now >= until {
                 drop(idle.remove(at));
             } else if sender.is_ready() {
-                let entry = idle.remove(at);
-                return Some((entry.connection, now - entry.since));
+                return Some(idle.remove(at).connection);
             }
             // Else it still sends the rest of an early-answered request; it stays until it has.
         }
@@ -80,12 +78,11 @@ impl Pool {
         if connection.sender.is_closed() {
             return;
         }
-        let since = Instant::now();
         // A second less than the provider's own clock: the request needs some time to get there.
         let idle_for =
             keep_alive.map_or(IDLE_FOR, |told| told.saturating_sub(Duration::from_secs(1)).min(IDLE_FOR));
         if !idle_for.is_zero() {
-            self.lock().push(Idle { connection, since, until: since + idle_for });
+            self.lock().push(Idle { connection, until: Instant::now() + idle_for });
         }
     }
 

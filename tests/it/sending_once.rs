@@ -40,7 +40,7 @@ fn a_pooled_connection_that_was_reset_is_replaced() {
     for request in [GET, POST] {
         let (provider, _proxy, mut client, mut upstream) = warmed_up(1);
         for _ in 0..20 {
-            upstream.reset();
+            upstream.reset_and_arrive();
             client.send(request);
             upstream = provider.accept();
             let head = upstream.head();

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
@@ -244,6 +244,26 @@ impl Wire {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
+    /// Closes by a reset, and waits until the other side's kernel knows: only from then on can its program.
+    pub(crate) fn reset_and_arrive(self) {
+        let hex = |address: SocketAddr| match address {
+            SocketAddr::V4(address) => {
+                let ip = u32::from_ne_bytes(address.ip().octets());
+                format!("{ip:08X}:{:04X}", address.port())
+            }
+            SocketAddr::V6(_) => panic!("only IPv4 is looked up"),
+        };
+        let (ours, theirs) = (self.socket().local_addr().unwrap(), self.socket().peer_addr().unwrap());
+        // Their socket, as they see it: a reset one is no longer listed.
+        let entry = format!(" {} {} ", hex(theirs), hex(ours));
+        self.reset();
+        let deadline = Instant::now() + PATIENCE;
+        while std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&entry) {
+            assert!(Instant::now() < deadline, "the reset did not arrive within {PATIENCE:?}");
+            std::thread::yield_now();
+        }
+    }
+
     /// Goes on in TLS, as the server.
     pub(crate) fn into_tls(self, config: &Arc<rustls::ServerConfig>) -> std::io::Result<Self> {
         assert!(self.unread.is_empty(), "TLS began before it was asked for");
@@ -299,6 +319,7 @@ impl Wire {
                 None
             }
             Err(error) if is_reset(&error) => Some(Ending::Reset),
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(what),
             Err(error) => panic!(
                 "{} waited {PATIENCE:?} for {what} ({error}); read so far: {:?}",
                 self.who,
@@ -322,7 +343,7 @@ fn prepare(stream: &TcpStream) {
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
 }
 
-fn is_reset(error: &std::io::Error) -> bool {
+pub(crate) fn is_reset(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ConnectionReset
