@@ -87,9 +87,9 @@ pub struct Server {
     /// Client connections open at once; further ones wait in the kernel's queue.
     #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
-    /// Keys by which clients from beyond loopback may use the configured `llm.api_key`.
+    /// Keys by which clients may use the configured `llm.api_key` where the listener is not on loopback.
     pub client_keys: Vec<Secret>,
-    /// Whether anyone who reaches the listener may use the configured `llm.api_key`.
+    /// Whether anyone who reaches that listener may use it without such a key.
     pub allow_open: bool,
     /// Whether `/health`, `/ready`, `/metrics` and `/config` are answered on the proxy's port too.
     pub admin_on_proxy_port: bool,

@@ -97,7 +97,7 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// The word for it in `x-perimeter-error`, in logs and in metrics.
+    /// The word for it in `x-perimeter-error` and in logs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Dns { .. } => "upstream_dns",

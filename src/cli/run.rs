@@ -20,14 +20,14 @@ Environment:
   SSL_CERT_FILE, SSL_CERT_DIR
                      certificate authorities to trust instead of the system's
   HTTPS_PROXY, ALL_PROXY, NO_PROXY
-                     the way to the provider, as curl reads them
-  XDG_STATE_HOME     where state is kept, in a folder `perimeter`, unless `state_dir` says
+                     the way to an https:// provider, as curl reads them; through http:// proxies only
+  XDG_STATE_HOME     where state will be kept, in a folder `perimeter`, unless `state_dir` says; this version keeps none
   NO_COLOR           no colours in the log, also on a terminal
   and whatever a configuration names as ${VAR} or ${VAR:-default}
 
 Exit codes:
-  0  stopped by SIGTERM or SIGINT, after open exchanges were finished
-  1  a failure at run time: port taken, log file that cannot be opened
+  0  stopped by SIGTERM or SIGINT; open exchanges had finished, or `server.drain` was over
+  1  a failure at run time: port taken, log file that cannot be opened; stopped at once by a second signal
   2  wrong usage, or a configuration that was refused
 
 Examples:
@@ -58,7 +58,7 @@ pub(super) struct Run {
     /// A key for requests that bring none. Others on this machine can read it here: better LLM_API_KEY.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    /// The interceptors to hire, in place of those in the file; `none` for none.
+    /// The interceptors to hire, in place of those in the file; `none` for none. This version has none built yet.
     #[arg(long, value_name = "NAME,…|none", value_delimiter = ',')]
     interceptors: Option<Vec<String>>,
     /// The configuration file; `perimeter generate-config` writes one to start from.

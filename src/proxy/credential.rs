@@ -61,7 +61,7 @@ impl Credential {
         }))
     }
 
-    /// Adds the credential to a request that came without one and may use it. To be called while the client's own
+    /// Adds the credential to a request that came without one and may use it. To be called while the client's
     /// own `Host` still stands in its headers; `local` is our end of its connection.
     pub(super) fn add(&self, parts: &mut Parts, local: SocketAddr) {
         // The target's own host stands above the header (RFC 9112 section 3.2.2).

@@ -1,7 +1,7 @@
 //! What changes on a head on its way through, and nothing else.
 //!
 //! A header is never removed from a map in place: the last one would take its place. A head that has something to
-//! lose is built anew; hyper's memory of how names were written is in the extensions, which stay.
+//! lose is built anew.
 
 use bytes::{BufMut, BytesMut};
 use http::header::{

@@ -122,7 +122,7 @@ impl HeadScan {
         }
     }
 
-    /// Whether the client has sent something that no exchange has taken yet.
+    /// Whether the client has sent nothing that an exchange has yet to take.
     pub(super) fn is_idle(&self) -> bool {
         self.place == Place::Head && self.ready.is_empty() && self.began.is_none()
     }
