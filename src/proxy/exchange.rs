@@ -23,7 +23,7 @@ use crate::config::Provider;
 use crate::error::{Failure, chain};
 use crate::metrics::{Metrics, Outcome, Refusal};
 use crate::raw_head::RawHead;
-use crate::upstream::{Handover, Upstream};
+use crate::upstream::{Handover, Upstream, UpstreamError};
 
 /// What one forwarding thread forwards with.
 #[derive(Debug)]
@@ -111,15 +111,7 @@ impl Gateway {
                 Refusal::MalformedBody,
                 "the request's body broke off, or broke its framing",
             ),
-            Err(error) => {
-                tracing::warn!(
-                    code = error.code(),
-                    method = %exchange.method,
-                    error = chain(&error),
-                    "the upstream gave no response"
-                );
-                exchange.respond(Failure::upstream(&error).into_response(self.provider), Outcome::Failed)
-            }
+            Err(error) => self.failed(exchange, &error),
         }
     }
 
@@ -142,6 +134,16 @@ impl Gateway {
         exchange.respond(Failure::refused(refusal, why).into_response(self.provider), Outcome::Refused)
     }
 
+    fn failed(&self, exchange: Exchange, error: &UpstreamError) -> Response<ResponseBody> {
+        tracing::warn!(
+            code = error.code(),
+            method = %exchange.method,
+            error = chain(error),
+            "the upstream gave no response"
+        );
+        exchange.respond(Failure::upstream(error).into_response(self.provider), Outcome::Failed)
+    }
+
     /// Passes the upstream's response on.
     fn answer(
         &self,
@@ -149,24 +151,21 @@ impl Gateway {
         mut response: Response<Body>,
         upgrade: Option<OnUpgrade>,
     ) -> Response<ResponseBody> {
-        if let Some(raw) = response.extensions_mut().remove::<RawHead>() {
-            exchange.client.write_head_like(raw);
-        }
         let handover = response.extensions_mut().remove::<Handover>();
         let began = exchange.account.began();
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_upgrade {
             let Some(client_side) = upgrade else {
-                let error = crate::upstream::UpstreamError::Unasked;
-                tracing::warn!(code = error.code(), error = chain(&error), "the upstream gave no response");
-                let answer = Failure::upstream(&error).into_response(self.provider);
-                return exchange.respond(answer, Outcome::Failed);
+                return self.failed(exchange, &UpstreamError::Unasked);
             };
             let upstream_side = hyper::upgrade::on(&mut response);
             exchange.account.ended(Outcome::Upgraded);
             exchange.client.upgraded();
             let (account, client) = (exchange.account.clone(), Handle::clone(&exchange.client));
             self.tasks.spawn(upgrade::pump(client_side, upstream_side, client, account));
+        }
+        if let Some(raw) = response.extensions_mut().remove::<RawHead>() {
+            exchange.client.write_head_like(raw);
         }
         let (mut parts, body) = response.into_parts();
         forward::response(&mut parts, is_upgrade);

@@ -199,10 +199,13 @@ fn a_provider_that_talks_nonsense_is_told_as_that() {
 #[test]
 fn a_provider_that_switches_protocols_unasked_is_told_as_nonsense() {
     let answer = answer_after(|mut upstream| {
-        upstream
-            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        upstream.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             CONTENT-TYPE: a/b\r\n\r\n",
+        );
     });
     assert_failure(&answer, 502, "upstream_protocol");
+    assert!(answer.0.names().contains(&"content-type"), "our own words in our own letters: {:?}", answer.0);
 }
 
 #[test]
