@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
 /// Whatever a body can fail with.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -25,11 +25,6 @@ impl Body {
         B::Error: Into<BoxError>,
     {
         Self(UnsyncBoxBody::new(body.map_err(Into::into)))
-    }
-
-    /// A body without a byte.
-    pub fn empty() -> Self {
-        Self::new(Empty::new())
     }
 
     /// A body of these bytes.
