@@ -111,6 +111,11 @@ impl UpstreamError {
     }
 }
 
+/// `host:port`, an IPv6 address in brackets.
+fn host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// Ends an upgraded connection with a reset instead of a close, where it leads to a socket of ours.
 pub fn reset(connection: hyper::upgrade::Upgraded) {
     if let Ok(parts) = connection.downcast::<hyper_util::rt::TokioIo<stream::Stream>>() {

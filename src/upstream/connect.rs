@@ -12,9 +12,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use super::UpstreamError;
 use super::stream::{Stream, Transport};
 use super::tunnel::Tunnel;
+use super::{UpstreamError, host_port};
 use crate::config::BaseUrl;
 
 /// How long an address may keep the next one waiting (RFC 8305 section 5 recommends 250 ms).
@@ -73,7 +73,10 @@ impl Connector {
     pub(super) async fn connect(&self) -> Result<Stream, UpstreamError> {
         match tokio::time::timeout(self.timeout, self.connect_unbounded()).await {
             Ok(result) => result,
-            Err(_) => Err(UpstreamError::ConnectTimeout { address: self.address(), after: self.timeout }),
+            Err(_) => Err(UpstreamError::ConnectTimeout {
+                address: host_port(&self.host, self.port),
+                after: self.timeout,
+            }),
         }
     }
 
@@ -87,7 +90,7 @@ impl Connector {
             .map_err(|source| UpstreamError::Dns { host: host.to_owned(), source })?;
         let mut tcp = connect_any(addresses)
             .await
-            .map_err(|source| UpstreamError::Connect { address: format!("{host}:{port}"), source })?;
+            .map_err(|source| UpstreamError::Connect { address: host_port(host, port), source })?;
         if let Some(tunnel) = &self.tunnel {
             tunnel
                 .open(&mut tcp)
@@ -102,10 +105,6 @@ impl Connector {
             .await
             .map_err(|source| UpstreamError::Tls { host: self.host.to_string(), source })?;
         Ok(Stream::new(Transport::Tls(Box::new(tls))))
-    }
-
-    fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
     }
 }
 

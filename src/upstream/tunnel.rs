@@ -7,6 +7,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::host_port;
+
 /// More than any answer to CONNECT needs.
 const MAX_ANSWER: usize = 16 * 1024;
 
@@ -28,8 +30,7 @@ pub struct BadProxy(String);
 impl Tunnel {
     /// The way that the environment prescribes to `host`, if any.
     pub(super) fn from_env(host: &str, port: u16) -> Result<Option<Self>, BadProxy> {
-        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        let to = format!("{bracketed}:{port}");
+        let to = host_port(host, port);
         let Ok(target) = format!("https://{to}/").parse::<Uri>() else { return Ok(None) };
         let Some(proxy) = Matcher::from_env().intercept(&target) else { return Ok(None) };
         let uri = proxy.uri();
@@ -54,7 +55,7 @@ impl Tunnel {
     }
 
     pub(super) fn proxy(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        host_port(&self.host, self.port)
     }
 
     /// Asks the proxy at the other end of `tcp` to go on to the provider (RFC 9110 section 9.3.6).
