@@ -14,7 +14,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
@@ -51,15 +50,12 @@ impl Admin {
         self.ready.store(ready, Relaxed);
     }
 
-    /// Serves on `listener` until told to stop.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    /// Serves on `listener` until it is dropped.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        // Stopping does not wait for these: a page is no exchange.
         let tasks = TaskTracker::new();
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            match accepted {
+            match listener.accept().await {
                 Ok((tcp, _)) => {
                     tasks.spawn(self.clone().connection(tcp));
                 }

@@ -125,7 +125,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
 
     main.block_on(async {
         tokio::select! {
-            () = admin.clone().serve(listeners.admin, stopping) => {}
+            () = admin.clone().serve(listeners.admin) => {}
             () = signals.next() => {}
         }
         admin.set_ready(false);
