@@ -23,7 +23,7 @@ pub(crate) fn is_our_host(host: &[u8], local: SocketAddr) -> bool {
 }
 
 /// Whether a page at `origin` (RFC 6454 section 7) came from this listener: its very port, and no TLS.
-pub(crate) fn is_our_origin(origin: &HeaderValue, local: SocketAddr) -> bool {
+fn is_our_origin(origin: &HeaderValue, local: SocketAddr) -> bool {
     let Some(host) = origin.as_bytes().strip_prefix(b"http://") else { return false };
     // A browser leaves the port out where it is the scheme's own.
     let names_port = !host.ends_with(b"]") && host.contains(&b':');

@@ -26,7 +26,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Complete, Self::ClientLeft, Self::UpstreamBroke, Self::Failed, Self::Refused, Self::Upgraded];
 
     /// The word for it in logs and metrics.
@@ -223,9 +223,8 @@ const GAUGES: [Gauge; 2] = [
 ];
 
 fn added(text: &mut Text, threads: &[Arc<Metrics>]) {
-    const NAME: &str = "perimeter_added_seconds";
     text.family(
-        NAME,
+        "perimeter_added_seconds",
         "histogram",
         "The proxy's own time in an exchange: request head read to handed over, and response head likewise.",
     );

@@ -81,14 +81,8 @@ impl Account {
     }
 
     fn outcome(&self) -> Outcome {
-        match self.outcome.load(Relaxed) {
-            outcome if outcome == Outcome::Complete as u8 => Outcome::Complete,
-            outcome if outcome == Outcome::UpstreamBroke as u8 => Outcome::UpstreamBroke,
-            outcome if outcome == Outcome::Failed as u8 => Outcome::Failed,
-            outcome if outcome == Outcome::Refused as u8 => Outcome::Refused,
-            outcome if outcome == Outcome::Upgraded as u8 => Outcome::Upgraded,
-            _ => Outcome::ClientLeft,
-        }
+        let decided = self.outcome.load(Relaxed);
+        Outcome::ALL.into_iter().find(|outcome| *outcome as u8 == decided).unwrap_or(Outcome::ClientLeft)
     }
 }
 

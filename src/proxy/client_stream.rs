@@ -151,7 +151,8 @@ impl Handle {
             return false;
         }
         let mut context = Context::from_waker(Waker::noop());
-        let ready = pin!(inner.tcp.ready(Interest::READABLE)).poll_now(&mut context);
+        // One look, no waiting.
+        let ready = pin!(inner.tcp.ready(Interest::READABLE)).poll(&mut context);
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
@@ -191,14 +192,6 @@ impl Drop for OpenExchange {
         inner.scan.restart_clock();
     }
 }
-
-/// `Future::poll` by a name that reads as what it is here: one look, no waiting.
-trait PollNow: Future {
-    fn poll_now(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll(cx)
-    }
-}
-impl<F: Future> PollNow for F {}
 
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -9,7 +9,7 @@ use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
-use crate::config::{Config, Host, Provider, Secret};
+use crate::config::{Config, Provider, Secret};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -53,10 +53,7 @@ impl Credential {
             name,
             value,
             client_keys: config.server.client_keys.clone(),
-            bound_beyond_loopback: match config.server.host {
-                Host::Localhost => false,
-                Host::Address(address) => !address.is_loopback(),
-            },
+            bound_beyond_loopback: !config.server.host.is_loopback(),
             allow_open: config.server.allow_open,
         }))
     }
