@@ -119,9 +119,10 @@ pub fn run(config: Config) -> Result<(), RunError> {
         worker.start(number)?;
     }
     drop(done);
+    // First: who has read the line may ask at once.
+    admin.set_ready(true);
     // stderr may be closed; the proxy works without being heard.
     let _ = writeln!(io::stderr(), "{start_line}");
-    admin.set_ready(true);
 
     main.block_on(async {
         tokio::select! {
