@@ -85,3 +85,74 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    #[test]
+    fn a_cause_is_told_once_however_often_it_is_repeated() {
+        for (texts, told) in [
+            (&["a"][..], "a"),
+            (&["a", "b", "c"], "a: b: c"),
+            (&["a: b", "b"], "a: b"),
+            (&["a", "b: c", "c"], "a: b: c"),
+        ] {
+            let mut link: Option<Box<Link>> = None;
+            for text in texts.iter().rev() {
+                link = Some(Box::new(Link { text, source: link }));
+            }
+            assert_eq!(chain(&link.unwrap()), told, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn each_failure_has_its_status_and_says_whether_the_connection_ends() {
+        let late = UpstreamError::ConnectTimeout { address: "h:1".to_owned(), after: Duration::from_secs(3) };
+        for (failure, status, code, closes) in [
+            (Failure::upstream(&UpstreamError::Unasked), 502, "upstream_protocol", false),
+            (Failure::upstream(&late), 504, "upstream_connect_timeout", false),
+            (Failure::refused(Refusal::Ambiguous, "why"), 400, "ambiguous_request", true),
+            (Failure::refused(Refusal::MalformedBody, "why"), 400, "malformed_body", true),
+            (Failure::refused(Refusal::Method, "why"), 405, "method_not_allowed", true),
+        ] {
+            let response = failure.into_response(Provider::OpenAi);
+            let headers = response.headers();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(headers[ERROR_HEADER], code);
+            assert_eq!(
+                (headers.contains_key(CONNECTION), headers.contains_key(ALLOW)),
+                (closes, status == 405)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_speaks_as_the_provider_does() {
+        for (provider, text) in [
+            (
+                Provider::OpenAi,
+                r#"{"error":{"code":"malformed_body","message":"perimeter: why","param":null,"type":"invalid_request_error"}}"#,
+            ),
+            (
+                Provider::Anthropic,
+                r#"{"error":{"message":"perimeter: why","type":"invalid_request_error"},"type":"error"}"#,
+            ),
+        ] {
+            let response = Failure::refused(Refusal::MalformedBody, "why").into_response(provider);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, text.as_bytes());
+        }
+    }
+}

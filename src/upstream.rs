@@ -122,3 +122,15 @@ pub fn reset(connection: hyper::upgrade::Upgraded) {
         parts.io.into_inner().reset();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_so_that_its_port_can_be_told() {
+        for (host, text) in [("h.example", "h.example:1"), ("127.0.0.1", "127.0.0.1:1"), ("::1", "[::1]:1")] {
+            assert_eq!(host_port(host, 1), text);
+        }
+    }
+}

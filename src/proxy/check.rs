@@ -41,3 +41,53 @@ pub(super) fn head(parts: &Parts) -> Result<(), Refused> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, fields: &[(&str, &str)], refused: Option<Refusal>) {
+        let mut words = line.split(' ');
+        let mut next = || words.next().unwrap();
+        let mut request = Request::builder().method(next()).uri(next()).version(match next() {
+            "HTTP/1.0" => Version::HTTP_10,
+            _ => Version::HTTP_11,
+        });
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let parts = request.body(()).unwrap().into_parts().0;
+        assert_eq!(head(&parts).err().map(|(refusal, _)| refusal), refused, "{line} {fields:?}");
+    }
+
+    #[test]
+    fn what_can_be_read_in_one_way_only_goes_on() {
+        check("GET / HTTP/1.1", &[("host", "h")], None);
+        check("GET / HTTP/1.1", &[("host", "[::1]:4000")], None);
+        check("GET / HTTP/1.1", &[("host", "")], None);
+        check("GET / HTTP/1.0", &[], None);
+        check("OPTIONS * HTTP/1.1", &[("host", "h")], None);
+        check("POST / HTTP/1.1", &[("host", "h"), ("transfer-encoding", "Chunked")], None);
+    }
+
+    #[test]
+    fn what_two_parsers_could_read_differently_is_refused() {
+        let ambiguous = Some(Refusal::Ambiguous);
+        check("CONNECT h:1 HTTP/1.1", &[("host", "h")], Some(Refusal::Method));
+        check("GET * HTTP/1.1", &[("host", "h")], ambiguous);
+        check("GET / HTTP/1.1", &[], ambiguous);
+        check("GET / HTTP/1.1", &[("host", "h"), ("host", "h")], ambiguous);
+        for host in ["a,b", "h/x", "u@h", "a b", "a?b", "a#b", "a\tb"] {
+            check("GET / HTTP/1.1", &[("host", host)], ambiguous);
+            check("GET / HTTP/1.0", &[("host", host)], ambiguous);
+        }
+        for coding in ["gzip, chunked", "chunked, chunked", "gzip", ""] {
+            check("POST / HTTP/1.1", &[("host", "h"), ("transfer-encoding", coding)], ambiguous);
+        }
+        let twice = [("host", "h"), ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        check("POST / HTTP/1.1", &twice, ambiguous);
+    }
+}

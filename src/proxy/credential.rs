@@ -146,3 +146,74 @@ fn brings_credential(headers: &HeaderMap) -> bool {
             value.as_bytes().windows(23).any(|window| window.eq_ignore_ascii_case(b"openai-insecure-api-key"))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_of_any_form_is_one() {
+        for (name, value, is_one) in [
+            ("authorization", "Bearer sk", true),
+            ("x-api-key", "sk", true),
+            ("api-key", "sk", true),
+            ("x-goog-api-key", "sk", true),
+            ("sec-websocket-protocol", "realtime, OpenAI-Insecure-API-Key.sk", true),
+            ("sec-websocket-protocol", "realtime", false),
+            ("proxy-authorization", "Basic x", false),
+            ("x-perimeter-key", "k", false),
+        ] {
+            let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))];
+            assert_eq!(brings_credential(&headers.into_iter().collect()), is_one, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_what_follows_its_scheme() {
+        for (value, shown) in [
+            ("Bearer k", "k"),
+            ("bEARER   k ", "k"),
+            ("k", "k"),
+            ("Bearer", "Bearer"),
+            ("Basic a2V5", "Basic a2V5"),
+            ("Bearer ", ""),
+        ] {
+            assert_eq!(token(&HeaderValue::from_static(value)), shown.as_bytes(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_shows_its_key_apart_or_in_place_of_a_credential() {
+        let credential = Credential {
+            name: AUTHORIZATION,
+            value: HeaderValue::from_static("Bearer sk"),
+            client_keys: vec![Secret::new("one"), Secret::new("two")],
+            bound_beyond_loopback: true,
+            allow_open: false,
+        };
+        for (fields, shown) in [
+            (&[][..], None),
+            (&[("x-perimeter-key", "two")], Some(None)),
+            (&[("x-perimeter-key", "three")], None),
+            (&[("x-perimeter-key", "on")], None),
+            (&[("authorization", "Bearer one")], Some(Some("authorization"))),
+            (&[("x-api-key", "two")], Some(Some("x-api-key"))),
+            // A credential of its own: the client wants to use that one.
+            (&[("x-perimeter-key", "one"), ("x-api-key", "sk-own")], None),
+            (&[("x-api-key", "one"), ("x-api-key", "sk-own")], None),
+        ] {
+            let headers: HeaderMap = fields
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .fold(HeaderMap::new(), |mut headers, (name, value)| {
+                    headers.append(name, value);
+                    headers
+                });
+            let found = credential.shown_key(&headers).map(|found| match found {
+                Shown::Apart => None,
+                Shown::As(form) => Some(form),
+            });
+            assert_eq!(found.as_ref().map(|form| form.as_ref().map(HeaderName::as_str)), shown, "{fields:?}");
+        }
+    }
+}

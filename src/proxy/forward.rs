@@ -204,3 +204,123 @@ pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 pub(super) fn is_one_of(token: &[u8], names: &[&str]) -> bool {
     names.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+
+    use super::*;
+
+    fn fields(headers: &HeaderMap) -> Vec<(&str, &str)> {
+        headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
+    }
+
+    /// The fields of a request with `sent`, as they go on, without `Host`.
+    #[track_caller]
+    fn check_request(is_upgrade: bool, sent: &[(&str, &str)], forwarded: &[(&str, &str)]) {
+        let mut request = Request::builder().uri("/").header(HOST, "app");
+        for (name, value) in sent {
+            request = request.header(*name, *value);
+        }
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        let target = Target::new(&BaseUrl::parse("https://provider.example").unwrap()).unwrap();
+        target.request(&mut parts, is_upgrade);
+        let fields = fields(&parts.headers);
+        assert_eq!(fields[0], ("host", "provider.example"), "{sent:?}");
+        assert_eq!(&fields[1..], forwarded, "{sent:?}");
+    }
+
+    #[track_caller]
+    fn check_response(status: u16, sent: &[(&str, &str)], forwarded: &[(&str, &str)]) {
+        let mut response = Response::builder().status(status);
+        for (name, value) in sent {
+            response = response.header(*name, *value);
+        }
+        let mut parts = response.body(()).unwrap().into_parts().0;
+        super::response(&mut parts, status == 101);
+        assert_eq!(fields(&parts.headers), forwarded, "{sent:?}");
+    }
+
+    #[test]
+    fn base_url_and_path_meet_in_one_slash_and_nothing_else_changes() {
+        for (base_url, asked, target) in [
+            ("https://h", "/v1/models?a=%20&b", "/v1/models?a=%20&b"),
+            ("https://h", "/", "/"),
+            ("https://h", "//a/../b;c/%2F", "//a/../b;c/%2F"),
+            ("https://h", "http://other/v1?x", "/v1?x"),
+            ("https://h", "http://other", "/"),
+            ("https://h/v1/", "/chat?x", "/v1/chat?x"),
+            ("https://h/v1", "/", "/v1/"),
+            ("https://h/v1", "/v1/chat", "/v1/v1/chat"),
+            ("https://h", "/agent-workflow/w-1/v1/chat?x", "/v1/chat?x"),
+            ("https://h", "/agent-workflow/w-1", "/"),
+            ("https://h", "/agent-workflow/w-1?x", "/?x"),
+            ("https://h/v1", "/agent-workflow/w-1?x", "/v1/?x"),
+            ("https://h/v1", "/agent-workflow/w-1/agent-workflow/w-2/a", "/v1/agent-workflow/w-2/a"),
+            ("https://h", "/agent-workflow/", "/agent-workflow/"),
+            ("https://h", "/agent-workflow//a", "/agent-workflow//a"),
+            ("https://h", "/agent-workflows/w/a", "/agent-workflows/w/a"),
+        ] {
+            let mut uri = asked.parse().unwrap();
+            let joined = Target::new(&BaseUrl::parse(base_url).unwrap()).unwrap();
+            joined.request_target(&Method::GET, &mut uri);
+            assert_eq!(uri.to_string(), target, "{base_url} {asked}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_one_connection_stays_there() {
+        check_request(false, &[("a", "1"), ("b", "2"), ("a", "3")], &[("a", "1"), ("a", "3"), ("b", "2")]);
+        check_request(
+            false,
+            &[
+                ("connection", "close, X-Hop,x-other"),
+                ("x-hop", "1"),
+                ("keep-alive", "timeout=5"),
+                ("a", "1"),
+                ("x-other", "2"),
+                ("proxy-connection", "close"),
+                ("upgrade", "h2c"),
+            ],
+            &[("a", "1")],
+        );
+        check_request(false, &[("te", "gzip, Trailers;q=1, trailers")], &[("te", "trailers")]);
+        check_request(false, &[("te", "gzip")], &[]);
+        // Not even a connection may name away what a message means.
+        check_request(
+            false,
+            &[("connection", "host, content-length, trailer, te"), ("content-length", "1"), ("trailer", "x")],
+            &[("content-length", "1"), ("trailer", "x")],
+        );
+    }
+
+    #[test]
+    fn what_is_addressed_to_us_goes_no_further() {
+        check_request(
+            false,
+            &[("x-perimeter-key", "k"), ("x-cylestio-session-id", "s"), ("x-perimeters", "1"), ("x-a", "1")],
+            &[("x-perimeters", "1"), ("x-a", "1")],
+        );
+        check_response(200, &[("x-perimeter-error", "theirs")], &[("x-perimeter-error", "theirs")]);
+    }
+
+    #[test]
+    fn an_upgrade_keeps_its_own_part_of_what_asks_for_it() {
+        check_request(
+            true,
+            &[("connection", "keep-alive, Upgrade"), ("upgrade", "h2c, WebSocket")],
+            &[("connection", "Upgrade"), ("upgrade", "WebSocket")],
+        );
+        let switching = [("connection", "upgrade"), ("upgrade", "websocket")];
+        check_response(101, &switching, &switching);
+        check_response(426, &[("upgrade", "TLS/1.0")], &[("upgrade", "TLS/1.0")]);
+        check_response(200, &switching, &[]);
+    }
+
+    #[test]
+    fn of_two_lengths_of_a_response_the_coding_counts() {
+        let both = [("content-length", "5"), ("transfer-encoding", "chunked")];
+        check_response(200, &both, &both[1..]);
+        check_response(200, &both[..1], &both[..1]);
+    }
+}

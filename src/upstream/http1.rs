@@ -212,3 +212,28 @@ fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
 fn classify(source: hyper::Error) -> UpstreamError {
     if source.is_parse() { UpstreamError::Protocol { source } } else { UpstreamError::Closed { source } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_says_how_long_it_keeps_a_connection() {
+        for (value, seconds) in [
+            ("timeout=5", Some(5)),
+            ("timeout=5, max=100", Some(5)),
+            ("max=100,timeout=72", Some(72)),
+            ("timeout=0", Some(0)),
+            ("max=100", None),
+            ("timeout=", None),
+            ("timeout=-1", None),
+            ("timeout=5s", None),
+            ("", None),
+        ] {
+            let headers = [(http::header::HeaderName::from_static("keep-alive"), value.parse().unwrap())];
+            let told = keep_alive(&headers.into_iter().collect());
+            assert_eq!(told, seconds.map(Duration::from_secs), "{value:?}");
+        }
+        assert_eq!(keep_alive(&HeaderMap::new()), None);
+    }
+}

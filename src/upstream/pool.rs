@@ -78,9 +78,7 @@ impl Pool {
         if connection.sender.is_closed() {
             return;
         }
-        // A second less than the provider's own clock: the request needs some time to get there.
-        let idle_for =
-            keep_alive.map_or(IDLE_FOR, |told| told.saturating_sub(Duration::from_secs(1)).min(IDLE_FOR));
+        let idle_for = idle_for(keep_alive);
         if !idle_for.is_zero() {
             self.lock().push(Idle { connection, until: Instant::now() + idle_for });
         }
@@ -94,5 +92,23 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a connection is kept whose provider says that it keeps it for `keep_alive`.
+fn idle_for(keep_alive: Option<Duration>) -> Duration {
+    // A second less than the provider's own clock: the request needs some time to get there.
+    keep_alive.map_or(IDLE_FOR, |told| told.saturating_sub(Duration::from_secs(1)).min(IDLE_FOR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_given_up_before_its_provider_does() {
+        for (told, kept) in [(None, 30), (Some(5), 4), (Some(1), 0), (Some(0), 0), (Some(u64::MAX), 30)] {
+            assert_eq!(idle_for(told.map(Duration::from_secs)), Duration::from_secs(kept), "{told:?}");
+        }
     }
 }
