@@ -17,4 +17,5 @@ pub mod metrics;
 pub mod proxy;
 mod raw_head;
 pub mod registry;
+mod socket;
 pub mod upstream;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Sleep;
@@ -18,6 +17,7 @@ use tokio::time::Sleep;
 use super::client_stream::{ClientStream, Handle, OpenConnection};
 use super::exchange::{Client, Gateway};
 use crate::metrics::Refusal;
+use crate::socket;
 
 /// How often a connection with something under way is looked at. What a look finds is at most this old.
 const BEAT: Duration = Duration::from_millis(500);
@@ -70,7 +70,7 @@ impl Serve {
     }
 
     async fn connection(self, tcp: TcpStream, open: OpenConnection) {
-        let Ok(local) = prepare(&tcp).and_then(|()| tcp.local_addr()) else { return };
+        let Ok(local) = socket::prepare(&tcp).and_then(|()| tcp.local_addr()) else { return };
         let (stream, handle) = ClientStream::new(tcp, open);
         let client = Client { stream: handle.clone(), local };
         let service = service_fn(|request| {
@@ -122,13 +122,6 @@ impl Serve {
             );
         }
     }
-}
-
-fn prepare(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    SockRef::from(tcp).set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)),
-    )
 }
 
 fn is_out_of_descriptors(error: &io::Error) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -16,6 +16,7 @@ use super::stream::{Stream, Transport};
 use super::tunnel::Tunnel;
 use super::{UpstreamError, host_port};
 use crate::config::BaseUrl;
+use crate::socket;
 
 /// How long an address may keep the next one waiting (RFC 8305 section 5 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -135,12 +136,8 @@ async fn connect_any(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<
 
 async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
     let tcp = TcpStream::connect(address).await?;
-    tcp.set_nodelay(true)?;
-    let socket = SockRef::from(&tcp);
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)),
-    )?;
+    socket::prepare(&tcp)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(DEAD_PEER_AFTER))?;
+    SockRef::from(&tcp).set_tcp_user_timeout(Some(DEAD_PEER_AFTER))?;
     Ok(tcp)
 }
