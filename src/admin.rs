@@ -23,7 +23,7 @@ use crate::metrics::{self, Metrics};
 
 /// What the pages tell from.
 #[derive(Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     /// The configuration in force, secrets masked.
     config: String,
     token: Option<Secret>,
@@ -36,7 +36,7 @@ impl Admin {
     ///
     /// # Errors
     /// Where the configuration cannot be written as JSON.
-    pub fn new(config: &Config, threads: Vec<Arc<Metrics>>) -> Result<Arc<Self>, serde_json::Error> {
+    pub(crate) fn new(config: &Config, threads: Vec<Arc<Metrics>>) -> Result<Arc<Self>, serde_json::Error> {
         Ok(Arc::new(Self {
             config: serde_json::to_string_pretty(config)?,
             token: config.server.admin.token.clone(),
@@ -46,12 +46,12 @@ impl Admin {
     }
 
     /// Whether requests are being taken.
-    pub fn set_ready(&self, ready: bool) {
+    pub(crate) fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Relaxed);
     }
 
     /// Serves on `listener` until it is dropped.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         // Stopping does not wait for these: a page is no exchange.
         let tasks = TaskTracker::new();
         loop {
@@ -79,7 +79,7 @@ impl Admin {
     }
 
     /// The page that `head` asks for, where it is one of ours; `local` is our end of the connection.
-    pub fn answer(&self, head: &Parts, local: SocketAddr) -> Option<Response<Body>> {
+    pub(crate) fn answer(&self, head: &Parts, local: SocketAddr) -> Option<Response<Body>> {
         let page: fn(&Self) -> Response<Body> = match head.uri.path() {
             "/health" => |_| json_page(StatusCode::OK, &json!({"status": "healthy"})),
             "/ready" => Self::ready,

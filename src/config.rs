@@ -10,11 +10,11 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub mod base_url;
-pub mod host;
-pub mod load;
-pub mod problem;
-pub mod secret;
+mod base_url;
+mod host;
+mod load;
+mod problem;
+mod secret;
 
 mod duration;
 mod known;
@@ -25,7 +25,7 @@ mod tree;
 mod variables;
 mod yaml;
 
-pub use base_url::BaseUrl;
+pub use base_url::{BadUrl, BaseUrl};
 pub use host::Host;
 pub use load::{Loaded, Overrides, Source};
 pub use problem::ConfigError;

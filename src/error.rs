@@ -10,11 +10,11 @@ use crate::metrics::Refusal;
 use crate::upstream::UpstreamError;
 
 /// Marks an answer as ours, and says why in one word.
-pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-perimeter-error");
+pub(crate) const ERROR_HEADER: HeaderName = HeaderName::from_static("x-perimeter-error");
 
 /// An answer of our own.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -24,7 +24,7 @@ pub struct Failure {
 
 impl Failure {
     /// For an upstream that gave no response.
-    pub fn upstream(error: &UpstreamError) -> Self {
+    pub(crate) fn upstream(error: &UpstreamError) -> Self {
         let status = match error {
             UpstreamError::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
@@ -33,7 +33,7 @@ impl Failure {
     }
 
     /// For a request that is not forwarded. The connection ends with it: what follows on it cannot be trusted.
-    pub fn refused(refusal: Refusal, why: &str) -> Self {
+    pub(crate) fn refused(refusal: Refusal, why: &str) -> Self {
         let status = match refusal {
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -44,7 +44,7 @@ impl Failure {
     }
 
     /// The response, as `provider`'s SDKs read errors.
-    pub fn into_response(self, provider: Provider) -> Response<Body> {
+    pub(crate) fn into_response(self, provider: Provider) -> Response<Body> {
         let kind = if self.status.is_server_error() { "api_error" } else { "invalid_request_error" };
         let body = match provider {
             Provider::OpenAi => json!({
@@ -71,7 +71,7 @@ impl Failure {
 }
 
 /// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

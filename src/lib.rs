@@ -2,19 +2,19 @@
 //! chunk, and is seen on the way.
 //!
 //! In reading order: [`cli`] reads the command line and [`config`] the file; [`app`] wires everything and runs it;
-//! [`proxy`] is the path of an exchange, [`upstream`] where it goes; [`body`] is what passes; [`error`] what a client
-//! gets where nobody answered; [`admin`], [`metrics`] and [`logging`] say how it goes. ARCHITECTURE.md has the map.
+//! `proxy` is the path of an exchange, [`upstream`] where it goes; [`body`] is what passes; `error` what a client
+//! gets where nobody answered; `admin`, `metrics` and `logging` say how it goes. ARCHITECTURE.md has the map.
 
-pub mod admin;
+mod admin;
 pub mod app;
 pub mod body;
 mod caller;
 pub mod cli;
 pub mod config;
-pub mod error;
-pub mod logging;
-pub mod metrics;
-pub mod proxy;
+mod error;
+mod logging;
+mod metrics;
+mod proxy;
 mod raw_head;
 pub mod registry;
 mod socket;

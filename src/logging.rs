@@ -20,12 +20,12 @@ mod line;
 mod rotating;
 mod writer;
 
-pub use writer::{Guard, dropped_lines};
+pub(crate) use writer::{Guard, dropped_lines};
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum LoggingError {
+pub(crate) enum LoggingError {
     /// `logging.file` cannot be opened.
     #[error("logging.file: {}: cannot be opened", path.display())]
     File {
@@ -53,7 +53,7 @@ pub enum LoggingError {
 
 impl LoggingError {
     /// Whether what the user wrote is wrong, rather than the world.
-    pub fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         matches!(self, Self::Filter { .. })
     }
 }
@@ -62,7 +62,7 @@ impl LoggingError {
 ///
 /// # Errors
 /// [`LoggingError`] where the file cannot be opened or `PERIMETER_LOG` is no filter.
-pub fn init(logging: &Logging) -> Result<Guard, LoggingError> {
+pub(crate) fn init(logging: &Logging) -> Result<Guard, LoggingError> {
     let filter = filter(logging.level)?;
     let (out, colours): (Box<dyn Write + Send>, bool) = match &logging.file {
         Some(path) => {

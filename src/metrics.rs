@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How an exchange came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The response was passed on whole.
     Complete,
     /// The client went away before that.
@@ -30,7 +30,7 @@ impl Outcome {
         [Self::Complete, Self::ClientLeft, Self::UpstreamBroke, Self::Failed, Self::Refused, Self::Upgraded];
 
     /// The word for it in logs and metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::ClientLeft => "client_left",
@@ -44,7 +44,7 @@ impl Outcome {
 
 /// Why a request was not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// hyper could not read its head.
     Malformed,
     /// hyper found its head too large.
@@ -70,7 +70,7 @@ impl Refusal {
     ];
 
     /// The word for it in `x-perimeter-error`, in logs and in metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed_head",
             Self::TooLarge => "head_too_large",
@@ -89,7 +89,7 @@ const BUCKETS: [u64; 12] = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_0
 
 /// What one forwarding thread has counted.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     exchanges: [[AtomicU64; Outcome::ALL.len()]; CLASSES.len()],
     refused: [AtomicU64; Refusal::ALL.len()],
     request_bytes: AtomicU64,
@@ -153,7 +153,7 @@ impl Metrics {
 }
 
 /// The sum of what `threads` have counted, as Prometheus reads it (text format 0.0.4).
-pub fn render(threads: &[Arc<Metrics>], log_lines_dropped: u64) -> String {
+pub(crate) fn render(threads: &[Arc<Metrics>], log_lines_dropped: u64) -> String {
     let mut text = Text::default();
     text.family(
         "perimeter_exchanges_total",

@@ -15,9 +15,9 @@ mod forward;
 mod head_scan;
 mod request_body;
 mod response_body;
-pub mod serve;
+pub(crate) mod serve;
 mod upgrade;
 
-pub use credential::Credential;
-pub use exchange::Gateway;
-pub use forward::Target;
+pub(crate) use credential::Credential;
+pub(crate) use exchange::Gateway;
+pub(crate) use forward::Target;

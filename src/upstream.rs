@@ -16,9 +16,11 @@ mod stream;
 mod tls;
 mod tunnel;
 
-pub use connect::{Connector, ConnectorError};
-pub use http1::HttpUpstream;
-pub use tls::{TlsError, client_config};
+pub(crate) use connect::Connector;
+pub use connect::ConnectorError;
+pub(crate) use http1::HttpUpstream;
+pub use tls::TlsError;
+pub(crate) use tls::client_config;
 
 /// A service that answers requests as a provider does.
 pub type Upstream = tower::util::BoxCloneSyncService<Request<Body>, Response<Body>, UpstreamError>;
@@ -117,7 +119,7 @@ fn host_port(host: &str, port: u16) -> String {
 }
 
 /// Ends an upgraded connection with a reset instead of a close, where it leads to a socket of ours.
-pub fn reset(connection: hyper::upgrade::Upgraded) {
+pub(crate) fn reset(connection: hyper::upgrade::Upgraded) {
     if let Ok(parts) = connection.downcast::<hyper_util::rt::TokioIo<stream::Stream>>() {
         parts.io.into_inner().reset();
     }

@@ -24,7 +24,7 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// How many lines were lost because nobody took them, or because they could not be written.
-pub fn dropped_lines() -> u64 {
+pub(crate) fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Lines(Arc<Shared>);
 
 /// Writes out what is held when it is dropped, for at most a second.
 #[must_use = "dropping it ends the log"]
-pub struct Guard(Arc<Shared>);
+pub(crate) struct Guard(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,

@@ -21,7 +21,7 @@ const FORMS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KE
 
 /// The configured key, and for whom it is.
 #[derive(Clone, Debug)]
-pub struct Credential {
+pub(crate) struct Credential {
     name: HeaderName,
     value: HeaderValue,
     client_keys: Vec<Secret>,
@@ -35,7 +35,7 @@ impl Credential {
     ///
     /// # Errors
     /// Where the key holds what no header value may.
-    pub fn of(config: &Config) -> Result<Option<Self>, http::header::InvalidHeaderValue> {
+    pub(crate) fn of(config: &Config) -> Result<Option<Self>, http::header::InvalidHeaderValue> {
         let (name, value) = if let Some(key) = &config.llm.api_key {
             match config.llm.provider {
                 Provider::OpenAi => (AUTHORIZATION, format!("Bearer {}", key.reveal())),

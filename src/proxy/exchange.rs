@@ -27,7 +27,7 @@ use crate::upstream::{Handover, Upstream, UpstreamError};
 
 /// What one forwarding thread forwards with.
 #[derive(Debug)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// Where requests go.
     pub target: Target,
     /// For clients that bring no credential of their own.

@@ -21,7 +21,7 @@ const WORKFLOW: &str = "/agent-workflow/";
 
 /// Where requests go, in the form that heads need.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     host: HeaderValue,
     prefix: String,
 }
@@ -31,7 +31,7 @@ impl Target {
     ///
     /// # Errors
     /// Where the authority holds what no header value may.
-    pub fn new(base_url: &BaseUrl) -> Result<Self, http::header::InvalidHeaderValue> {
+    pub(crate) fn new(base_url: &BaseUrl) -> Result<Self, http::header::InvalidHeaderValue> {
         Ok(Self { host: HeaderValue::from_str(base_url.authority())?, prefix: base_url.path().to_owned() })
     }
 

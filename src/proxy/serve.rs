@@ -27,7 +27,7 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
 /// What the connections of one forwarding thread share.
 #[derive(Clone, Debug)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Answers their requests.
     pub gateway: Arc<Gateway>,
     /// Turns true when no further request is to be taken.
@@ -40,7 +40,7 @@ pub struct Serve {
 
 impl Serve {
     /// Accepts on `listener` until told to stop. Connections live on the gateway's tasks.
-    pub async fn accept(self, listener: TcpListener) {
+    pub(crate) async fn accept(self, listener: TcpListener) {
         let mut stop = self.stop.clone();
         loop {
             let accepted = tokio::select! {

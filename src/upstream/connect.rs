@@ -27,7 +27,7 @@ const DEAD_PEER_AFTER: Duration = Duration::from_secs(300);
 
 /// Opens connections to one provider.
 #[derive(Clone, Debug)]
-pub struct Connector {
+pub(crate) struct Connector {
     host: Arc<str>,
     port: u16,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
@@ -53,7 +53,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`ConnectorError`] where the host or the proxy cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         base_url: &BaseUrl,
         tls: Option<Arc<ClientConfig>>,
         timeout: Duration,

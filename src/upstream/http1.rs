@@ -26,7 +26,7 @@ use crate::raw_head::RawHead;
 
 /// One provider, as one forwarding thread sees it.
 #[derive(Clone, Debug)]
-pub struct HttpUpstream(Arc<Inner>);
+pub(crate) struct HttpUpstream(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -38,12 +38,12 @@ struct Inner {
 
 impl HttpUpstream {
     /// A provider reached by `connector`. Connections live on `tasks`.
-    pub fn new(connector: Connector, tasks: TaskTracker, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(connector: Connector, tasks: TaskTracker, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Inner { connector, pool: Arc::default(), tasks, metrics }))
     }
 
     /// As the service that the proxy calls.
-    pub fn into_upstream(self) -> Upstream {
+    pub(crate) fn into_upstream(self) -> Upstream {
         Upstream::new(tower::service_fn(move |request| {
             let upstream = self.0.clone();
             async move { upstream.send(request).await }
@@ -51,7 +51,7 @@ impl HttpUpstream {
     }
 
     /// Closes connections that have been idle for too long. To be called now and then.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         self.0.pool.sweep();
     }
 }

@@ -30,7 +30,7 @@ pub enum TlsError {
 ///
 /// # Errors
 /// [`TlsError::Roots`] where the user names a file that gives no certificate.
-pub fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
+pub(crate) fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
