@@ -36,7 +36,7 @@ struct Line {
 const USUAL_LINES: usize = 32;
 
 /// What stands for a byte of a request's target that hyper would refuse, or cut off.
-const HIDDEN: u8 = b'_';
+const HIDDEN: u8 = b'^';
 
 /// Whether hyper would refuse `byte` in a request's target though it breaks nothing, or cut the target off there.
 fn is_refused(byte: u8) -> bool {
@@ -102,7 +102,9 @@ impl RawHead {
     /// head, it need not be taken out of a map that has to be built anew for it.
     pub(crate) fn idle_words(&self, len: usize) -> Option<Range<usize>> {
         let first = self.lines.first().map(|line| &self.bytes[line.start..line.end])?;
-        memmem::find(first, b"HTTP/1.1")?;
+        if !first.starts_with(b"HTTP/1.1 ") && !first.ends_with(b" HTTP/1.1\r\n") {
+            return None;
+        }
         let passed = self.bytes.len() - len;
         let line = self.lines.iter().find(|line| {
             line.name == b"connection".len()
@@ -260,11 +262,12 @@ impl HeadWriter {
     ) -> Poll<io::Result<usize>> {
         let empty = bufs.iter().take_while(|buf| buf.is_empty()).count();
         let [first, rest @ ..] = &bufs[empty..] else { return io.poll_write_vectored(cx, bufs) };
-        if let Some(raw) = self.next.take()
-            && let Some(len) = memmem::find(first, b"\r\n\r\n").map(|at| at + 4)
+        if self.next.is_some()
+            && let Some(head) = final_head(first)
+            && let Some(raw) = self.next.take()
         {
-            self.head.extend_from_slice(&first[..len]);
-            raw.restore(&mut self.head);
+            self.head.extend_from_slice(&first[..head.end]);
+            raw.restore(&mut self.head[head.start..]);
         }
         if self.head.is_empty() {
             return io.poll_write_vectored(cx, bufs);
@@ -284,6 +287,20 @@ impl HeadWriter {
             self.written = 0;
         }
         Poll::Ready(Ok(written))
+    }
+}
+
+/// Where the head that matters stands at the beginning of `written`: hyper may hold a `100 Continue` of its own
+/// in front of it.
+fn final_head(written: &[u8]) -> Option<Range<usize>> {
+    let mut start = 0;
+    loop {
+        let rest = &written[start..];
+        let end = start + memmem::find(rest, b"\r\n\r\n")? + 4;
+        if !rest.starts_with(b"HTTP/1.1 100 ") {
+            return Some(start..end);
+        }
+        start = end;
     }
 }
 
@@ -320,8 +337,8 @@ impl HeadReader {
                 return None;
             }
             let head = std::mem::take(head);
-            // After an informational head (RFC 9110 section 15.2) comes another one.
-            if !head.is_informational() {
+            // After an informational head (RFC 9110 section 15.2) comes another one, and an empty line is none.
+            if head.lines.len() > 1 && !head.is_informational() {
                 let idle = head.idle_words(len).map(|words| words.start + passed..words.end + passed);
                 *self = Self { reading: None, read: Some(head) };
                 return idle;
@@ -445,7 +462,8 @@ mod tests {
     fn the_head_after_informational_ones_is_kept() {
         let mut reader = HeadReader::default();
         reader.expect();
-        reader.feed(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hi\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nX");
+        reader
+            .feed(b"\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hi\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nX");
         assert!(reader.take().is_none());
         reader.feed(b"-A: b\r\n\r\nbody: x\r\n\r\n");
         assert_eq!(reader.take().unwrap(), raw(b"HTTP/1.1 200 OK\r\nX-A: b\r\n\r\n"));

@@ -100,6 +100,17 @@ impl Handle {
         (OpenExchange(self.clone()), raw, trusted)
     }
 
+    /// The client asked for another protocol in vain.
+    pub(super) fn not_upgraded(&self) {
+        self.lock().scan.not_upgraded();
+    }
+
+    /// Whether all there is, is a part of a head.
+    pub(super) fn has_only_part_of_a_head(&self) -> bool {
+        let inner = self.lock();
+        inner.open_exchanges == 0 && !inner.write_blocked && inner.scan.head_began().is_some()
+    }
+
     /// From here on the bytes are no longer HTTP.
     pub(super) fn upgraded(&self) {
         self.lock().upgraded = true;

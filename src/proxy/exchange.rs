@@ -189,6 +189,13 @@ impl Exchange {
     fn pass(self, mut parts: response::Parts, body: Body) -> Response<ResponseBody> {
         self.account.answered(parts.status.as_u16());
         let shape = self.shape(&parts, &body);
+        if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+            self.client.not_upgraded();
+        }
+        if shape.ends_with_connection && !body.is_end_stream() {
+            // Else hyper would tell an HTTP/1.0 client that the connection is kept.
+            parts.version = Version::HTTP_10;
+        }
         if !self.trusted && parts.status != StatusCode::SWITCHING_PROTOCOLS {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -45,16 +45,22 @@ enum Place {
     Chunk(u64),
     /// In the lines after the last chunk.
     Trailers,
-    /// In what is no chunk: hyper ends the connection.
+    /// Behind a head that asks for a WebSocket: until the answer is known, what comes may be no HTTP. Whether any came.
+    Upgrade { came: bool },
+    /// In what is not followed any further: hyper ends the connection, or we do after the exchange.
     Lost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     None,
+    Upgrade,
     Sized(u64),
     Chunked,
 }
+
+/// Heads that may wait for their turn; a client that pipelines more is served those, one after the other, and closed.
+const MAX_READY: usize = 64;
 
 impl HeadScan {
     pub(super) fn new() -> Self {
@@ -86,6 +92,10 @@ impl HeadScan {
                 Place::ChunkSize | Place::Trailers => self.body_line(rest),
                 Place::Sized(left) => self.skip(rest, left, Place::Sized, Place::Head),
                 Place::Chunk(left) => self.skip(rest, left, Place::Chunk, Place::ChunkSize),
+                Place::Upgrade { .. } => {
+                    self.place = Place::Upgrade { came: true };
+                    break;
+                }
                 Place::Lost => break,
             };
         }
@@ -113,6 +123,13 @@ impl HeadScan {
     /// When the head began that is still being read.
     pub(super) fn head_began(&self) -> Option<Instant> {
         self.began.filter(|_| self.ready.is_empty())
+    }
+
+    /// The answer to a head that asked for a WebSocket was no: HTTP goes on.
+    pub(super) fn not_upgraded(&mut self) {
+        if let Place::Upgrade { came } = self.place {
+            self.place = if came { Place::Lost } else { Place::Head };
+        }
     }
 
     /// An exchange is over: a head that has come in part behind it counts from now.
@@ -167,7 +184,8 @@ impl HeadScan {
                 self.unsure |= self.framing != Framing::None;
                 self.framing = Framing::Chunked;
             }
-            Field::Other => {}
+            Field::Upgrade if self.framing == Framing::None => self.framing = Framing::Upgrade,
+            Field::Upgrade | Field::Other => {}
         }
     }
 
@@ -206,10 +224,15 @@ impl HeadScan {
         let head = std::mem::take(&mut self.head);
         head.lines().for_each(|line| self.field(line));
         self.place = match std::mem::replace(&mut self.framing, Framing::None) {
+            Framing::Upgrade => Place::Upgrade { came: false },
             Framing::None | Framing::Sized(0) => Place::Head,
             Framing::Sized(length) => Place::Sized(length),
             Framing::Chunked => Place::ChunkSize,
         };
+        if self.ready.len() >= MAX_READY {
+            self.place = Place::Lost;
+            return;
+        }
         self.ready.push_back(head);
     }
 }
@@ -220,6 +243,8 @@ enum Field {
     Length(Option<u64>),
     /// `Transfer-Encoding`.
     Coding,
+    /// `Upgrade`, to a WebSocket.
+    Upgrade,
     Other,
 }
 
@@ -230,10 +255,15 @@ impl Field {
             Some(b'C' | b'c') => value_of(line, b"content-length:").map_or(Self::Other, |value| {
                 Self::Length(std::str::from_utf8(value).ok().and_then(|it| it.parse().ok()))
             }),
+            Some(b'U' | b'u') if value_of(line, b"upgrade:").is_some_and(names_websocket) => Self::Upgrade,
             Some(b'T' | b't') if value_of(line, b"transfer-encoding:").is_some() => Self::Coding,
             _ => Self::Other,
         }
     }
+}
+
+fn names_websocket(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -282,6 +312,32 @@ mod tests {
         scan.feed(&mut b"GET / HTTP/1.1\r\n\r\n".to_vec());
         assert!(scan.take_head().1);
         assert!(!scan.take_head().1);
+    }
+
+    #[test]
+    fn what_follows_a_head_that_asks_for_a_websocket_is_not_touched() {
+        const HEAD: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        const FRAME: &[u8] = b"\x82\x05 \x80\x81\"<\xff\nConnection: keep-alive\r\n\r\n";
+        let mut bytes = [HEAD, FRAME].concat();
+        let mut scan = HeadScan::new();
+        assert_eq!(scan.feed(&mut bytes), None);
+        assert_eq!(bytes, [HEAD, FRAME].concat());
+        assert!(scan.take_head().1);
+        scan.not_upgraded();
+        assert_eq!(scan.feed(&mut bytes), None);
+        assert!(!scan.take_head().1);
+
+        let mut scan = fed(HEAD);
+        assert!(scan.take_head().1);
+        scan.not_upgraded();
+        scan.feed(&mut b"GET / HTTP/1.1\r\n\r\n".to_vec());
+        assert!(scan.take_head().1);
+    }
+
+    #[test]
+    fn heads_that_wait_are_bounded() {
+        let mut scan = fed(&b"GET / HTTP/1.1\r\n\r\n".repeat(10_000));
+        assert_eq!((0..10_000).filter(|_| scan.take_head().1).count(), MAX_READY);
     }
 
     #[test]

@@ -95,6 +95,9 @@ impl Serve {
                 _ = stop.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
+                    if handle.has_only_part_of_a_head() {
+                        return;
+                    }
                 }
             }
         }

@@ -1,13 +1,16 @@
 //! WebSockets: after the upstream's 101 the connection speaks another protocol, and bytes go both ways untouched.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{Method, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use super::account::Account;
 use super::client_stream::Handle;
@@ -42,17 +45,46 @@ pub(super) async fn pump(
             return;
         }
     };
-    let mut client_side = TokioIo::new(client_side);
+    let mut client_side = Counted { stream: TokioIo::new(client_side), account };
     let mut upstream_side = TokioIo::new(upstream_side);
-    match copy_bidirectional(&mut client_side, &mut upstream_side).await {
-        Ok((sent, received)) => {
-            account.request_bytes(usize::try_from(sent).unwrap_or(usize::MAX));
-            account.response_bytes(usize::try_from(received).unwrap_or(usize::MAX));
-        }
-        Err(error) => {
-            tracing::debug!(%error, "a tunnel broke off");
-            client.reset_when_closed(true);
-            upstream::reset(upstream_side.into_inner());
-        }
+    if let Err(error) = copy_bidirectional(&mut client_side, &mut upstream_side).await {
+        tracing::debug!(%error, "a tunnel broke off");
+        client.reset_when_closed(true);
+        upstream::reset(upstream_side.into_inner());
+    }
+}
+
+/// The client's end of a tunnel: what is read from it, the client said; what is written to it, the upstream.
+struct Counted<S> {
+    stream: S,
+    account: Arc<Account>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.account.request_bytes(buf.filled().len() - before);
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.account.response_bytes(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

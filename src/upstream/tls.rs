@@ -1,9 +1,11 @@
 //! TLS towards a provider: whom to trust.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 /// Why TLS cannot be set up.
@@ -41,6 +43,12 @@ pub(crate) fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
 }
 
 fn roots() -> Result<RootCertStore, TlsError> {
+    if let Some((variable, path)) = named_by_user()
+        && variable == "SSL_CERT_FILE"
+        && let Err(source) = certificates_in(&path)
+    {
+        return Err(TlsError::Roots { variable, path, source });
+    }
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (good, _) = roots.add_parsable_certificates(found.certs);
@@ -58,6 +66,16 @@ fn roots() -> Result<RootCertStore, TlsError> {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     Ok(roots)
+}
+
+/// Reads what the user names by himself, since what `SSL_CERT_DIR` holds would hide what is wrong with it.
+fn certificates_in(file: &Path) -> io::Result<()> {
+    let mut count = 0;
+    for certificate in CertificateDer::pem_file_iter(file).map_err(io::Error::other)? {
+        certificate.map_err(io::Error::other)?;
+        count += 1;
+    }
+    if count == 0 { Err(io::Error::other("it holds no certificate")) } else { Ok(()) }
 }
 
 fn named_by_user() -> Option<(&'static str, PathBuf)> {

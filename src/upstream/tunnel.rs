@@ -32,6 +32,14 @@ impl Tunnel {
     pub(super) fn from_env(host: &str, port: u16) -> Result<Option<Self>, BadProxy> {
         let to = host_port(host, port);
         let Ok(target) = format!("https://{to}/").parse::<Uri>() else { return Ok(None) };
+        // The matcher passes over what it does not understand, and the traffic would go where it must not.
+        for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            let value = std::env::var(variable).unwrap_or_default();
+            let with_scheme = if value.contains("://") { value.clone() } else { format!("http://{value}") };
+            if !value.is_empty() && with_scheme.parse::<Uri>().is_err() {
+                return Err(BadProxy("something that is no URL".to_owned()));
+            }
+        }
         let Some(proxy) = Matcher::from_env().intercept(&target) else { return Ok(None) };
         let uri = proxy.uri();
         let Some(proxy_host) = uri.host().filter(|_| uri.scheme_str() == Some("http")) else {
