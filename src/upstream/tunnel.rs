@@ -7,6 +7,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::config::BaseUrl;
+
 use super::host_port;
 
 /// More than any answer to CONNECT needs.
@@ -36,7 +38,10 @@ impl Tunnel {
         for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             let value = std::env::var(variable).unwrap_or_default();
             let with_scheme = if value.contains("://") { value.clone() } else { format!("http://{value}") };
-            if !value.is_empty() && with_scheme.parse::<Uri>().is_err() {
+            if with_scheme.starts_with("http://")
+                && !value.is_empty()
+                && BaseUrl::parse(&with_scheme).is_err()
+            {
                 return Err(BadProxy("something that is no URL".to_owned()));
             }
         }

@@ -179,3 +179,16 @@ fn an_http_1_0_client_never_gets_a_100() {
     upstream.send(OK);
     assert_eq!(client.head().first_line(), "HTTP/1.0 200 OK");
 }
+
+#[test]
+fn the_head_behind_a_100_keeps_its_looks_where_both_come_at_once() {
+    let (provider, proxy) = start();
+    let (mut client, mut upstream) = posted(&provider, &proxy, POST);
+    let head = "HTTP/1.1 200 OK\r\nX-FoO: a\r\nSet-COOKIE: 1\r\nX-Mid: m\r\nSet-COOKIE: 2\r\nContent-Length: 0\r\n\r\n";
+    upstream.send(format!("HTTP/1.1 100 Continue\r\nX-I: 1\r\n\r\n{head}"));
+    let mut answer = client.head();
+    if answer.status() == 100 {
+        answer = client.head();
+    }
+    assert_eq!(answer.text(), head);
+}

@@ -200,3 +200,24 @@ fn a_certificate_file_matters_only_where_there_is_tls() {
     Proxy::to(&provider).env("SSL_CERT_FILE", "/nowhere/ca.pem").start();
     Proxy::to_url("https://127.0.0.1:1").env("SSL_CERT_FILE", authority.file()).start();
 }
+
+#[test]
+fn a_bad_certificate_file_is_not_hidden_by_a_folder_of_good_ones() {
+    let exit = Proxy::to_url("https://127.0.0.1:1")
+        .args(&["--port", "0"])
+        .env("SSL_CERT_FILE", "/nowhere/ca.pem")
+        .env("SSL_CERT_DIR", "/etc/ssl/certs")
+        .fails();
+    assert_eq!(exit.code, Some(1), "{}", exit.stderr);
+    assert!(exit.stderr.contains("/nowhere/ca.pem"), "{}", exit.stderr);
+}
+
+#[test]
+fn a_proxy_variable_that_is_no_url_ends_the_start() {
+    let exit = Proxy::to_url("https://127.0.0.1:1")
+        .args(&["--port", "0"])
+        .env("HTTPS_PROXY", "http://127.0.0.1:bad")
+        .fails();
+    assert_eq!(exit.code, Some(2), "{}", exit.stderr);
+    assert!(exit.stderr.contains("HTTPS_PROXY"), "{}", exit.stderr);
+}

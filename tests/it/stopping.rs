@@ -167,3 +167,22 @@ fn a_proxy_that_stops_says_so() {
     let exit = proxy.stop();
     assert!(exit.stderr.lines().any(|line| line.contains("stopping")), "{}", exit.stderr);
 }
+
+#[test]
+fn half_a_head_does_not_keep_the_proxy_from_stopping() {
+    let (provider, mut proxy) = start();
+    let mut served = proxy.connect();
+    served.send(GET);
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.send(OK);
+    assert_eq!(served.head().status(), 200);
+    served.expect("ok");
+    let mut client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHo");
+    proxy.wait_for_metric("perimeter_open_connections", 2.0);
+    proxy.signal(Signal::TERM);
+    // Long before the 30 s of the drain and of header_timeout: the test's own patience ends sooner.
+    assert_eq!(proxy.exit().code, Some(0));
+    client.expect_end();
+}

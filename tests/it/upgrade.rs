@@ -263,3 +263,36 @@ fn a_tunnel_that_does_not_finish_ends_with_the_drain() {
     upstream.expect_end();
     assert_eq!(proxy.exit().code, Some(0));
 }
+
+#[test]
+fn what_a_client_says_before_the_101_is_not_taken_for_http() {
+    const EARLY: &[u8] = b"\x82\x05 \x80\x81\"<\xff\nGET /\xe9<> HTTP/1.1\r\nConnection: keep-alive\r\n\r\n";
+    let (provider, proxy) = start();
+    for in_one_write in [true, false] {
+        let mut client = proxy.connect();
+        if in_one_write {
+            client.send([HANDSHAKE.as_bytes(), EARLY].concat());
+        } else {
+            client.send(HANDSHAKE);
+            client.send(EARLY);
+        }
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.send(SWITCHING);
+        assert_eq!(client.head().status(), 101);
+        upstream.expect(EARLY);
+    }
+}
+
+#[test]
+fn a_tunnel_that_is_reset_has_counted_its_bytes() {
+    let (_provider, proxy, mut client, mut upstream) = tunnel();
+    client.send("four");
+    upstream.expect("four");
+    upstream.send("seven77");
+    client.expect("seven77");
+    upstream.reset();
+    proxy.wait_for_metric("perimeter_open_exchanges", 0.0);
+    assert_eq!(proxy.metric("perimeter_request_bytes_total"), 4.0);
+    assert_eq!(proxy.metric("perimeter_response_bytes_total"), 7.0);
+}
