@@ -44,6 +44,11 @@ fn is_refused(byte: u8) -> bool {
 }
 
 impl RawHead {
+    /// Whether nothing of it has come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Takes what belongs to this head of `bytes`: their number, and whether the head has ended with them.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> (usize, bool) {
         let before = self.bytes.len();

@@ -146,7 +146,7 @@ impl HeadScan {
 
     /// Takes what belongs to a head; returns its length, and what of it need not be passed on.
     fn head(&mut self, bytes: &mut [u8]) -> (usize, Option<Range<usize>>) {
-        if self.began.is_none() {
+        if self.head.is_empty() {
             // Empty lines before a request line are nothing (RFC 9112 section 2.2).
             match bytes {
                 [b'\n', ..] => {
@@ -154,11 +154,12 @@ impl HeadScan {
                     return (1, None);
                 }
                 [b'\r', b'\n', ..] => return (2, None),
-                _ => self.began = Some(Instant::now()),
+                _ => {}
             }
         }
         let (len, ended) = self.head.feed_request(bytes);
         if !ended {
+            self.began.get_or_insert_with(Instant::now);
             return (len, None);
         }
         if self.head.lines().count() == 1 {
