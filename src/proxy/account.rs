@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
 
@@ -18,7 +18,7 @@ pub(super) struct Account {
     began: Instant,
     status: AtomicU16,
     outcome: AtomicU8,
-    first_byte_us: AtomicU64,
+    first_byte_ns: AtomicU64,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     client_broke: AtomicBool,
@@ -37,7 +37,7 @@ impl Account {
             began: Instant::now(),
             status: AtomicU16::new(0),
             outcome: AtomicU8::new(UNDECIDED),
-            first_byte_us: AtomicU64::new(0),
+            first_byte_ns: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             client_broke: AtomicBool::new(false),
@@ -52,8 +52,13 @@ impl Account {
     /// The status that the client gets.
     pub(super) fn answered(&self, status: u16) {
         self.status.store(status, Relaxed);
-        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.first_byte_us.store(micros, Relaxed);
+        let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.first_byte_ns.store(nanos, Relaxed);
+    }
+
+    /// When the client got the status.
+    pub(super) fn answered_at(&self) -> Instant {
+        self.began + Duration::from_nanos(self.first_byte_ns.load(Relaxed))
     }
 
     /// How it ended. The first to say so is right: what follows is only the rest falling down.
@@ -98,7 +103,7 @@ impl Drop for Account {
             status,
             outcome = outcome.as_str(),
             duration_ms = self.began.elapsed().as_secs_f64() * 1e3,
-            ttfb_ms = self.first_byte_us.load(Relaxed) as f64 / 1e3,
+            ttfb_ms = self.first_byte_ns.load(Relaxed) as f64 / 1e6,
             request_bytes = self.request_bytes.load(Relaxed),
             response_bytes = self.response_bytes.load(Relaxed),
         );
