@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// CPU time in nanoseconds.
@@ -31,11 +33,23 @@ const FORWARDING: &str = "perimeter-fwd";
 pub(crate) fn used(pid: u32) -> io::Result<CpuTime> {
     let mut threads = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let task = task?.path();
-        let name = fs::read_to_string(task.join("comm"))?;
-        threads.push((name, on_cpu(&fs::read_to_string(task.join("schedstat"))?)?));
+        match thread(&task?.path()) {
+            Ok(thread) => threads.push(thread),
+            // It ended since the folder was read.
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(sum(&threads))
+}
+
+fn thread(task: &Path) -> io::Result<(String, u64)> {
+    let name = fs::read_to_string(task.join("comm"))?;
+    Ok((name, on_cpu(&fs::read_to_string(task.join("schedstat"))?)?))
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 fn sum(threads: &[(String, u64)]) -> CpuTime {
