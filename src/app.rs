@@ -5,6 +5,7 @@
 //! begun, up to `server.drain`, and a runtime that is dropped ends whatever is left.
 
 use std::io::{self, Write as _};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -125,8 +126,10 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let _ = writeln!(io::stderr(), "{start_line}");
 
     main.block_on(async {
+        // To the last: whoever watches sees the exchanges that are still open.
+        let mut pages = pin!(admin.clone().serve(listeners.admin));
         tokio::select! {
-            () = admin.clone().serve(listeners.admin) => {}
+            () = &mut pages => {}
             () = signals.next() => {}
         }
         admin.set_ready(false);
@@ -135,6 +138,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         tokio::select! {
             _ = all_done.recv() => Ok(()),
             () = signals.next() => Err(RunError::StoppedAtOnce),
+            () = &mut pages => Ok(()),
         }
     })
 }

@@ -186,3 +186,20 @@ fn half_a_head_does_not_keep_the_proxy_from_stopping() {
     assert_eq!(proxy.exit().code, Some(0));
     client.expect_end();
 }
+
+#[test]
+fn the_admin_listener_tells_of_what_still_finishes() {
+    let (provider, mut proxy) = start();
+    let mut client = proxy.connect();
+    client.send(GET);
+    let mut upstream = provider.accept();
+    upstream.head();
+    proxy.signal(Signal::TERM);
+    proxy.wait_until_it_stops_accepting();
+    assert_eq!(proxy.admin("/ready").head.status(), 503);
+    assert_eq!(proxy.metric("perimeter_open_exchanges"), 1.0);
+    upstream.send(OK);
+    assert_eq!(client.head().status(), 200);
+    client.expect("ok");
+    assert_eq!(proxy.exit().code, Some(0));
+}
