@@ -1,0 +1,238 @@
+//! One request and its response, as they passed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+
+/// Names an exchange, also beyond this run of the proxy. Written as a UUID; a later exchange has a greater one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(u128);
+
+impl ExchangeId {
+    /// The id of these 128 bits.
+    pub const fn new(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Its 128 bits.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for ExchangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.0;
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            bits >> 96,
+            bits >> 80 & 0xffff,
+            bits >> 64 & 0xffff,
+            bits >> 48 & 0xffff,
+            bits & 0xffff_ffff_ffff
+        )
+    }
+}
+
+impl fmt::Debug for ExchangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One request and its response: what is known from the first byte on, and never changes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Exchange {
+    /// Its name.
+    pub id: ExchangeId,
+    /// When its request head had been read.
+    pub began: SystemTime,
+    /// The client's end of the connection.
+    pub client: SocketAddr,
+    /// Where requests are forwarded to, as configured, without user information.
+    pub upstream: Arc<str>,
+    /// What the client said about it, in headers and path that are addressed to the proxy.
+    pub labels: Labels,
+}
+
+impl Exchange {
+    /// An exchange without labels.
+    pub fn new(id: ExchangeId, began: SystemTime, client: SocketAddr, upstream: impl Into<Arc<str>>) -> Self {
+        Self { id, began, client, upstream: upstream.into(), labels: Labels::default() }
+    }
+}
+
+/// What a client says about an exchange besides the exchange itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Labels {
+    /// The workflow of `/agent-workflow/{id}/…`.
+    pub workflow: Option<Arc<str>>,
+    /// The session that the client says this belongs to.
+    pub session: Option<Arc<str>>,
+    /// The agent that the client says it is.
+    pub agent: Option<Arc<str>>,
+    /// Free words, with or without a value (`"true"`).
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The head of a request as the client sent it, credentials masked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The target. Bytes that no URI may hold are percent-encoded here.
+    pub uri: Uri,
+    /// The version that the client spoke.
+    pub version: Version,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+impl RequestHead {
+    /// A head of these parts.
+    pub fn new(method: Method, uri: Uri, version: Version, headers: HeaderMap) -> Self {
+        Self { method, uri, version, headers }
+    }
+}
+
+/// The head of a response as it came, credentials masked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ResponseHead {
+    /// The status.
+    pub status: StatusCode,
+    /// The version that the upstream spoke.
+    pub version: Version,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+impl ResponseHead {
+    /// A head of these parts.
+    pub fn new(status: StatusCode, version: Version, headers: HeaderMap) -> Self {
+        Self { status, version, headers }
+    }
+}
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// The app or agent.
+    Client,
+    /// The provider, or the proxy in its place.
+    Upstream,
+}
+
+/// How a body came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyEnd {
+    /// It was passed on whole.
+    Complete {
+        /// The headers behind it, if there were any, credentials masked.
+        trailers: Option<Arc<HeaderMap>>,
+    },
+    /// Its reader went away before it ended, or it never began.
+    Aborted,
+    /// Its writer failed: why.
+    Failed(Arc<str>),
+}
+
+impl BodyEnd {
+    /// The whole body, without trailers.
+    pub const COMPLETE: Self = Self::Complete { trailers: None };
+
+    /// Whether it was passed on whole.
+    pub fn is_complete(&self) -> bool {
+        matches!(self, Self::Complete { .. })
+    }
+}
+
+/// The end of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct End {
+    /// The end of the request's body; after an upgrade, of what the client said.
+    pub request: BodyEnd,
+    /// The end of the response's body; after an upgrade, of what the upstream said.
+    pub response: BodyEnd,
+    /// From the request head read to the last byte of either side.
+    pub lasted: Duration,
+    /// What the interceptor was not told. Where it is nothing, the exchange was told whole; else what was told is a
+    /// true prefix of each side.
+    pub unseen: Unseen,
+}
+
+impl End {
+    /// The end of an exchange that was told whole.
+    pub fn new(request: BodyEnd, response: BodyEnd, lasted: Duration) -> Self {
+        Self { request, response, lasted, unseen: Unseen::default() }
+    }
+}
+
+/// Bytes that passed and were not told, since a queue or the memory was full. An event that was not told counts as
+/// many bytes as it would have held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unseen {
+    /// Of what the client said.
+    pub client: u64,
+    /// Of what the upstream said.
+    pub upstream: u64,
+}
+
+impl Unseen {
+    /// Of both sides.
+    pub fn total(self) -> u64 {
+        self.client.saturating_add(self.upstream)
+    }
+
+    /// Adds what was not told of one side.
+    pub fn add(&mut self, from: Peer, bytes: u64) {
+        let side = match from {
+            Peer::Client => &mut self.client,
+            Peer::Upstream => &mut self.upstream,
+        };
+        *side = side.saturating_add(bytes);
+    }
+}
+
+/// A connection that went on to speak another protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upgrade {
+    /// Its name in `Upgrade`, such as `websocket`.
+    pub protocol: Arc<str>,
+}
+
+impl Upgrade {
+    /// An upgrade to `protocol`.
+    pub fn new(protocol: impl Into<Arc<str>>) -> Self {
+        Self { protocol: protocol.into() }
+    }
+}
+
+/// Why no provider answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The word for it, as in the header `x-perimeter-error`.
+    pub code: Arc<str>,
+    /// What happened.
+    pub message: Arc<str>,
+}
+
+impl Failure {
+    /// A failure of this code.
+    pub fn new(code: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}

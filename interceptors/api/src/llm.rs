@@ -1,0 +1,421 @@
+//! What an exchange means to a model's API, whichever dialect it speaks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// What the bytes so far mean.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum LlmEvent {
+    /// The request has been read, and its session is known.
+    Call(Arc<Call>),
+    /// The model said a little more. Only streamed answers come in these.
+    Delta(Delta),
+    /// The model asked for a tool, its input complete.
+    ToolUse(Arc<ToolUse>),
+    /// The model finished.
+    Completion(Arc<Completion>),
+    /// The answer broke off, or was not seen to its end: what it had said by then.
+    Cut(Arc<Completion>),
+    /// The provider answered with an error, in place of an answer or in the middle of one. In the middle, what had
+    /// been said by then comes as [`LlmEvent::Cut`] before it.
+    Failure(Arc<ApiFailure>),
+}
+
+impl LlmEvent {
+    /// The call that it belongs to.
+    pub fn call(&self) -> CallId {
+        match self {
+            Self::Call(event) => event.id,
+            Self::Delta(event) => event.call,
+            Self::ToolUse(event) => event.call,
+            Self::Completion(event) | Self::Cut(event) => event.call,
+            Self::Failure(event) => event.call,
+        }
+    }
+}
+
+/// Tells the calls of one exchange apart: a socket carries many. The first is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u32);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A request as its provider means it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Call {
+    /// Which call of its exchange.
+    pub id: CallId,
+    /// The API that it speaks, such as `openai_chat` or `anthropic_messages`.
+    pub dialect: &'static str,
+    /// The model that is asked for.
+    pub model: Option<Arc<str>>,
+    /// Whether the answer is to come as a stream.
+    pub streaming: bool,
+    /// Whether the request was not read whole: it was cut, larger than `observe.body_limit`, or not what the dialect
+    /// expects. What is here was in it.
+    pub partial: bool,
+    /// The conversation that it belongs to.
+    pub session: Arc<Session>,
+    /// The turns that this session had not seen yet, tool results among them. The system prompt is the first.
+    pub news: Vec<Turn>,
+    /// The tools that the model may ask for.
+    pub tools: Vec<Tool>,
+    /// The request's body, decoded (no content encoding), as the client wrote it.
+    pub body: Bytes,
+}
+
+impl Call {
+    /// A call of nothing yet.
+    pub fn new(id: CallId, dialect: &'static str, session: Arc<Session>) -> Self {
+        Self {
+            id,
+            dialect,
+            model: None,
+            streaming: false,
+            partial: false,
+            session,
+            news: Vec::new(),
+            tools: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+}
+
+/// A conversation: calls that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Session {
+    /// Its name: as the client told it, or the proxy's own.
+    pub id: Arc<str>,
+    /// Whether the client named it.
+    pub told: bool,
+    /// Whether this is its first call.
+    pub is_new: bool,
+    /// Which call of the session this is. The first is 1.
+    pub call: u32,
+    /// The agent, where the client says which it is.
+    pub agent: Option<Arc<str>>,
+    /// The client's tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Session {
+    /// A session at its first call.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self { id: id.into(), told: false, is_new: true, call: 1, agent: None, tags: BTreeMap::new() }
+    }
+}
+
+/// A session that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionEnd {
+    /// Its name.
+    pub id: Arc<str>,
+    /// How many calls it had.
+    pub calls: u32,
+    /// From its first call to the end of its last.
+    pub lasted: Duration,
+}
+
+impl SessionEnd {
+    /// The end of the session `id`.
+    pub fn new(id: impl Into<Arc<str>>, calls: u32, lasted: Duration) -> Self {
+        Self { id: id.into(), calls, lasted }
+    }
+}
+
+/// Who speaks in a [`Turn`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// Instructions: a system prompt, a `developer` message.
+    System,
+    /// The user, or the app in the user's name.
+    User,
+    /// The model.
+    Assistant,
+    /// A tool, answering. (Anthropic has no such role: there, results stand in a user's turn.)
+    Tool,
+    /// Anything else, in the provider's word.
+    Other(Arc<str>),
+}
+
+impl Role {
+    /// The word for it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turn {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub parts: Vec<Part>,
+}
+
+impl Turn {
+    /// A turn of these parts.
+    pub fn new(role: Role, parts: Vec<Part>) -> Self {
+        Self { role, parts }
+    }
+
+    /// Its texts, one after another.
+    pub fn text(&self) -> String {
+        let texts = self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(&**text),
+            _ => None,
+        });
+        texts.collect()
+    }
+}
+
+/// A part of what is said in a [`Turn`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// Text.
+    Text(Arc<str>),
+    /// What the model thought before it answered, as far as the provider shows it.
+    Thinking(Arc<str>),
+    /// The model's refusal, where the provider tells it apart from text.
+    Refusal(Arc<str>),
+    /// The model asks for a tool.
+    ToolUse(Arc<ToolUse>),
+    /// A tool's answer.
+    ToolResult(ToolResult),
+    /// An image, a document, audio: that it is there, not its content.
+    Media(Media),
+    /// Something else, in the provider's word for its type.
+    Other(Arc<str>),
+}
+
+/// The model asks for a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ToolUse {
+    /// In which call.
+    pub call: CallId,
+    /// In which of the answers to it.
+    pub choice: u32,
+    /// The provider's id, by which the result refers to it.
+    pub id: Option<Arc<str>>,
+    /// The tool's name.
+    pub name: Arc<str>,
+    /// Its input as the model wrote it: JSON, unless the model erred.
+    pub input: Arc<str>,
+}
+
+impl ToolUse {
+    /// A request for the tool `name` with this input.
+    pub fn new(call: CallId, name: impl Into<Arc<str>>, input: impl Into<Arc<str>>) -> Self {
+        Self { call, choice: 0, id: None, name: name.into(), input: input.into() }
+    }
+
+    /// Its input as JSON; text that is no JSON as a string.
+    pub fn input_json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.input)
+            .unwrap_or_else(|_| serde_json::Value::String(self.input.to_string()))
+    }
+}
+
+/// A tool's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ToolResult {
+    /// The id of the [`ToolUse`] that it answers.
+    pub id: Option<Arc<str>>,
+    /// Its text.
+    pub text: Arc<str>,
+    /// Whether the tool failed, where the dialect can say so.
+    pub is_error: bool,
+}
+
+impl ToolResult {
+    /// The answer to `id`.
+    pub fn new(id: Option<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
+        Self { id, text: text.into(), is_error: false }
+    }
+}
+
+/// Something that is not text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Media {
+    /// `image`, `document`, `audio`, or the provider's word.
+    pub kind: Arc<str>,
+    /// Its media type, such as `image/png`, where it is told.
+    pub media_type: Option<Arc<str>>,
+    /// Its size as it stands in the request (base64), in bytes; 0 where it is only referred to.
+    pub size: u64,
+}
+
+impl Media {
+    /// Something of this kind.
+    pub fn new(kind: impl Into<Arc<str>>) -> Self {
+        Self { kind: kind.into(), media_type: None, size: 0 }
+    }
+}
+
+/// A tool that the model may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tool {
+    /// Its name; for a tool of the provider's own without one, its type.
+    pub name: Arc<str>,
+    /// What the model is told about it.
+    pub description: Option<Arc<str>>,
+}
+
+impl Tool {
+    /// The tool `name`.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), description: None }
+    }
+}
+
+/// A little more of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delta {
+    /// In which call.
+    pub call: CallId,
+    /// In which of the answers to it.
+    pub choice: u32,
+    /// What was said.
+    pub said: Said,
+}
+
+impl Delta {
+    /// More of the first answer.
+    pub fn new(call: CallId, said: Said) -> Self {
+        Self { call, choice: 0, said }
+    }
+}
+
+/// What a [`Delta`] adds to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Said {
+    /// Text.
+    Text(Arc<str>),
+    /// Thinking.
+    Thinking(Arc<str>),
+    /// A refusal.
+    Refusal(Arc<str>),
+    /// The input of a tool that the model is asking for: a piece of JSON.
+    ToolInput(Arc<str>),
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Completion {
+    /// To which call.
+    pub call: CallId,
+    /// The provider's id of it.
+    pub id: Option<Arc<str>>,
+    /// The model that answered.
+    pub model: Option<Arc<str>>,
+    /// The answers: one, unless the call asked for more.
+    pub answers: Vec<Answer>,
+    /// What it used, where the provider said so.
+    pub usage: Option<Usage>,
+    /// The response's body as JSON, decoded: as it came, or for a stream as the provider would have sent it at once.
+    pub body: Bytes,
+}
+
+impl Completion {
+    /// An answer of nothing yet.
+    pub fn new(call: CallId) -> Self {
+        Self { call, id: None, model: None, answers: Vec::new(), usage: None, body: Bytes::new() }
+    }
+}
+
+/// One of the answers to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// Its index.
+    pub choice: u32,
+    /// What the model said.
+    pub parts: Vec<Part>,
+    /// Why it stopped, in the provider's word.
+    pub stop: Option<Arc<str>>,
+}
+
+impl Answer {
+    /// The answer with this index.
+    pub fn new(choice: u32) -> Self {
+        Self { choice, parts: Vec::new(), stop: None }
+    }
+}
+
+/// What a call used, in tokens.
+///
+/// The parts are contained in the wholes, whichever way the provider counts: Anthropic's `input_tokens` leave out what
+/// was read from or written to the cache, and here they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The prompt, cached or not.
+    pub input: u64,
+    /// The answer, reasoning and all.
+    pub output: u64,
+    /// Of `input`: read from a cache.
+    pub cache_read: Option<u64>,
+    /// Of `input`: written to a cache.
+    pub cache_write: Option<u64>,
+    /// Of `output`: reasoning.
+    pub reasoning: Option<u64>,
+}
+
+impl Usage {
+    /// These tokens, and no more known.
+    pub fn new(input: u64, output: u64) -> Self {
+        Self { input, output, ..Self::default() }
+    }
+}
+
+/// An error that the provider told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiFailure {
+    /// Of which call.
+    pub call: CallId,
+    /// The status of the response that it came in.
+    pub status: u16,
+    /// Its type, in the provider's word.
+    pub kind: Option<Arc<str>>,
+    /// What the provider says of it.
+    pub message: Arc<str>,
+    /// The body, or the event of the stream, that it came in, decoded.
+    pub body: Bytes,
+}
+
+impl ApiFailure {
+    /// An error in a response of this status.
+    pub fn new(call: CallId, status: u16, message: impl Into<Arc<str>>) -> Self {
+        Self { call, status, kind: None, message: message.into(), body: Bytes::new() }
+    }
+}
