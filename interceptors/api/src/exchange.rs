@@ -236,3 +236,43 @@ impl Failure {
         Self { code: code.into(), message: message.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_id_is_written_as_a_uuid() {
+        let id = ExchangeId::new(0x0190_1234_5678_7abc_8def_0123_4567_89ab);
+        assert_eq!(id.to_string(), "01901234-5678-7abc-8def-0123456789ab");
+        assert_eq!(format!("{id:?}"), id.to_string());
+        assert_eq!(ExchangeId::new(0).to_string(), "00000000-0000-0000-0000-000000000000");
+        assert_eq!(ExchangeId::new(u128::MAX).to_string(), "ffffffff-ffff-ffff-ffff-ffffffffffff");
+    }
+
+    #[test]
+    fn ids_written_are_ordered_as_the_ids_are() {
+        let ids = [1, 0xff, 1 << 64, (1 << 96) - 1, u128::MAX].map(ExchangeId::new);
+        assert!(ids.is_sorted());
+        assert!(ids.map(|id| id.to_string()).is_sorted());
+        assert!(ids.iter().all(|id| ExchangeId::new(id.bits()) == *id));
+    }
+
+    #[test]
+    fn only_a_body_that_was_passed_on_whole_is_complete() {
+        assert!(BodyEnd::COMPLETE.is_complete());
+        assert!(BodyEnd::Complete { trailers: Some(Arc::new(HeaderMap::new())) }.is_complete());
+        assert!(!BodyEnd::Aborted.is_complete());
+        assert!(!BodyEnd::Failed("reset".into()).is_complete());
+    }
+
+    #[test]
+    fn unseen_bytes_are_counted_by_side_and_never_overflow() {
+        let mut unseen = Unseen::default();
+        unseen.add(Peer::Client, 2);
+        unseen.add(Peer::Upstream, u64::MAX - 1);
+        assert_eq!((unseen.client, unseen.upstream), (2, u64::MAX - 1));
+        unseen.add(Peer::Upstream, 5);
+        assert_eq!((unseen.upstream, unseen.total()), (u64::MAX, u64::MAX));
+    }
+}

@@ -55,6 +55,24 @@ pub enum What {
     End(End),
 }
 
+impl What {
+    /// The name of the callback that is told this.
+    pub fn callback(&self) -> &'static str {
+        match self {
+            Self::RequestHead(_) => "on_request_head",
+            Self::RequestChunk(_) => "on_request_chunk",
+            Self::RequestEnd(_) => "on_request_end",
+            Self::ResponseHead(_) => "on_response_head",
+            Self::ResponseChunk(_) => "on_response_chunk",
+            Self::Llm(_) => "on_llm",
+            Self::Upgrade(_) => "on_upgrade",
+            Self::UpgradedChunk(..) => "on_upgraded_chunk",
+            Self::Failure(_) => "on_failure",
+            Self::End(_) => "on_end",
+        }
+    }
+}
+
 /// Why a callback did not do what it should.
 #[derive(Debug)]
 pub struct Fault {
@@ -148,66 +166,82 @@ impl<I: Interceptor> Desk<I> {
     /// Nothing comes any more: [`Interceptor::on_shutdown`].
     ///
     /// # Errors
-    /// Its [`Fault`].
+    /// Its [`Fault`]; where it had none, the first of dropping what was still open.
     pub fn shut_down(self) -> Result<(), Fault> {
         let Self { interceptor, open, .. } = self;
-        let states = guard("drop", None, || {
-            drop(open);
-            Ok(())
-        });
-        guard("on_shutdown", None, || interceptor.on_shutdown()).and(states)
+        let dropped = let_all_go(open);
+        guard("on_shutdown", None, || interceptor.on_shutdown()).and(dropped)
+    }
+
+    /// It is not wanted any more: drops the interceptor and all its states, without [`Interceptor::on_shutdown`].
+    ///
+    /// # Errors
+    /// The first [`Fault`] of dropping them.
+    pub fn retire(self) -> Result<(), Fault> {
+        let Self { interceptor, open, .. } = self;
+        let_all_go(open).and(let_go(None, interceptor))
     }
 
     fn exchange(&mut self, cx: Cx<'_>, what: &What) -> Result<(), Fault> {
         let id = cx.exchange.id;
         let Self { interceptor, open, .. } = self;
-        if let What::RequestHead(head) = what {
-            let state = guard("on_request_head", Some(id), || interceptor.on_request_head(cx, head))?;
-            if let Some(state) = state {
-                open.insert(id, state);
+        match what {
+            What::RequestHead(head) => {
+                let state = guard(what.callback(), Some(id), || interceptor.on_request_head(cx, head))?;
+                match state.and_then(|state| open.insert(id, state)) {
+                    Some(earlier) => let_go(Some(id), earlier),
+                    None => Ok(()),
+                }
             }
-            return Ok(());
+            What::End(end) => {
+                let Some(state) = open.remove(&id) else { return Ok(()) };
+                guard(what.callback(), Some(id), || interceptor.on_end(cx, state, end))
+            }
+            _ => self.between(cx, what),
         }
-        if let What::End(end) = what {
-            let Some(state) = open.remove(&id) else { return Ok(()) };
-            return guard("on_end", Some(id), || interceptor.on_end(cx, state, end));
-        }
+    }
+
+    /// What comes between the head and the end.
+    fn between(&mut self, cx: Cx<'_>, what: &What) -> Result<(), Fault> {
+        let id = cx.exchange.id;
+        let Self { interceptor, open, .. } = self;
         let Some(state) = open.get_mut(&id) else { return Ok(()) };
-        let told = match what {
-            What::RequestChunk(chunk) => {
-                guard("on_request_chunk", Some(id), || interceptor.on_request_chunk(cx, state, chunk))
-            }
-            What::RequestEnd(end) => {
-                guard("on_request_end", Some(id), || interceptor.on_request_end(cx, state, end))
-            }
-            What::ResponseHead(head) => {
-                guard("on_response_head", Some(id), || interceptor.on_response_head(cx, state, head))
-            }
-            What::ResponseChunk(chunk) => {
-                guard("on_response_chunk", Some(id), || interceptor.on_response_chunk(cx, state, chunk))
-            }
-            What::Llm(event) => guard("on_llm", Some(id), || interceptor.on_llm(cx, state, event)),
-            What::Upgrade(upgrade) => {
-                guard("on_upgrade", Some(id), || interceptor.on_upgrade(cx, state, upgrade))
-            }
-            What::UpgradedChunk(from, chunk) => guard("on_upgraded_chunk", Some(id), || {
-                interceptor.on_upgraded_chunk(cx, state, *from, chunk)
-            }),
-            What::Failure(failure) => {
-                guard("on_failure", Some(id), || interceptor.on_failure(cx, state, failure))
-            }
+        let told = guard(what.callback(), Some(id), || match what {
+            What::RequestChunk(chunk) => interceptor.on_request_chunk(cx, state, chunk),
+            What::RequestEnd(end) => interceptor.on_request_end(cx, state, end),
+            What::ResponseHead(head) => interceptor.on_response_head(cx, state, head),
+            What::ResponseChunk(chunk) => interceptor.on_response_chunk(cx, state, chunk),
+            What::Llm(event) => interceptor.on_llm(cx, state, event),
+            What::Upgrade(upgrade) => interceptor.on_upgrade(cx, state, upgrade),
+            What::UpgradedChunk(from, chunk) => interceptor.on_upgraded_chunk(cx, state, *from, chunk),
+            What::Failure(failure) => interceptor.on_failure(cx, state, failure),
             What::RequestHead(_) | What::End(_) => Ok(()),
-        };
-        if let Err(Fault { what: Misfortune::Panic(_), .. }) = &told {
+        });
+        if let Err(Fault { what: Misfortune::Panic(_), .. }) = &told
+            && let Some(state) = open.remove(&id)
+        {
             // Nobody knows what the panic left in it. Dropping it may panic too, and one fault is told.
-            let state = open.remove(&id);
-            let _ = guard("drop", Some(id), || {
-                drop(state);
-                Ok(())
-            });
+            let _ = let_go(Some(id), state);
         }
         told
     }
+}
+
+/// Drops every state, whatever becomes of the others, and tells the first fault.
+fn let_all_go<S>(open: HashMap<ExchangeId, S>) -> Result<(), Fault> {
+    let mut dropped = Ok(());
+    for (id, state) in open {
+        dropped = dropped.and(let_go(Some(id), state));
+    }
+    dropped
+}
+
+/// Drops something of the interceptor's, which may panic.
+fn let_go<T>(exchange: Option<ExchangeId>, theirs: T) -> Result<(), Fault> {
+    guard("drop", exchange, || {
+        drop(theirs);
+        Ok(())
+    })
 }
 
 /// Calls back, and makes a fault of whatever goes wrong.
@@ -227,9 +261,17 @@ fn guard<T>(
 }
 
 fn words_of(panic: Box<dyn Any + Send>) -> String {
-    let words = match panic.downcast::<String>() {
+    let panic = match panic.downcast::<String>() {
         Ok(words) => return *words,
-        Err(panic) => panic.downcast_ref::<&str>().map(|words| (*words).to_owned()),
+        Err(panic) => panic,
     };
-    words.unwrap_or_else(|| "something that is not text".to_owned())
+    if let Some(words) = panic.downcast_ref::<&str>() {
+        return (*words).to_owned();
+    }
+    // It may be anything, and dropping it may panic once more, outside any guard. So it is leaked.
+    std::mem::forget(panic);
+    "something that is not text".to_owned()
 }
+
+#[cfg(test)]
+mod tests;

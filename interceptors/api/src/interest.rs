@@ -2,7 +2,8 @@ use std::ops::BitOr;
 
 use crate::host::What;
 
-/// Which notices an interceptor wants, besides heads, failures, upgrades and ends, which everyone is told.
+/// Which notices an interceptor wants, besides those that everyone is told: heads, failures, upgrades, ends (of the
+/// request's body, of the exchange, of sessions).
 ///
 /// ```
 /// use perimeter_interceptor::Interest;
@@ -50,5 +51,45 @@ impl BitOr for Interest {
 
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{BodyEnd, CallId, Delta, LlmEvent, Peer, Said, Upgrade};
+
+    fn optional() -> [(Interest, What); 4] {
+        let said = LlmEvent::Delta(Delta::new(CallId(0), Said::Text("a".into())));
+        [
+            (Interest::REQUEST_CHUNKS, What::RequestChunk(Bytes::new())),
+            (Interest::RESPONSE_CHUNKS, What::ResponseChunk(Bytes::new())),
+            (Interest::LLM, What::Llm(said)),
+            (Interest::UPGRADED_CHUNKS, What::UpgradedChunk(Peer::Client, Bytes::new())),
+        ]
+    }
+
+    #[test]
+    fn each_interest_wants_its_own_notices_and_no_others() {
+        for (interest, _) in optional() {
+            for (of, what) in optional() {
+                assert_eq!(interest.wants(&what), interest == of, "{interest:?} and {what:?}");
+            }
+        }
+        assert!(optional().iter().all(|(_, what)| Interest::ALL.wants(what) && !Interest::NONE.wants(what)));
+    }
+
+    #[test]
+    fn all_is_every_interest_together() {
+        let together = optional().into_iter().fold(Interest::NONE, |so_far, (interest, _)| so_far | interest);
+        assert_eq!(together, Interest::ALL);
+    }
+
+    #[test]
+    fn ends_and_upgrades_are_told_to_those_who_want_nothing() {
+        assert!(Interest::NONE.wants(&What::RequestEnd(BodyEnd::COMPLETE)));
+        assert!(Interest::NONE.wants(&What::Upgrade(Upgrade::new("websocket").into())));
     }
 }

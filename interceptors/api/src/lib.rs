@@ -43,7 +43,7 @@ pub trait Interceptor: Send + Sized + 'static {
     /// What it remembers of one exchange for as long as the exchange lasts.
     type State: 'static;
 
-    /// Which notices it wants, besides heads and ends. Asked once, when it is hired.
+    /// Which notices it wants, besides those that everyone is told (see [`Interest`]). Asked once, when it is hired.
     fn interest(&self) -> Interest {
         Interest::ALL
     }
@@ -58,7 +58,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_request_chunk(&mut self, _: Cx<'_>, _state: &mut Self::State, _chunk: &Bytes) -> Result {
+    fn on_request_chunk(&mut self, _cx: Cx<'_>, _state: &mut Self::State, _chunk: &Bytes) -> Result {
         Ok(())
     }
 
@@ -66,7 +66,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_request_end(&mut self, _: Cx<'_>, _state: &mut Self::State, _end: &BodyEnd) -> Result {
+    fn on_request_end(&mut self, _cx: Cx<'_>, _state: &mut Self::State, _end: &BodyEnd) -> Result {
         Ok(())
     }
 
@@ -74,7 +74,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_response_head(&mut self, _: Cx<'_>, _state: &mut Self::State, _head: &ResponseHead) -> Result {
+    fn on_response_head(&mut self, _cx: Cx<'_>, _state: &mut Self::State, _head: &ResponseHead) -> Result {
         Ok(())
     }
 
@@ -82,7 +82,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_response_chunk(&mut self, _: Cx<'_>, _state: &mut Self::State, _chunk: &Bytes) -> Result {
+    fn on_response_chunk(&mut self, _cx: Cx<'_>, _state: &mut Self::State, _chunk: &Bytes) -> Result {
         Ok(())
     }
 
@@ -90,7 +90,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_llm(&mut self, _: Cx<'_>, _state: &mut Self::State, _event: &LlmEvent) -> Result {
+    fn on_llm(&mut self, _cx: Cx<'_>, _state: &mut Self::State, _event: &LlmEvent) -> Result {
         Ok(())
     }
 
@@ -98,7 +98,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_upgrade(&mut self, _: Cx<'_>, _state: &mut Self::State, _upgrade: &Upgrade) -> Result {
+    fn on_upgrade(&mut self, _cx: Cx<'_>, _state: &mut Self::State, _upgrade: &Upgrade) -> Result {
         Ok(())
     }
 
@@ -108,7 +108,7 @@ pub trait Interceptor: Send + Sized + 'static {
     /// Anything.
     fn on_upgraded_chunk(
         &mut self,
-        _: Cx<'_>,
+        _cx: Cx<'_>,
         _state: &mut Self::State,
         _from: Peer,
         _chunk: &Bytes,
@@ -120,7 +120,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_failure(&mut self, _: Cx<'_>, _state: &mut Self::State, _failure: &Failure) -> Result {
+    fn on_failure(&mut self, _cx: Cx<'_>, _state: &mut Self::State, _failure: &Failure) -> Result {
         Ok(())
     }
 
@@ -128,7 +128,7 @@ pub trait Interceptor: Send + Sized + 'static {
     ///
     /// # Errors
     /// Anything.
-    fn on_end(&mut self, _: Cx<'_>, _state: Self::State, _end: &End) -> Result {
+    fn on_end(&mut self, _cx: Cx<'_>, _state: Self::State, _end: &End) -> Result {
         Ok(())
     }
 

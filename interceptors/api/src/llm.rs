@@ -182,12 +182,16 @@ impl Turn {
 
     /// Its texts, one after another.
     pub fn text(&self) -> String {
-        let texts = self.parts.iter().filter_map(|part| match part {
-            Part::Text(text) => Some(&**text),
-            _ => None,
-        });
-        texts.collect()
+        text_of(&self.parts)
     }
+}
+
+fn text_of(parts: &[Part]) -> String {
+    let texts = parts.iter().filter_map(|part| match part {
+        Part::Text(text) => Some(&**text),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// A part of what is said in a [`Turn`].
@@ -369,6 +373,11 @@ impl Answer {
     pub fn new(choice: u32) -> Self {
         Self { choice, parts: Vec::new(), stop: None }
     }
+
+    /// Its texts, one after another.
+    pub fn text(&self) -> String {
+        text_of(&self.parts)
+    }
 }
 
 /// What a call used, in tokens.
@@ -417,5 +426,57 @@ impl ApiFailure {
     /// An error in a response of this status.
     pub fn new(call: CallId, status: u16, message: impl Into<Arc<str>>) -> Self {
         Self { call, status, kind: None, message: message.into(), body: Bytes::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_turn_is_its_texts_and_nothing_else() {
+        let parts = vec![
+            Part::Thinking("hm".into()),
+            Part::Text("Hello, ".into()),
+            Part::Media(Media::new("image")),
+            Part::Text("world".into()),
+        ];
+        assert_eq!(Turn::new(Role::Assistant, parts.clone()).text(), "Hello, world");
+        assert_eq!(Answer { parts, ..Answer::new(0) }.text(), "Hello, world");
+    }
+
+    #[test]
+    fn the_input_of_a_tool_is_json_where_it_is_json_and_else_a_string() {
+        let read = |input: &str| ToolUse::new(CallId(0), "search", input).input_json();
+        assert_eq!(read(r#"{"query":"rust"}"#), serde_json::json!({"query": "rust"}));
+        assert_eq!(read(r#"{"query":"ru"#), serde_json::json!(r#"{"query":"ru"#));
+        assert_eq!(read(""), serde_json::json!(""));
+    }
+
+    #[test]
+    fn every_event_names_its_call() {
+        let call = CallId(3);
+        let events = [
+            LlmEvent::Call(Arc::new(Call::new(call, "openai_chat", Arc::new(Session::new("s"))))),
+            LlmEvent::Delta(Delta::new(call, Said::Text("a".into()))),
+            LlmEvent::ToolUse(Arc::new(ToolUse::new(call, "search", "{}"))),
+            LlmEvent::Completion(Arc::new(Completion::new(call))),
+            LlmEvent::Cut(Arc::new(Completion::new(call))),
+            LlmEvent::Failure(Arc::new(ApiFailure::new(call, 429, "slow down"))),
+        ];
+        assert!(events.iter().all(|event| event.call() == call));
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_usage_is_not_nought() {
+        let usage = Usage::new(12, 5);
+        assert_eq!((usage.input, usage.output), (12, 5));
+        assert_eq!((usage.cache_read, usage.cache_write, usage.reasoning), (None, None, None));
+    }
+
+    #[test]
+    fn a_role_is_written_as_its_word() {
+        let roles = [Role::System, Role::User, Role::Assistant, Role::Tool, Role::Other("critic".into())];
+        assert_eq!(roles.each_ref().map(Role::as_str), ["system", "user", "assistant", "tool", "critic"]);
     }
 }
