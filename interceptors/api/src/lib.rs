@@ -11,6 +11,8 @@ mod exchange;
 pub mod host;
 mod interest;
 mod llm;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use exchange::{
     BodyEnd, End, Exchange, ExchangeId, Failure, Labels, Peer, RequestHead, ResponseHead, Unseen, Upgrade,
