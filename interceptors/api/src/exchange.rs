@@ -46,7 +46,7 @@ impl fmt::Debug for ExchangeId {
 }
 
 /// One request and its response: what is known from the first byte on, and never changes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exchange {
     /// Its name.
@@ -83,7 +83,7 @@ pub struct Labels {
 }
 
 /// The head of a request as the client sent it, credentials masked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestHead {
     /// The method.
@@ -104,7 +104,7 @@ impl RequestHead {
 }
 
 /// The head of a response as it came, credentials masked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseHead {
     /// The status.

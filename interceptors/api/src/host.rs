@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Something that an interceptor is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Of an exchange.
     Exchange {
@@ -31,7 +31,7 @@ pub enum Notice {
 }
 
 /// What is told of an exchange: one for each callback.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// [`Interceptor::on_request_head`].
     RequestHead(Arc<RequestHead>),

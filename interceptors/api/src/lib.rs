@@ -2,6 +2,8 @@
 //!
 //! An [`Interceptor`] is told what passes, [`Exchange`] by exchange: heads, chunks and ends as they come, and as
 //! [`LlmEvent`]s what they mean to the model's API. Credentials are masked before it is told anything.
+//!
+//! The feature `testing` adds what tests of interceptors need: scripted exchanges, and a compliance test.
 
 use std::time::Duration;
 
@@ -34,13 +36,16 @@ pub type Result<T = (), E = BoxError> = std::result::Result<T, E>;
 /// An interceptor runs on a thread of its own, beside the traffic. It may block; it may fail; nothing it does can
 /// slow, change or break an exchange. What it cannot keep up with it does not see, and [`End::unseen`] says how much
 /// that was. An error is logged with the interceptor's name and counted, and the next callback comes as if nothing
-/// had happened. After a panic it hears no more of that exchange; after ten it is retired.
+/// had happened. After a panic it hears no more of that exchange; after ten it is retired. Only what ends a process
+/// ends the proxy: `exit`, `abort`, and a drop that panics while another panic unwinds.
 ///
 /// # Order
 ///
 /// For each exchange: [`on_request_head`](Self::on_request_head), then any of the others, then
-/// [`on_end`](Self::on_end), last and exactly once. Exchanges are interleaved, and a response may begin before the
-/// request's body has ended. What an exchange said is told before any exchange that could be its effect begins.
+/// [`on_end`](Self::on_end), last and exactly once. Chunks of the request come before its end, chunks of the response
+/// after its head, bytes of another protocol after the upgrade. Exchanges are interleaved, and a response may begin
+/// before the request's body has ended, or without its ever ending. What an exchange said is told before any exchange
+/// that could be its effect begins.
 pub trait Interceptor: Send + Sized + 'static {
     /// What it remembers of one exchange for as long as the exchange lasts.
     type State: 'static;

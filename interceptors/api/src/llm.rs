@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 /// What the bytes so far mean.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LlmEvent {
     /// The request has been read, and its session is known.
@@ -50,7 +50,7 @@ impl fmt::Display for CallId {
 }
 
 /// A request as its provider means it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Call {
     /// Which call of its exchange.
@@ -332,7 +332,7 @@ pub enum Said {
 }
 
 /// A whole answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completion {
     /// To which call.
@@ -407,7 +407,7 @@ impl Usage {
 }
 
 /// An error that the provider told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiFailure {
     /// Of which call.
