@@ -8,6 +8,9 @@
 //! [`on_shutdown`](crate::Interceptor::on_shutdown). To look at what it did, let it write into something that the test
 //! holds too, as it would outside of a test: a writer (here an [`Output`]), a channel, an `Arc<Mutex<…>>`, a file.
 //!
+//! Whoever tells interceptors (a proxy, a player of recordings) hires a [`Recorder`] and holds what it was told against
+//! [`assert_legal`].
+//!
 //! The feature `testing` brings this module:
 //!
 //! ```toml
@@ -86,6 +89,7 @@ use crate::{ExchangeId, Interceptor};
 
 mod legal;
 mod output;
+mod recorder;
 mod scene;
 pub mod scenes;
 mod script;
@@ -93,6 +97,7 @@ mod talk;
 
 pub use legal::{assert_legal, breaches};
 pub use output::Output;
+pub use recorder::Recorder;
 pub use scene::Scene;
 pub use script::Script;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use perimeter_interceptor::host::{Misfortune, Notice, What};
-use perimeter_interceptor::testing::{Scene, Script, assert_legal, breaches, comply, play, scenes};
+use perimeter_interceptor::testing::{Recorder, Scene, Script, assert_legal, breaches, comply, play, scenes};
 use perimeter_interceptor::{
     Cx, End, ExchangeId, Interceptor, Interest, LlmEvent, Peer, RequestHead, ResponseHead, Result,
     SessionEnd, Usage,
@@ -309,4 +309,39 @@ fn a_fault_is_told_with_its_scene_and_its_cause() {
     assert!(matches!(played.faults[..], [ref fault] if matches!(fault.what, Misfortune::Error(_))));
     assert_eq!(played.scene_of(&played.faults[0]), Some("broken off"));
     played.assert_no_panics();
+}
+
+#[test]
+fn a_recorder_keeps_what_was_told_as_it_was_told() {
+    let recorder = Recorder::new();
+    let script =
+        Script::new().shuffled(5, scenes::all()).session_end(SessionEnd::new("s", 1, Duration::ZERO));
+    play(recorder.clone(), script.clone()).assert_faultless();
+    assert_eq!(recorder.notices(), script.notices());
+
+    let of_the_model = Recorder::of(Interest::LLM);
+    play(of_the_model.clone(), script).assert_faultless();
+    let no_chunks = |notice: &Notice| match notice {
+        Notice::Exchange { what, .. } => !what.callback().ends_with("_chunk"),
+        Notice::SessionEnd(_) => true,
+    };
+    let kept: Vec<Notice> = recorder.notices().into_iter().filter(no_chunks).collect();
+    assert_eq!(of_the_model.notices(), kept);
+    assert_legal(&kept);
+}
+
+#[test]
+fn one_may_wait_for_what_a_recorder_is_told_on_another_thread() {
+    let recorder = Recorder::new();
+    let hired = recorder.clone();
+    let played = std::thread::spawn(move || play(hired, Script::from_iter(scenes::all())));
+    let notices = recorder.wait_for_ends(scenes::all().len(), Duration::from_secs(60));
+    assert_legal(&notices);
+    played.join().unwrap().assert_faultless();
+}
+
+#[test]
+#[should_panic(expected = "this is not enough: []")]
+fn one_does_not_wait_for_ever() {
+    Recorder::new().wait_for_ends(1, Duration::ZERO);
 }

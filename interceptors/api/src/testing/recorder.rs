@@ -1,0 +1,155 @@
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::host::{Notice, What};
+use crate::{
+    BodyEnd, Cx, End, Exchange, Failure, Interceptor, Interest, LlmEvent, Peer, RequestHead, ResponseHead,
+    Result, SessionEnd, Upgrade,
+};
+
+/// An interceptor that keeps everything it is told, for the tests of whoever tells: clones share what they keep, so
+/// one is hired and another asked.
+///
+/// ```
+/// use perimeter_interceptor::testing::{Recorder, Script, assert_legal, play, scenes};
+///
+/// let recorder = Recorder::new();
+/// let script: Script = scenes::all().into_iter().collect();
+/// play(recorder.clone(), script.clone()).assert_faultless();
+/// assert_legal(&recorder.notices());
+/// assert_eq!(recorder.notices(), script.notices());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    interest: Interest,
+    kept: Arc<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    notices: Mutex<Vec<Notice>>,
+    more: Condvar,
+}
+
+impl Recorder {
+    /// Keeps everything.
+    pub fn new() -> Self {
+        Self::of(Interest::ALL)
+    }
+
+    /// Keeps what this interest brings.
+    pub fn of(interest: Interest) -> Self {
+        Self { interest, kept: Arc::default() }
+    }
+
+    /// What it was told so far.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.kept().clone()
+    }
+
+    /// Waits until what it was told is `enough`, but no longer than `within`, and gives it.
+    ///
+    /// # Panics
+    /// If it is not enough by then.
+    #[track_caller]
+    pub fn wait(&self, within: Duration, enough: impl Fn(&[Notice]) -> bool) -> Vec<Notice> {
+        let deadline = Instant::now() + within;
+        let mut kept = self.kept();
+        while !enough(&kept) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "after {within:?} this is not enough: {kept:#?}");
+            kept = self.kept.more.wait_timeout(kept, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        kept.clone()
+    }
+
+    /// Waits until so many exchanges have ended, but no longer than `within`, and gives what it was told.
+    ///
+    /// # Panics
+    /// If there are fewer by then.
+    #[track_caller]
+    pub fn wait_for_ends(&self, ends: usize, within: Duration) -> Vec<Notice> {
+        self.wait(within, |notices| notices.iter().filter(|notice| is_end(notice)).count() >= ends)
+    }
+
+    fn keep(&self, cx: Cx<'_>, exchange: &Arc<Exchange>, what: What) -> Result {
+        self.keep_notice(Notice::Exchange { exchange: Arc::clone(exchange), elapsed: cx.elapsed, what })
+    }
+
+    fn keep_notice(&self, notice: Notice) -> Result {
+        self.kept().push(notice);
+        self.kept.more.notify_all();
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Notice>> {
+        // A test's own closure may have panicked while looking.
+        self.kept.notices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn is_end(notice: &Notice) -> bool {
+    matches!(notice, Notice::Exchange { what: What::End(_), .. })
+}
+
+impl Interceptor for Recorder {
+    type State = Arc<Exchange>;
+
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    fn on_request_head(&mut self, cx: Cx<'_>, head: &RequestHead) -> Result<Option<Arc<Exchange>>> {
+        let exchange = Arc::new(cx.exchange.clone());
+        self.keep(cx, &exchange, What::RequestHead(Arc::new(head.clone())))?;
+        Ok(Some(exchange))
+    }
+
+    fn on_request_chunk(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, chunk: &Bytes) -> Result {
+        self.keep(cx, of, What::RequestChunk(chunk.clone()))
+    }
+
+    fn on_request_end(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, end: &BodyEnd) -> Result {
+        self.keep(cx, of, What::RequestEnd(end.clone()))
+    }
+
+    fn on_response_head(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, head: &ResponseHead) -> Result {
+        self.keep(cx, of, What::ResponseHead(Arc::new(head.clone())))
+    }
+
+    fn on_response_chunk(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, chunk: &Bytes) -> Result {
+        self.keep(cx, of, What::ResponseChunk(chunk.clone()))
+    }
+
+    fn on_llm(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, event: &LlmEvent) -> Result {
+        self.keep(cx, of, What::Llm(event.clone()))
+    }
+
+    fn on_upgrade(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, upgrade: &Upgrade) -> Result {
+        self.keep(cx, of, What::Upgrade(Arc::new(upgrade.clone())))
+    }
+
+    fn on_upgraded_chunk(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, from: Peer, chunk: &Bytes) -> Result {
+        self.keep(cx, of, What::UpgradedChunk(from, chunk.clone()))
+    }
+
+    fn on_failure(&mut self, cx: Cx<'_>, of: &mut Arc<Exchange>, failure: &Failure) -> Result {
+        self.keep(cx, of, What::Failure(Arc::new(failure.clone())))
+    }
+
+    fn on_end(&mut self, cx: Cx<'_>, of: Arc<Exchange>, end: &End) -> Result {
+        self.keep(cx, &of, What::End(end.clone()))
+    }
+
+    fn on_session_end(&mut self, session: &SessionEnd) -> Result {
+        self.keep_notice(Notice::SessionEnd(Arc::new(session.clone())))
+    }
+}
