@@ -1,0 +1,342 @@
+//! What is printed of one call: its head line, and beneath it what was said.
+
+use perimeter_interceptor::{Answer, Cx, Media, Part, Role, ToolUse, Turn};
+
+use crate::call::{Answered, Shown};
+use crate::exchange::Following;
+use crate::look::Look;
+use crate::paint::Ink;
+use crate::problem::{Problem, problems};
+use crate::settings::{Format, Settings};
+use crate::{head, measure, text};
+
+/// The most rows of a text that is shown whole.
+const LONG_TEXT: usize = 40;
+
+/// The most rows of what was asked; as many again may be answered.
+const LONG_SECTION: usize = 100;
+
+/// The most characters of an excerpt where no terminal says how wide it is.
+const LONG_EXCERPT: usize = 400;
+
+/// The most tool calls, and the most results, in a compact block.
+const FEW: usize = 8;
+
+/// Prints a call, or an exchange that has none, as a block of lines.
+pub(crate) fn block(
+    settings: &Settings,
+    look: &Look,
+    cx: Cx<'_>,
+    exchange: &Following,
+    call: Option<&Shown>,
+) -> String {
+    let width = look.columns();
+    let layout = Layout::new(settings, width, look.colour());
+    let shown = call.filter(|_| settings.show_llm_calls);
+    let mut out = String::new();
+    head::line(cx, exchange, shown, width, look.zone()).draw(look.colour(), &mut out);
+    out.push('\n');
+    for line in shown.map(|call| layout.call(call)).into_iter().flatten() {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    for line in problems(exchange, call).iter().flat_map(|problem| layout.problem(problem)) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// The sign in front of a text, and how the text is drawn.
+#[derive(Clone, Copy)]
+struct Mark(&'static str, Ink, Ink);
+
+const SESSION: Mark = Mark("#", Ink::Magenta, Ink::Dim);
+const OFFERED: Mark = Mark("·", Ink::Dim, Ink::Dim);
+const SYSTEM: Mark = Mark("§", Ink::Magenta, Ink::Dim);
+const USER: Mark = Mark("›", Ink::Cyan, Ink::Plain);
+const MEDIA: Mark = Mark("+", Ink::Cyan, Ink::Dim);
+const RESULT: Mark = Mark("←", Ink::Blue, Ink::Dim);
+const BAD_RESULT: Mark = Mark("←", Ink::Red, Ink::Dim);
+const THINKING: Mark = Mark("~", Ink::Dim, Ink::Dim);
+const ANSWER: Mark = Mark("‹", Ink::Green, Ink::Plain);
+const TOOL_USE: Mark = Mark("→", Ink::Yellow, Ink::Plain);
+const NOTE: Mark = Mark("!", Ink::Yellow, Ink::Plain);
+const PROBLEM: Mark = Mark("✗", Ink::Red, Ink::Red);
+
+/// How much of a text is shown.
+#[derive(Clone, Copy)]
+enum Extent {
+    /// So many rows, with white space and line breaks as single blanks.
+    Squeezed(usize),
+    /// Its first rows.
+    First(usize),
+    /// All of it, unless it is very long.
+    Whole,
+}
+
+struct Layout<'a> {
+    settings: &'a Settings,
+    /// Columns for text, behind indentation and mark.
+    width: Option<usize>,
+    indent: &'static str,
+    colour: bool,
+}
+
+impl<'a> Layout<'a> {
+    fn new(settings: &'a Settings, width: Option<usize>, colour: bool) -> Self {
+        // The times stand alone in the margin, where there is room for one.
+        let indent = if width.is_none_or(|width| width >= 60) { "        " } else { "  " };
+        debug_assert!(indent.len() <= head::TIME);
+        Self { settings, width: width.map(|width| width - indent.len() - 2), indent, colour }
+    }
+
+    fn extent(&self, excerpt: Extent) -> Extent {
+        if self.settings.whole() { Extent::Whole } else { excerpt }
+    }
+
+    /// A text behind its mark; of its words, `lead` is drawn bold if it begins with that.
+    fn text(&self, mark: Mark, lead: &str, text: &str, extent: Extent) -> Vec<String> {
+        let mut more = 0;
+        let most = if self.width.is_some() { usize::MAX } else { LONG_EXCERPT };
+        let rows = match extent {
+            Extent::Squeezed(rows) => {
+                let most = self.width.map_or(LONG_EXCERPT, |width| (rows + 1) * width);
+                text::first_rows(&text::squeeze(text, most), self.width, rows)
+            }
+            Extent::First(rows) => text::first_rows(&text::start(text, most), self.width, rows),
+            Extent::Whole => {
+                let mut rows = text::rows(text.trim_end(), self.width).skip_while(String::is_empty);
+                let first = rows.by_ref().take(LONG_TEXT).collect();
+                more = rows.count();
+                first
+            }
+        };
+        let mut lines: Vec<String> = Vec::with_capacity(rows.len() + 1);
+        for row in rows {
+            let mark = if lines.is_empty() { mark } else { Mark(" ", Ink::Plain, mark.2) };
+            lines.push(self.row(mark, if lines.is_empty() { lead } else { "" }, &row));
+        }
+        if more > 0 {
+            lines.push(self.row(Mark(" ", Ink::Plain, Ink::Dim), "", &format!("… {more} more lines")));
+        }
+        lines
+    }
+
+    fn row(&self, mark: Mark, lead: &str, row: &str) -> String {
+        let mut line = String::new();
+        if row.is_empty() {
+            return line;
+        }
+        line.push_str(self.indent);
+        mark.1.draw(mark.0, self.colour, &mut line);
+        line.push(' ');
+        match row.strip_prefix(lead) {
+            Some(rest) => {
+                Ink::Bold.draw(lead, self.colour, &mut line);
+                mark.2.draw(rest, self.colour, &mut line);
+            }
+            None => mark.2.draw(row, self.colour, &mut line),
+        }
+        line
+    }
+
+    fn call(&self, call: &Shown) -> Vec<String> {
+        let mut lines = self.session(call);
+        if self.settings.log_requests {
+            lines.extend(match self.settings.format {
+                Format::Full => self.conversation(call),
+                _ => self.asked(call),
+            });
+        }
+        if self.settings.log_responses {
+            lines.extend(self.answered(call));
+        }
+        lines
+    }
+
+    fn session(&self, call: &Shown) -> Vec<String> {
+        let session = &call.session;
+        if !(self.settings.show_sessions && session.told && session.is_new) {
+            return Vec::new();
+        }
+        let id = text::start(&session.id, 8);
+        let id = id.trim_end_matches('…');
+        let agent = session.agent.as_deref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
+        self.text(SESSION, "", &format!("session {id}{agent}"), Extent::Squeezed(1))
+    }
+
+    /// What the call brought, shortly.
+    fn asked(&self, call: &Shown) -> Vec<String> {
+        let asked = &call.asked;
+        let mut lines = Vec::new();
+        lines.extend(asked.media.iter().take(FEW).flat_map(|media| self.media(media)));
+        if let Some(user) = &asked.user {
+            lines.extend(self.text(USER, "", user, self.extent(Extent::Squeezed(2))));
+        }
+        if self.settings.show_tools {
+            lines.extend(asked.results.iter().take(FEW).flat_map(|result| self.result(result)));
+            lines.extend(self.more(asked.results.len(), "results"));
+        }
+        lines
+    }
+
+    fn result(&self, result: &Answered) -> Vec<String> {
+        let mark = if result.is_error { BAD_RESULT } else { RESULT };
+        let tool = result.tool.as_deref().unwrap_or_default();
+        self.text(mark, tool, format!("{tool} {}", result.text).trim(), self.extent(Extent::Squeezed(1)))
+    }
+
+    fn media(&self, media: &Media) -> Vec<String> {
+        let kind = media.media_type.as_deref().unwrap_or(&media.kind);
+        let text = match media.size {
+            // Only referred to.
+            0 => kind.to_owned(),
+            size => format!("{kind} {}", measure::bytes(size)),
+        };
+        self.text(MEDIA, "", &text, Extent::Squeezed(1))
+    }
+
+    /// The line that stands for what is more than a few.
+    fn more(&self, count: usize, what: &str) -> Vec<String> {
+        match count.checked_sub(FEW) {
+            None | Some(0) => Vec::new(),
+            Some(more) => self.text(OFFERED, "", &format!("… {more} more {what}"), Extent::Squeezed(1)),
+        }
+    }
+
+    /// All that is new, the latest if it is very much.
+    fn conversation(&self, call: &Shown) -> Vec<String> {
+        let mut lines = Vec::new();
+        let tools = &call.asked.tools;
+        if self.settings.show_tools && !tools.is_empty() {
+            let names = tools.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+            let plural = if tools.len() == 1 { "" } else { "s" };
+            lines = self.text(
+                OFFERED,
+                "",
+                &format!("{} tool{plural}: {names}", tools.len()),
+                Extent::Squeezed(6),
+            );
+        }
+        let mut latest: Vec<Vec<String>> = Vec::new();
+        let mut room = LONG_SECTION.saturating_sub(lines.len() + 1);
+        let turns = &call.asked.turns;
+        for turn in turns.iter().rev() {
+            let turn = self.turn(turn);
+            if turn.len() > room {
+                break;
+            }
+            room -= turn.len();
+            latest.push(turn);
+        }
+        let earlier = turns.len() - latest.len();
+        if earlier > 0 {
+            lines.extend(self.text(OFFERED, "", &format!("… {earlier} earlier turns"), Extent::Squeezed(1)));
+        }
+        lines.extend(latest.into_iter().rev().flatten());
+        lines
+    }
+
+    fn turn(&self, turn: &Turn) -> Vec<String> {
+        let mark = match &turn.role {
+            Role::System => SYSTEM,
+            Role::Assistant => ANSWER,
+            Role::Tool => RESULT,
+            _ => USER,
+        };
+        let mut lines: Vec<String> = turn.parts.iter().flat_map(|part| self.part(mark, part)).collect();
+        // Room for the latest turn, whatever it is.
+        let more = lines.len().saturating_sub(LONG_SECTION / 2);
+        if more > 0 {
+            lines.truncate(LONG_SECTION / 2);
+            lines.extend(self.text(OFFERED, "", &format!("… {more} more lines"), Extent::Squeezed(1)));
+        }
+        lines
+    }
+
+    fn part(&self, mark: Mark, part: &Part) -> Vec<String> {
+        let all = self.settings.format == Format::Full;
+        match part {
+            Part::Text(text) | Part::Refusal(text) => {
+                self.text(mark, "", text, self.extent(Extent::First(3)))
+            }
+            Part::Thinking(text) if all => self.text(THINKING, "", text, Extent::Whole),
+            Part::ToolUse(tool) if self.settings.show_tools => self.tool_use(tool),
+            Part::ToolResult(result) if self.settings.show_tools => {
+                let mark = if result.is_error { BAD_RESULT } else { RESULT };
+                self.text(mark, "", &result.text, Extent::Whole)
+            }
+            Part::Media(media) => self.media(media),
+            Part::Other(kind) if all => self.text(OFFERED, "", kind, Extent::Squeezed(1)),
+            _ => Vec::new(),
+        }
+    }
+
+    fn tool_use(&self, tool: &ToolUse) -> Vec<String> {
+        let text = format!("{} {}", tool.name, tool.input);
+        self.text(TOOL_USE, &tool.name, text.trim(), self.extent(Extent::Squeezed(2)))
+    }
+
+    fn answered(&self, call: &Shown) -> Vec<String> {
+        let few = if self.settings.whole() { usize::MAX } else { 2 };
+        let mut lines: Vec<String> =
+            call.answers.iter().take(few).flat_map(|answer| self.answer(answer)).collect();
+        let more = call.answers.len().saturating_sub(few);
+        if more > 0 {
+            lines.extend(self.text(OFFERED, "", &format!("… {more} more answers"), Extent::Squeezed(1)));
+        }
+        let over = lines.len().saturating_sub(LONG_SECTION);
+        if over > 0 {
+            lines.truncate(LONG_SECTION - 1);
+            lines.extend(self.text(OFFERED, "", &format!("… {} more lines", over + 1), Extent::Squeezed(1)));
+        }
+        lines
+    }
+
+    fn answer(&self, answer: &Answer) -> Vec<String> {
+        let is_tool = |part: &&Part| matches!(part, Part::ToolUse(_));
+        let tools = answer.parts.iter().filter(is_tool).count();
+        let few = if self.settings.whole() { usize::MAX } else { FEW };
+        let mut lines = Vec::new();
+        let mut seen = 0;
+        for part in joined(&answer.parts) {
+            seen += usize::from(is_tool(&&part));
+            if seen <= few {
+                lines.extend(self.part(ANSWER, &part));
+            }
+        }
+        if self.settings.show_tools && tools > few {
+            lines.extend(self.more(tools, "tool calls"));
+        }
+        if let Some(stop) = answer.stop.as_deref().filter(|stop| !is_usual(stop)) {
+            lines.extend(self.text(NOTE, "", &format!("stopped: {stop}"), Extent::Squeezed(1)));
+        }
+        lines
+    }
+
+    fn problem(&self, problem: &Problem) -> Vec<String> {
+        let text = match problem.grave {
+            true => format!("{}: {}", problem.kind, problem.message),
+            false => problem.message.clone(),
+        };
+        self.text(if problem.grave { PROBLEM } else { NOTE }, "", &text, Extent::Whole)
+    }
+}
+
+/// The parts, texts that follow each other as one: providers cut them where they cite.
+fn joined(parts: &[Part]) -> Vec<Part> {
+    let mut all: Vec<Part> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match (all.last_mut(), part) {
+            (Some(Part::Text(before)), Part::Text(text)) => *before = format!("{before}{text}").into(),
+            _ => all.push(part.clone()),
+        }
+    }
+    all
+}
+
+/// Whether models stop for this reason unless something is the matter.
+fn is_usual(stop: &str) -> bool {
+    matches!(stop, "stop" | "end_turn" | "tool_calls" | "tool_use" | "function_call")
+}

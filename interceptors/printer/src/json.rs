@@ -1,0 +1,189 @@
+//! One JSON object a line. The names of its fields are a promise; more may come.
+
+use jiff::Timestamp;
+use perimeter_interceptor::{Cx, Part, Usage};
+use serde::Serialize;
+
+use crate::call::Shown;
+use crate::exchange::Following;
+use crate::problem::problems;
+use crate::settings::Settings;
+use crate::text;
+
+/// The most characters of a text, unless texts are shown whole.
+const LONG: usize = 400;
+
+/// A line: a call, or an exchange that has none.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// When the request came, RFC 3339, UTC.
+    time: String,
+    exchange_id: String,
+    method: &'a str,
+    path: &'a str,
+    /// `null` where no response came.
+    status: Option<u16>,
+    duration_ms: f64,
+    /// What it was upgraded to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade: Option<&'a str>,
+    #[serde(flatten)]
+    call: Option<CallFields<'a>>,
+    /// What kept the client from getting what it wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorFields>,
+    /// What else is worth knowing, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct CallFields<'a> {
+    /// Which call of its exchange: 0 unless it is a socket.
+    call: u32,
+    dialect: &'a str,
+    model: Option<&'a str>,
+    streaming: bool,
+    /// Only sessions that the client named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<&'a str>,
+    /// To the first token; only of streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttft_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_user: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_results: Vec<ResultFields<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolFields<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop: Option<&'a str>,
+}
+
+/// In tokens. The parts are contained in the wholes.
+#[derive(Serialize)]
+struct UsageFields {
+    input: u64,
+    output: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_read: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ResultFields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    text: String,
+    is_error: bool,
+}
+
+#[derive(Serialize)]
+struct ToolFields<'a> {
+    name: &'a str,
+    /// As the model wrote it: a string that holds JSON.
+    input: String,
+}
+
+#[derive(Serialize)]
+struct ErrorFields {
+    kind: String,
+    message: String,
+}
+
+/// Prints a call, or an exchange that has none, as a line of JSON.
+pub(crate) fn line(
+    settings: &Settings,
+    cx: Cx<'_>,
+    exchange: &Following,
+    call: Option<&Shown>,
+) -> Result<String, serde_json::Error> {
+    let (errors, notes): (Vec<_>, Vec<_>) =
+        problems(exchange, call).into_iter().partition(|problem| problem.grave);
+    let line = Line {
+        time: format!("{:.3}", Timestamp::try_from(cx.exchange.began).unwrap_or_default()),
+        exchange_id: cx.exchange.id.to_string(),
+        method: &exchange.method,
+        path: &exchange.path,
+        status: exchange.status,
+        duration_ms: millis(exchange.lasted(call)),
+        upgrade: exchange.upgrade.as_deref(),
+        call: call.filter(|_| settings.show_llm_calls).map(|call| call_fields(settings, call)),
+        error: errors
+            .into_iter()
+            .next()
+            .map(|problem| ErrorFields { kind: problem.kind, message: problem.message }),
+        notes: notes.into_iter().map(|problem| problem.message).collect(),
+    };
+    let json = serde_json::to_string(&line)?;
+    Ok(text::escape_in_json(&json).into_owned() + "\n")
+}
+
+fn call_fields<'a>(settings: &Settings, call: &'a Shown) -> CallFields<'a> {
+    let told = settings.show_sessions && call.session.told;
+    let answer = call.answers.first().filter(|_| settings.log_responses);
+    CallFields {
+        call: call.id.0,
+        dialect: call.dialect,
+        model: call.model.as_deref(),
+        streaming: call.streaming,
+        session_id: told.then_some(&*call.session.id),
+        agent: call.session.agent.as_deref().filter(|_| settings.show_sessions),
+        ttft_ms: call.first_token.map(|at| millis(at.saturating_sub(call.began))),
+        usage: call.usage.map(usage_fields),
+        last_user: call.asked.user.as_deref().filter(|_| settings.log_requests).map(|t| shown(settings, t)),
+        tool_results: tool_results(settings, call),
+        answer: answer.map(|answer| shown(settings, &text_of(&answer.parts))).filter(|text| !text.is_empty()),
+        tool_calls: tool_calls(settings, call),
+        stop: answer.and_then(|answer| answer.stop.as_deref()),
+    }
+}
+
+fn usage_fields(usage: Usage) -> UsageFields {
+    let Usage { input, output, cache_read, cache_write, reasoning, .. } = usage;
+    UsageFields { input, output, cache_read, cache_write, reasoning }
+}
+
+fn tool_results<'a>(settings: &Settings, call: &'a Shown) -> Vec<ResultFields<'a>> {
+    let results = call.asked.results.iter().filter(|_| settings.log_requests && settings.show_tools);
+    let fields = results.map(|result| ResultFields {
+        name: result.tool.as_deref(),
+        text: shown(settings, &result.text),
+        is_error: result.is_error,
+    });
+    fields.collect()
+}
+
+fn tool_calls<'a>(settings: &Settings, call: &'a Shown) -> Vec<ToolFields<'a>> {
+    let answers = call.answers.iter().filter(|_| settings.log_responses && settings.show_tools);
+    let tools = answers.flat_map(|answer| &answer.parts).filter_map(|part| match part {
+        Part::ToolUse(tool) => Some(ToolFields { name: &tool.name, input: shown(settings, &tool.input) }),
+        _ => None,
+    });
+    tools.collect()
+}
+
+fn text_of(parts: &[Part]) -> String {
+    let texts = parts.iter().filter_map(|part| match part {
+        Part::Text(text) | Part::Refusal(text) => Some(&**text),
+        _ => None,
+    });
+    texts.collect()
+}
+
+fn shown(settings: &Settings, text: &str) -> String {
+    if settings.whole() { text.to_owned() } else { text::start(text, LONG).into_owned() }
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}

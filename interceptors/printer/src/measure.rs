@@ -1,0 +1,72 @@
+//! Quantities in as few characters as tell them.
+
+use std::time::Duration;
+
+/// A duration in at most six characters: `3.2ms`, `312ms`, `1.24s`, `12.4s`, `2m05s`, `1h02m`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    let millis = micros / 1000;
+    let seconds = millis / 1000;
+    match millis {
+        0..10 => format!("{millis}.{}ms", micros / 100 % 10),
+        10..1000 => format!("{millis}ms"),
+        1000..10_000 => format!("{seconds}.{:02}s", millis / 10 % 100),
+        10_000..60_000 => format!("{seconds}.{}s", millis / 100 % 10),
+        60_000..3_600_000 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3_600_000..360_000_000 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A number, exact up to 9999: `1204`, `48.2k`, `1.3M`.
+pub(crate) fn count(count: u64) -> String {
+    match count {
+        0..10_000 => count.to_string(),
+        10_000..1_000_000 => scaled(count, 1000, "k"),
+        _ => scaled(count, 1_000_000, "M"),
+    }
+}
+
+/// A number of bytes: `812 B`, `12.3 kB`, `4.5 MB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => scaled(bytes, 1000, " kB"),
+        1_000_000..1_000_000_000 => scaled(bytes, 1_000_000, " MB"),
+        _ => scaled(bytes, 1_000_000_000, " GB"),
+    }
+}
+
+fn scaled(number: u64, unit: u64, name: &str) -> String {
+    format!("{}.{}{name}", number / unit, number % unit / (unit / 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short_at_every_scale() {
+        let all = [0, 420, 3_249, 9_999, 10_000, 312_400, 999_999, 1_249_000, 59_999_000, 125_000_000];
+        let shown = all.map(|micros| duration(Duration::from_micros(micros)));
+        let expected =
+            ["0.0ms", "0.4ms", "3.2ms", "9.9ms", "10ms", "312ms", "999ms", "1.24s", "59.9s", "2m05s"];
+        assert_eq!(shown, expected);
+        assert_eq!(duration(Duration::from_secs(3_725)), "1h02m");
+        assert!(duration(Duration::from_secs(99 * 3600)).len() <= 6);
+        assert_eq!(duration(Duration::from_secs(200 * 3600)), "8d");
+        assert!(!duration(Duration::MAX).is_empty());
+    }
+
+    #[test]
+    fn counts_are_exact_while_that_is_short() {
+        assert_eq!(
+            [9_999, 10_000, 48_213, 999_999, 1_300_000].map(count),
+            ["9999", "10.0k", "48.2k", "999.9k", "1.3M"]
+        );
+        assert_eq!(
+            [0, 999, 12_345, 4_500_000, 7_000_000_000].map(bytes),
+            ["0 B", "999 B", "12.3 kB", "4.5 MB", "7.0 GB"]
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What went wrong with an exchange, in words.
+
+use perimeter_interceptor::{BodyEnd, End};
+
+use crate::call::Shown;
+use crate::exchange::Following;
+use crate::measure;
+
+/// Something that went wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Whether the client did not get what it wanted. Otherwise it is only worth knowing.
+    pub(crate) grave: bool,
+    /// A word for it.
+    pub(crate) kind: String,
+    /// What happened.
+    pub(crate) message: String,
+}
+
+impl Problem {
+    fn grave(kind: &str, message: impl Into<String>) -> Self {
+        Self { grave: true, kind: kind.to_owned(), message: message.into() }
+    }
+
+    fn note(kind: &str, message: impl Into<String>) -> Self {
+        Self { grave: false, kind: kind.to_owned(), message: message.into() }
+    }
+}
+
+/// What went wrong with a call, and with its exchange as far as it is known.
+pub(crate) fn problems(exchange: &Following, call: Option<&Shown>) -> Vec<Problem> {
+    let mut all = Vec::new();
+    if let Some(failure) = call.and_then(|call| call.failure.as_ref()) {
+        all.push(Problem::grave(failure.kind.as_deref().unwrap_or("error"), &*failure.message));
+    }
+    if let Some(failure) = &exchange.failure {
+        all.push(Problem::grave(&failure.code, &*failure.message));
+    }
+    if let Some(end) = &exchange.end {
+        all.extend(broken_request(exchange, end));
+        all.extend(broken_response(exchange, call, end));
+        all.extend(unseen(end));
+    }
+    if let Some(call) = call {
+        if call.partial && exchange.end.as_ref().is_none_or(|end| end.unseen.client == 0) {
+            all.push(Problem::note("partial", "the request was not read whole"));
+        }
+        if call.cut && all.is_empty() {
+            all.push(Problem::note("cut", "the answer is not whole"));
+        }
+    }
+    all
+}
+
+fn broken_request(exchange: &Following, end: &End) -> Option<Problem> {
+    match &end.request {
+        BodyEnd::Failed(why) => {
+            Some(Problem::grave("request_broken", format!("the request broke off: {why}")))
+        }
+        // Where nobody answered, nobody read either.
+        BodyEnd::Aborted if exchange.failure.is_none() && end.response.is_complete() => {
+            Some(Problem::note("request_unread", "the provider did not read the request to its end"))
+        }
+        _ => None,
+    }
+}
+
+fn broken_response(exchange: &Following, call: Option<&Shown>, end: &End) -> Option<Problem> {
+    // Either side may leave a tunnel as it likes, once it is not in the middle of an answer.
+    let busy = exchange.upgrade.is_none() || call.is_some_and(|call| call.finished.is_none());
+    match &end.response {
+        BodyEnd::Failed(why) => Some(Problem::grave("answer_broken", format!("the answer broke off: {why}"))),
+        BodyEnd::Aborted if exchange.failure.is_some() || !busy => None,
+        BodyEnd::Aborted if exchange.status.is_none() => {
+            Some(Problem::grave("client_left", "the client left before an answer came"))
+        }
+        BodyEnd::Aborted => Some(Problem::grave("client_left", "the client left before the answer ended")),
+        _ => None,
+    }
+}
+
+fn unseen(end: &End) -> Option<Problem> {
+    let (client, upstream) = (end.unseen.client, end.unseen.upstream);
+    let what = match (client, upstream) {
+        (0, 0) => return None,
+        (_, 0) => format!("{} of the request", measure::bytes(client)),
+        (0, _) => format!("{} of the answer", measure::bytes(upstream)),
+        _ => format!("{} of the request, {} of the answer", measure::bytes(client), measure::bytes(upstream)),
+    };
+    Some(Problem::note("unseen", format!("passed on, but not seen here: {what}")))
+}

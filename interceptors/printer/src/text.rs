@@ -1,0 +1,240 @@
+//! Text of the traffic, made fit for a terminal: clean, and no wider than it.
+
+use std::borrow::Cow;
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// What is seen of one grapheme cluster.
+enum Glyph<'a> {
+    /// The line ends here.
+    Break,
+    /// Blanks: so many cells, and a place where a row may end.
+    Blank(usize),
+    /// Something visible, and its cells.
+    Mark(Cow<'a, str>, usize),
+}
+
+/// The widest that one cluster is let be, in cells; and the longest, in characters.
+const WIDEST: usize = 8;
+const LONGEST: usize = 16;
+
+fn glyph(cluster: &str) -> Glyph<'_> {
+    let first = cluster.chars().next().unwrap_or(' ');
+    match first {
+        '\n' | '\u{2028}' | '\u{2029}' => return Glyph::Break,
+        '\r' if cluster.len() > 1 => return Glyph::Break,
+        '\t' => return Glyph::Blank(4),
+        _ if cluster == " " => return Glyph::Blank(1),
+        _ if is_unsafe(first) => return Glyph::Mark(stand_in(first).to_string().into(), 1),
+        _ => {}
+    }
+    let cells = cells_of_cluster(cluster);
+    if cells <= WIDEST && cluster.len() <= LONGEST {
+        return Glyph::Mark(cluster.into(), cells);
+    }
+    // Nothing that anybody writes: marks heaped on one letter.
+    let mut shown = String::new();
+    for c in cluster.chars().take(LONGEST) {
+        shown.push(c);
+        if cells_of_cluster(&shown) > WIDEST {
+            shown.pop();
+            break;
+        }
+    }
+    let cells = cells_of_cluster(&shown);
+    Glyph::Mark(shown.into(), cells)
+}
+
+/// Terminals do not agree on how wide some clusters are: this is the widest that any makes of it.
+fn cells_of_cluster(cluster: &str) -> usize {
+    let one_by_one = cluster.chars().map(|c| c.width().unwrap_or(0)).sum();
+    cluster.width().max(one_by_one)
+}
+
+/// Whether a character could do something to a terminal or to the reading of a line, other than stand in it.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What is printed in its place: `␛` for an escape.
+fn stand_in(c: char) -> char {
+    match u32::from(c) {
+        code @ 0..=0x1f => char::from_u32(0x2400 + code).unwrap_or('\u{fffd}'),
+        0x7f => '\u{2421}',
+        _ => '\u{fffd}',
+    }
+}
+
+/// Makes the string of one JSON object safe to print: what JSON leaves as it is and a terminal would act on is
+/// escaped, which changes nothing of what it says.
+pub(crate) fn escape_in_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_unsafe) {
+        return json.into();
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            // All of them are in strings, and in the basic plane.
+            c if is_unsafe(c) => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => safe.push(c),
+        }
+    }
+    safe.into()
+}
+
+/// The cells that clean text takes.
+pub(crate) fn cells(text: &str) -> usize {
+    text.graphemes(true).map(cells_of_cluster).sum()
+}
+
+/// Text in rows of at most `width` cells, broken between words where that can be.
+pub(crate) fn rows(text: &str, width: Option<usize>) -> Rows<'_> {
+    Rows { rest: Some(text), width: width.map_or(usize::MAX, |width| width.max(WIDEST)) }
+}
+
+pub(crate) struct Rows<'a> {
+    rest: Option<&'a str>,
+    width: usize,
+}
+
+impl Iterator for Rows<'_> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let text = self.rest?;
+        let mut row = Row::default();
+        for (at, cluster) in text.grapheme_indices(true) {
+            let behind = &text[at + cluster.len()..];
+            match glyph(cluster) {
+                Glyph::Break => return self.end(row, Some(behind)),
+                Glyph::Blank(cells) if row.cells + cells > self.width => return self.wrap(row, behind),
+                Glyph::Blank(cells) => row.blank(cells, at + cluster.len()),
+                Glyph::Mark(_, cells) if row.cells > 0 && row.cells + cells > self.width => {
+                    let next = row.break_between_words().unwrap_or(at);
+                    return self.wrap(row, &text[next..]);
+                }
+                // Without a width it is not there, and could pile up unseen.
+                Glyph::Mark(_, 0) => {}
+                Glyph::Mark(mark, cells) => row.mark(&mark, cells),
+            }
+        }
+        self.end(row, None)
+    }
+}
+
+impl<'a> Rows<'a> {
+    fn end(&mut self, row: Row, rest: Option<&'a str>) -> Option<String> {
+        self.rest = rest;
+        Some(row.finish())
+    }
+
+    /// Ends a row that is full: blanks around its end, and a line break right there, are spent on it.
+    fn wrap(&mut self, row: Row, rest: &'a str) -> Option<String> {
+        let rest = rest.trim_start_matches([' ', '\t']);
+        let spent = rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix('\n'));
+        let rest = spent.unwrap_or(rest);
+        let more = spent.is_some() || !rest.is_empty();
+        self.end(row, more.then_some(rest))
+    }
+}
+
+#[derive(Default)]
+struct Row {
+    shown: String,
+    cells: usize,
+    /// Where it may end: the length of what is shown by then, and where the text goes on.
+    last_blank: Option<(usize, usize)>,
+}
+
+impl Row {
+    fn blank(&mut self, cells: usize, next: usize) {
+        if !self.shown.trim_start().is_empty() {
+            self.last_blank = Some((self.shown.len(), next));
+        }
+        self.shown.extend(std::iter::repeat_n(' ', cells));
+        self.cells += cells;
+    }
+
+    fn mark(&mut self, mark: &str, cells: usize) {
+        self.shown.push_str(mark);
+        self.cells += cells;
+    }
+
+    fn break_between_words(&mut self) -> Option<usize> {
+        let (length, next) = self.last_blank?;
+        self.shown.truncate(length);
+        Some(next)
+    }
+
+    fn finish(mut self) -> String {
+        self.shown.truncate(self.shown.trim_end().len());
+        self.shown
+    }
+}
+
+/// The text in one line of at most `width` cells, its end cut off with `…` if need be.
+pub(crate) fn line(text: &str, width: Option<usize>) -> String {
+    let width = width.unwrap_or(usize::MAX);
+    let mut row = Row::default();
+    // How much of it leaves room for the `…`.
+    let mut room = 0;
+    for cluster in text.graphemes(true) {
+        let (mark, cells) = match glyph(cluster) {
+            Glyph::Break => (" ".into(), 1),
+            Glyph::Blank(cells) => (" ".repeat(cells).into(), cells),
+            Glyph::Mark(_, 0) => continue,
+            Glyph::Mark(mark, cells) => (mark, cells),
+        };
+        if row.cells + cells > width {
+            row.shown.truncate(room);
+            return row.finish() + "…";
+        }
+        row.mark(&mark, cells);
+        if row.cells < width {
+            room = row.shown.len();
+        }
+    }
+    row.finish()
+}
+
+/// The first rows of a text that are not empty, the last with a `…` if there are more.
+pub(crate) fn first_rows(text: &str, width: Option<usize>, count: usize) -> Vec<String> {
+    let mut all = rows(text, width).filter(|row| !row.is_empty());
+    let mut first: Vec<String> = all.by_ref().take(count).collect();
+    if all.next().is_some()
+        && let Some(last) = first.last_mut()
+        && !last.ends_with('…')
+    {
+        last.push('…');
+        *last = line(last, width);
+    }
+    first
+}
+
+/// At most `limit` characters of a text, each run of white space a single blank.
+pub(crate) fn squeeze(text: &str, limit: usize) -> String {
+    let mut squeezed = String::new();
+    let mut room = limit;
+    for (index, word) in text.split_whitespace().enumerate() {
+        if room == 0 {
+            squeezed.push('…');
+            break;
+        }
+        if index > 0 {
+            squeezed.push(' ');
+        }
+        let word = start(word, room);
+        room = room.saturating_sub(word.chars().count() + 1);
+        squeezed.push_str(&word);
+    }
+    squeezed
+}
+
+/// The first `limit` characters of a text, and a `…` if there are more.
+pub(crate) fn start(text: &str, limit: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(limit) {
+        Some((at, _)) => (text[..at].to_owned() + "…").into(),
+        None => text.into(),
+    }
+}
