@@ -1,0 +1,6 @@
+//! The printer as its readers see it.
+
+mod output;
+mod properties;
+mod scene;
+mod snapshots;
