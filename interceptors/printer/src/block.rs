@@ -6,7 +6,7 @@ use crate::call::{Answered, Shown};
 use crate::exchange::Following;
 use crate::look::Look;
 use crate::paint::Ink;
-use crate::problem::{Problem, problems};
+use crate::problem::{Problem, Weight, problems};
 use crate::settings::{Format, Settings};
 use crate::{head, measure, text};
 
@@ -61,6 +61,7 @@ const BAD_RESULT: Mark = Mark("←", Ink::Red, Ink::Dim);
 const THINKING: Mark = Mark("~", Ink::Dim, Ink::Dim);
 const ANSWER: Mark = Mark("‹", Ink::Green, Ink::Plain);
 const TOOL_USE: Mark = Mark("→", Ink::Yellow, Ink::Plain);
+const UNMARKED: Mark = Mark(" ", Ink::Plain, Ink::Dim);
 const NOTE: Mark = Mark("!", Ink::Yellow, Ink::Plain);
 const PROBLEM: Mark = Mark("✗", Ink::Red, Ink::Red);
 
@@ -97,29 +98,29 @@ impl<'a> Layout<'a> {
 
     /// A text behind its mark; of its words, `lead` is drawn bold if it begins with that.
     fn text(&self, mark: Mark, lead: &str, text: &str, extent: Extent) -> Vec<String> {
-        let mut more = 0;
         let most = if self.width.is_some() { usize::MAX } else { LONG_EXCERPT };
-        let rows = match extent {
+        match extent {
             Extent::Squeezed(rows) => {
                 let most = self.width.map_or(LONG_EXCERPT, |width| (rows + 1) * width);
-                text::first_rows(&text::squeeze(text, most), self.width, rows)
+                let rows = text::first_rows(&text::squeeze(text, most), self.width, rows);
+                self.rows(mark, lead, &rows)
             }
-            Extent::First(rows) => text::first_rows(&text::start(text, most), self.width, rows),
+            Extent::First(rows) => {
+                self.rows(mark, lead, &text::first_rows(&text::start(text, most), self.width, rows))
+            }
             Extent::Whole => {
-                let mut rows = text::rows(text.trim_end(), self.width).skip_while(String::is_empty);
-                let first = rows.by_ref().take(LONG_TEXT).collect();
-                more = rows.count();
-                first
+                let (rows, more) = text::long_rows(text, self.width, LONG_TEXT);
+                let mut lines = self.rows(mark, lead, &rows);
+                lines.extend(more.map(|more| self.row(UNMARKED, "", &format!("… {more}"))));
+                lines
             }
-        };
-        let mut lines: Vec<String> = Vec::with_capacity(rows.len() + 1);
-        for row in rows {
-            let mark = if lines.is_empty() { mark } else { Mark(" ", Ink::Plain, mark.2) };
-            lines.push(self.row(mark, if lines.is_empty() { lead } else { "" }, &row));
         }
-        if more > 0 {
-            lines.push(self.row(Mark(" ", Ink::Plain, Ink::Dim), "", &format!("… {more} more lines")));
-        }
+    }
+
+    fn rows(&self, mark: Mark, lead: &str, rows: &[String]) -> Vec<String> {
+        let Some((first, others)) = rows.split_first() else { return Vec::new() };
+        let mut lines = vec![self.row(mark, lead, first)];
+        lines.extend(others.iter().map(|row| self.row(Mark(" ", Ink::Plain, mark.2), "", row)));
         lines
     }
 
@@ -178,7 +179,7 @@ impl<'a> Layout<'a> {
             lines.extend(asked.results.iter().take(FEW).flat_map(|result| self.result(result)));
             lines.extend(self.more(asked.results.len(), "results"));
         }
-        lines
+        self.bounded(lines, LONG_SECTION)
     }
 
     fn result(&self, result: &Answered) -> Vec<String> {
@@ -245,12 +246,17 @@ impl<'a> Layout<'a> {
             Role::Tool => RESULT,
             _ => USER,
         };
-        let mut lines: Vec<String> = turn.parts.iter().flat_map(|part| self.part(mark, part)).collect();
+        let lines = turn.parts.iter().flat_map(|part| self.part(mark, part)).collect();
         // Room for the latest turn, whatever it is.
-        let more = lines.len().saturating_sub(LONG_SECTION / 2);
-        if more > 0 {
-            lines.truncate(LONG_SECTION / 2);
-            lines.extend(self.text(OFFERED, "", &format!("… {more} more lines"), Extent::Squeezed(1)));
+        self.bounded(lines, LONG_SECTION / 2)
+    }
+
+    /// At most `most` of the lines, the last to say how many there are more.
+    fn bounded(&self, mut lines: Vec<String>, most: usize) -> Vec<String> {
+        if lines.len() > most {
+            let more = lines.len() - (most - 1);
+            lines.truncate(most - 1);
+            lines.push(self.row(OFFERED, "", &format!("… {more} more lines")));
         }
         lines
     }
@@ -286,12 +292,7 @@ impl<'a> Layout<'a> {
         if more > 0 {
             lines.extend(self.text(OFFERED, "", &format!("… {more} more answers"), Extent::Squeezed(1)));
         }
-        let over = lines.len().saturating_sub(LONG_SECTION);
-        if over > 0 {
-            lines.truncate(LONG_SECTION - 1);
-            lines.extend(self.text(OFFERED, "", &format!("… {} more lines", over + 1), Extent::Squeezed(1)));
-        }
-        lines
+        self.bounded(lines, LONG_SECTION)
     }
 
     fn answer(&self, answer: &Answer) -> Vec<String> {
@@ -316,11 +317,12 @@ impl<'a> Layout<'a> {
     }
 
     fn problem(&self, problem: &Problem) -> Vec<String> {
-        let text = match problem.grave {
-            true => format!("{}: {}", problem.kind, problem.message),
-            false => problem.message.clone(),
+        let (mark, text) = match problem.weight {
+            Weight::Error => (PROBLEM, format!("{}: {}", problem.kind, problem.message)),
+            Weight::Grave => (PROBLEM, problem.message.clone()),
+            Weight::Note => (NOTE, problem.message.clone()),
         };
-        self.text(if problem.grave { PROBLEM } else { NOTE }, "", &text, Extent::Whole)
+        self.text(mark, "", &text, Extent::Whole)
     }
 }
 
@@ -338,5 +340,5 @@ fn joined(parts: &[Part]) -> Vec<Part> {
 
 /// Whether models stop for this reason unless something is the matter.
 fn is_usual(stop: &str) -> bool {
-    matches!(stop, "stop" | "end_turn" | "tool_calls" | "tool_use" | "function_call")
+    matches!(stop, "stop" | "STOP" | "end_turn" | "completed" | "tool_calls" | "tool_use" | "function_call")
 }

@@ -1,5 +1,7 @@
 //! The first line of a block, which for most exchanges is all of it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use perimeter_interceptor::{Cx, Usage};
@@ -62,13 +64,13 @@ pub(crate) fn line(
     zone: &TimeZone,
 ) -> HeadLine {
     let mut fields = vec![
-        Field::new(0, Ink::Dim, local_time(cx, zone)),
+        Field::new(0, Ink::Dim, local_time(began(cx, call), zone)),
         status(exchange),
         Field::new(0, Ink::Plain, format!("{:>6}", measure::duration(exchange.lasted(call)))),
     ];
     if let Some(call) = call {
         let model = call.model.as_deref().unwrap_or("(no model)");
-        fields.push(Field::name(1, Ink::Bold, model, width.map_or(LONG, |width| (width / 3).max(16))));
+        fields.push(Field::name(1, Ink::Bold, model, width.map_or(LONG, |width| (width * 3 / 10).max(16))));
         fields.extend(call.usage.map(tokens).into_iter().flatten());
         fields.extend(call.first_token.map(|at| {
             let after = measure::duration(at.saturating_sub(call.began));
@@ -79,7 +81,8 @@ pub(crate) fn line(
     let (rank, ink) = if call.is_some() { (7, Ink::Dim) } else { (1, Ink::Plain) };
     fields.push(Field::name(rank, ink, &target, width.unwrap_or(usize::MAX)));
     fields.extend(exchange.upgrade.as_deref().map(|protocol| {
-        let name = Field::name(1, Ink::Magenta, protocol, width.map_or(LONG, |width| width / 4));
+        let rank = if call.is_some() { 8 } else { 1 };
+        let name = Field::name(rank, Ink::Magenta, protocol, width.map_or(LONG, |width| width / 4));
         Field { least: None, ..name }
     }));
     fit(&mut fields, width);
@@ -100,8 +103,13 @@ impl HeadLine {
     }
 }
 
-fn local_time(cx: Cx<'_>, zone: &TimeZone) -> String {
-    let began = Timestamp::try_from(cx.exchange.began).unwrap_or_default();
+/// When a call began, or the exchange if it is none.
+pub(crate) fn began(cx: Cx<'_>, call: Option<&Shown>) -> Timestamp {
+    let began = cx.exchange.began.checked_add(call.map_or(Duration::ZERO, |call| call.began));
+    began.and_then(|began| Timestamp::try_from(began).ok()).unwrap_or_default()
+}
+
+fn local_time(began: Timestamp, zone: &TimeZone) -> String {
     zone.to_datetime(began).strftime("%H:%M:%S").to_string()
 }
 

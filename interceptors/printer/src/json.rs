@@ -1,14 +1,13 @@
 //! One JSON object a line. The names of its fields are a promise; more may come.
 
-use jiff::Timestamp;
 use perimeter_interceptor::{Cx, Part, Usage};
 use serde::Serialize;
 
 use crate::call::Shown;
 use crate::exchange::Following;
-use crate::problem::problems;
+use crate::problem::{Weight, problems};
 use crate::settings::Settings;
-use crate::text;
+use crate::{head, text};
 
 /// The most characters of a text, unless texts are shown whole.
 const LONG: usize = 400;
@@ -108,9 +107,9 @@ pub(crate) fn line(
     call: Option<&Shown>,
 ) -> Result<String, serde_json::Error> {
     let (errors, notes): (Vec<_>, Vec<_>) =
-        problems(exchange, call).into_iter().partition(|problem| problem.grave);
+        problems(exchange, call).into_iter().partition(|problem| problem.weight != Weight::Note);
     let line = Line {
-        time: format!("{:.3}", Timestamp::try_from(cx.exchange.began).unwrap_or_default()),
+        time: format!("{:.3}", head::began(cx, call)),
         exchange_id: cx.exchange.id.to_string(),
         method: &exchange.method,
         path: &exchange.path,

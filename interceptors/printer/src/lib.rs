@@ -85,21 +85,23 @@ impl<W: Write> Printer<W> {
         self.write(|out| out.flush())
     }
 
+    /// Writes, and lets go of what could not be written: it would fail again with every block that follows.
     fn write(&mut self, write: impl FnOnce(&mut BufWriter<W>) -> io::Result<()>) -> Result {
-        let Some(out) = &mut self.out else { return Ok(()) };
-        match write(out) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.close();
-                Err(Closed(error).into())
+        let Some(mut out) = self.out.take() else { return Ok(()) };
+        match write(&mut out) {
+            Ok(()) => {
+                self.out = Some(out);
+                Ok(())
             }
-            written => Ok(written?),
-        }
-    }
-
-    fn close(&mut self) {
-        if let Some(out) = self.out.take() {
-            // Without its buffer: dropping that would write it.
-            let _ = out.into_parts();
+            Err(error) => {
+                // Not dropped with its buffer: that would write it.
+                let (out, _) = out.into_parts();
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    return Err(Closed(error).into());
+                }
+                self.out = Some(BufWriter::new(out));
+                Err(error.into())
+            }
         }
     }
 }

@@ -39,9 +39,7 @@ impl Look {
     /// The columns that there are just now.
     pub(crate) fn columns(&self) -> Option<usize> {
         let columns = match self.width {
-            Width::OfStdout => {
-                terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
-            }
+            Width::OfStdout => columns_of_stdout(),
             Width::Fixed(columns) => columns,
         };
         columns.map(|columns| columns.max(Self::NARROWEST))
@@ -54,6 +52,12 @@ impl Look {
     pub(crate) fn zone(&self) -> &TimeZone {
         &self.zone
     }
+}
+
+/// The columns of the terminal on stdout, where it knows them.
+fn columns_of_stdout() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 fn colour_is_welcome() -> bool {

@@ -9,21 +9,35 @@ use crate::measure;
 /// Something that went wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// Whether the client did not get what it wanted. Otherwise it is only worth knowing.
-    pub(crate) grave: bool,
+    pub(crate) weight: Weight,
     /// A word for it.
     pub(crate) kind: String,
     /// What happened.
     pub(crate) message: String,
 }
 
+/// What a problem means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// The client was answered with an error.
+    Error,
+    /// The client did not get all that it wanted.
+    Grave,
+    /// It is only worth knowing.
+    Note,
+}
+
 impl Problem {
+    fn error(kind: &str, message: &str) -> Self {
+        Self { weight: Weight::Error, kind: kind.to_owned(), message: message.to_owned() }
+    }
+
     fn grave(kind: &str, message: impl Into<String>) -> Self {
-        Self { grave: true, kind: kind.to_owned(), message: message.into() }
+        Self { weight: Weight::Grave, kind: kind.to_owned(), message: message.into() }
     }
 
     fn note(kind: &str, message: impl Into<String>) -> Self {
-        Self { grave: false, kind: kind.to_owned(), message: message.into() }
+        Self { weight: Weight::Note, kind: kind.to_owned(), message: message.into() }
     }
 }
 
@@ -31,10 +45,10 @@ impl Problem {
 pub(crate) fn problems(exchange: &Following, call: Option<&Shown>) -> Vec<Problem> {
     let mut all = Vec::new();
     if let Some(failure) = call.and_then(|call| call.failure.as_ref()) {
-        all.push(Problem::grave(failure.kind.as_deref().unwrap_or("error"), &*failure.message));
+        all.push(Problem::error(failure.kind.as_deref().unwrap_or("error"), &failure.message));
     }
     if let Some(failure) = &exchange.failure {
-        all.push(Problem::grave(&failure.code, &*failure.message));
+        all.push(Problem::error(&failure.code, &failure.message));
     }
     if let Some(end) = &exchange.end {
         all.extend(broken_request(exchange, end));
@@ -45,7 +59,8 @@ pub(crate) fn problems(exchange: &Following, call: Option<&Shown>) -> Vec<Proble
         if call.partial && exchange.end.as_ref().is_none_or(|end| end.unseen.client == 0) {
             all.push(Problem::note("partial", "the request was not read whole"));
         }
-        if call.cut && all.is_empty() {
+        let explained = |problem: &Problem| problem.weight != Weight::Note || problem.kind == "unseen";
+        if call.cut && !all.iter().any(explained) {
             all.push(Problem::note("cut", "the answer is not whole"));
         }
     }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::measure;
+
 /// What is seen of one grapheme cluster.
 enum Glyph<'a> {
     /// The line ends here.
@@ -206,10 +208,32 @@ pub(crate) fn first_rows(text: &str, width: Option<usize>, count: usize) -> Vec<
         && let Some(last) = first.last_mut()
         && !last.ends_with('…')
     {
-        last.push('…');
+        last.push_str(" …");
         *last = line(last, width);
     }
     first
+}
+
+/// The most of one text that is looked at, in bytes.
+const LONG: usize = 64 << 10;
+
+/// The first `count` rows of a text, and how much more there is, in words.
+pub(crate) fn long_rows(text: &str, width: Option<usize>, count: usize) -> (Vec<String>, Option<String>) {
+    let text = text.trim_end();
+    let looked_at = &text[..text.floor_char_boundary(LONG)];
+    let mut rows = rows(looked_at, width).skip_while(String::is_empty);
+    let first: Vec<String> = rows.by_ref().take(count).collect();
+    let more = match rows.count() {
+        _ if looked_at.len() < text.len() => {
+            let shown: usize = first.iter().map(String::len).sum();
+            let unseen = u64::try_from(text.len().saturating_sub(shown)).unwrap_or(u64::MAX);
+            Some(format!("{} more", measure::bytes(unseen)))
+        }
+        0 => None,
+        1 => Some("1 more line".to_owned()),
+        lines => Some(format!("{lines} more lines")),
+    };
+    (first, more)
 }
 
 /// At most `limit` characters of a text, each run of white space a single blank.

@@ -1,4 +1,5 @@
 //! The printer as its readers see it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod output;
 mod properties;

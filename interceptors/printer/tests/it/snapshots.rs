@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::Method;
 use perimeter_interceptor::host::What;
 use perimeter_interceptor::{
-    ApiFailure, BodyEnd, CallId, End, Failure, LlmEvent, Media, Part, Role, Session, Tool, ToolResult,
-    Turn, Upgrade,
+    ApiFailure, BodyEnd, CallId, End, Failure, LlmEvent, Media, Part, Role, Session, Tool, ToolResult, Turn,
+    Upgrade,
 };
 use perimeter_printer::{Look, Settings};
 use serde_json::json;
