@@ -1,13 +1,16 @@
-//! The SSE event of every stream: 150 bytes that say when they were sent and which they are.
+//! The SSE event of every stream: a chunk of a chat completion of 150 bytes, whose text says when it was sent and
+//! which it is. Zeros lead these numbers, so in JSON they can stand in a string only.
 
 /// The length of an event, as it is in the answers of real providers when a delta is one token.
 pub(crate) const LENGTH: usize = 150;
 
 const STAMP: usize = 19;
 const NUMBER: usize = 6;
-const BEFORE: &[u8] = b"data: {\"sent\":";
-const BETWEEN: &[u8] = b",\"n\":";
-const AFTER: &[u8] = b",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" the word \"}}]}\n\n";
+const BEFORE: &[u8] =
+    b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-5\",\
+    \"choices\":[{\"index\":0,\"delta\":{\"content\":\" ";
+const BETWEEN: &[u8] = b" ";
+const AFTER: &[u8] = b"\"}}]}\n\n";
 const _: () = assert!(BEFORE.len() + STAMP + BETWEEN.len() + NUMBER + AFTER.len() <= LENGTH);
 
 /// Writes event `number`, sent at `sent` nanoseconds, in chunked coding: a chunk of its own.
@@ -17,7 +20,8 @@ pub(crate) fn write_chunk(out: &mut Vec<u8>, sent: u64, number: u32) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn build(sent: u64, number: u32) -> [u8; LENGTH] {
+/// The event by itself.
+pub(crate) fn build(sent: u64, number: u32) -> [u8; LENGTH] {
     let mut event = [b' '; LENGTH];
     let (head, rest) = event.split_at_mut(BEFORE.len());
     head.copy_from_slice(BEFORE);
@@ -57,7 +61,15 @@ mod tests {
         let event = build(1_234_567_890_123, 42);
         assert_eq!(sent_at(&event, 42), Some(1_234_567_890_123));
         assert_eq!(sent_at(&event, 43), None);
-        assert!(event.starts_with(b"data: {") && event.ends_with(b"}\n\n"));
+    }
+
+    #[test]
+    fn an_event_is_a_chunk_of_a_completion() {
+        let event = build(1_234_567_890_123, 42);
+        let json = event.strip_prefix(b"data: ").and_then(|rest| rest.strip_suffix(b"\n\n")).unwrap();
+        let chunk: serde_json::Value = serde_json::from_slice(json).unwrap();
+        assert_eq!(chunk["object"], "chat.completion.chunk");
+        assert_eq!(chunk["choices"][0]["delta"]["content"], " 0000001234567890123 000042");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::rounds::Plan;
 use crate::targets::{Kind, Launcher, Target};
 use crate::workload::Workload;
 
+mod chat;
 mod clock;
 mod cpu;
 mod error;

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
@@ -45,6 +46,17 @@ struct Server {
 struct Answers {
     json: Vec<u8>,
     stream_head: Vec<u8>,
+    stream_end: Arc<[u8]>,
+}
+
+impl Answers {
+    fn new() -> Self {
+        Self {
+            json: workload::answer(),
+            stream_head: workload::stream_head(),
+            stream_end: workload::stream_end().into(),
+        }
+    }
 }
 
 impl Server {
@@ -59,7 +71,7 @@ impl Server {
             next_token: LISTENER + 1,
             due: BinaryHeap::new(),
             scratch: vec![0; 256 * 1024],
-            answers: Answers { json: workload::answer(), stream_head: workload::stream_head() },
+            answers: Answers::new(),
         })
     }
 
@@ -150,14 +162,15 @@ struct Stream {
     events: u32,
     gap: u64,
     due: u64,
+    end: Arc<[u8]>,
 }
 
 impl Stream {
     /// Streams that are asked for at one moment do not send at one moment: each has a phase of its own.
-    fn new(events: u32, gap: Duration, token: u64) -> Self {
+    fn new(events: u32, gap: Duration, token: u64, end: Arc<[u8]>) -> Self {
         let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
         let phase = token.wrapping_mul(618_033_988_749) % gap.max(1);
-        Self { next: 0, events, gap, due: clock::now() + phase }
+        Self { next: 0, events, gap, due: clock::now() + phase, end }
     }
 }
 
@@ -218,7 +231,7 @@ impl Connection {
             Exchange::Json { .. } => self.out.extend_from_slice(&answers.json),
             Exchange::Stream { events, gap } => {
                 self.out.extend_from_slice(&answers.stream_head);
-                self.stream = Some(Stream::new(events, gap, token));
+                self.stream = Some(Stream::new(events, gap, token, answers.stream_end.clone()));
             }
         }
     }
@@ -235,7 +248,7 @@ impl Connection {
                 None => break,
                 Some(stream) if stream.due > now => break,
                 Some(stream) if stream.next == stream.events => {
-                    self.out.extend_from_slice(b"0\r\n\r\n");
+                    self.out.extend_from_slice(&stream.end);
                     self.stream = None;
                 }
                 Some(stream) => {
@@ -284,11 +297,15 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
 fn asked(head: &[u8]) -> Option<(usize, Exchange)> {
     let mut lines = std::str::from_utf8(head).ok()?.split("\r\n");
     let path = lines.next()?.split(' ').nth(1)?;
-    let length = lines
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok())?;
-    Some((length, Exchange::from_path(path, length)?))
+    let (mut length, mut script) = (None, None);
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok();
+        } else if name.eq_ignore_ascii_case(workload::SCRIPT) {
+            script = Some(value.trim());
+        }
+    }
+    Some((length?, Exchange::asked(path, script, length?)?))
 }
 
 #[cfg(test)]
@@ -301,5 +318,10 @@ mod tests {
         let end = head_end(&request).unwrap();
         assert_eq!(asked(&request[..end]), Some((1024, Exchange::Json { body: 1024 })));
         assert_eq!(request.len() - end, 1024);
+
+        let stream = Exchange::Stream { events: 20, gap: Duration::from_millis(1) };
+        let request = stream.request("host");
+        let end = head_end(&request).unwrap();
+        assert_eq!(asked(&request[..end]), Some((request.len() - end, stream)));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::chat;
+
 /// What CPU time is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,36 +41,43 @@ impl Exchange {
         }
     }
 
-    fn path(self) -> String {
+    /// What the upstream is to answer with, where that is not a JSON answer: so many events, so many microseconds
+    /// apart. A header says so, since the path is that of the API.
+    fn script(self) -> Option<String> {
         match self {
-            Self::Json { .. } => "/v1/chat/completions".to_owned(),
-            Self::Stream { events, gap } => format!("/v1/stream/{events}/{}", gap.as_micros()),
+            Self::Json { .. } => None,
+            Self::Stream { events, gap } => Some(format!("{events}/{}", gap.as_micros())),
         }
     }
 
-    /// The exchange that a request to `path` asks the upstream for.
-    pub(crate) fn from_path(path: &str, body: usize) -> Option<Self> {
-        // A proxy may have been given a base URL that puts a prefix before it.
-        let path = path.strip_prefix("/v1")?;
-        if path == "/chat/completions" {
-            return Some(Self::Json { body });
+    /// The exchange that a request to `path` with this script and so long a body asks the upstream for.
+    pub(crate) fn asked(path: &str, script: Option<&str>, body: usize) -> Option<Self> {
+        if path != PATH {
+            return None;
         }
-        let (events, gap) = path.strip_prefix("/stream/")?.split_once('/')?;
+        let Some(script) = script else { return Some(Self::Json { body }) };
+        let (events, gap) = script.split_once('/')?;
         Some(Self::Stream { events: events.parse().ok()?, gap: Duration::from_micros(gap.parse().ok()?) })
+    }
+
+    /// The body of the request.
+    fn body(self) -> Vec<u8> {
+        match self {
+            Self::Json { body } => chat::request(body, false),
+            Self::Stream { .. } => chat::request(KIB, true),
+        }
     }
 
     /// The bytes of the request, its head shaped like the one of the OpenAI SDK.
     pub(crate) fn request(self, host: &str) -> Vec<u8> {
-        let length = match self {
-            Self::Json { body } => body,
-            Self::Stream { .. } => 1024,
-        };
+        let script = self.script().map_or_else(String::new, |script| format!("{SCRIPT}: {script}\r\n"));
+        let body = self.body();
         let mut bytes = format!(
-            "POST {} HTTP/1.1\r\nHost: {host}\r\n{REQUEST_HEADERS}Content-Length: {length}\r\n\r\n",
-            self.path()
+            "POST {PATH} HTTP/1.1\r\nHost: {host}\r\n{REQUEST_HEADERS}{script}Content-Length: {}\r\n\r\n",
+            body.len()
         )
         .into_bytes();
-        bytes.extend(json(length));
+        bytes.extend(body);
         bytes
     }
 }
@@ -128,6 +137,11 @@ const fn stream_workload(name: &'static str, events: u32, gap_micros: u64, reque
     Workload { name, exchange, unit: Unit::Event, connections: 16, requests }
 }
 
+const PATH: &str = "/v1/chat/completions";
+
+/// The name of the header by which a client tells the upstream its script.
+pub(crate) const SCRIPT: &str = "X-Script";
+
 const REQUEST_HEADERS: &str = "\
 Accept-Encoding: gzip, deflate\r\n\
 Connection: keep-alive\r\n\
@@ -166,7 +180,7 @@ pub(crate) fn answer() -> Vec<u8> {
 
 /// The body of [`answer`].
 pub(crate) fn answer_body() -> Vec<u8> {
-    json(KIB)
+    chat::answer(KIB)
 }
 
 /// The head of a stream's answer.
@@ -177,14 +191,12 @@ pub(crate) fn stream_head() -> Vec<u8> {
     .into_bytes()
 }
 
-/// A JSON object of exactly `length` bytes.
-fn json(length: usize) -> Vec<u8> {
-    const START: &[u8] = b"{\"content\":\"";
-    const END: &[u8] = b"\"}";
-    let text = b"The quick brown fox jumps over the lazy dog. ".iter().copied().cycle();
-    let mut bytes = START.to_vec();
-    bytes.extend(text.take(length.saturating_sub(START.len() + END.len())));
-    bytes.extend_from_slice(END);
+/// Everything behind the events of a stream: their end ([`chat::stream_end`]) as a chunk, and that of the body.
+pub(crate) fn stream_end() -> Vec<u8> {
+    let end = chat::stream_end();
+    let mut bytes = format!("{:x}\r\n", end.len()).into_bytes();
+    bytes.extend(end);
+    bytes.extend_from_slice(b"\r\n0\r\n\r\n");
     bytes
 }
 
@@ -193,21 +205,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_says_to_the_upstream_what_the_client_expects() {
-        for workload in ALL {
-            let Exchange::Json { body } = workload.exchange else {
-                assert_eq!(Exchange::from_path(&workload.exchange.path(), 1024), Some(workload.exchange));
-                continue;
-            };
-            assert_eq!(Exchange::from_path(&workload.exchange.path(), body), Some(workload.exchange));
+    fn a_script_says_to_the_upstream_what_the_client_expects() {
+        for Workload { exchange, .. } in ALL {
+            let length = exchange.body().len();
+            assert_eq!(Exchange::asked(PATH, exchange.script().as_deref(), length), Some(*exchange));
         }
-        assert_eq!(Exchange::from_path("/else", 0), None);
+        assert_eq!(Exchange::asked("/else", None, 0), None);
+        assert_eq!(Exchange::asked(PATH, Some("some"), 0), None);
     }
 
     #[test]
-    fn bodies_are_json_and_as_long_as_they_say() {
+    fn bodies_are_as_long_as_the_table_says() {
         assert_eq!(answer_body().len(), 1024);
-        assert!(serde_json::from_slice::<serde_json::Value>(&json(256 * KIB)).is_ok());
+        for (name, length) in
+            [("w1-c1", 1024), ("w2-256k", 256 * 1024), ("w2-2m", 2048 * 1024), ("w3-1ms", 1024)]
+        {
+            let workload = ALL.iter().find(|workload| workload.name == name).unwrap();
+            assert_eq!(workload.exchange.body().len(), length, "{name}");
+        }
     }
 
     #[test]

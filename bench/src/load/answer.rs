@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::chat;
 use crate::error::Error;
 use crate::event;
 use crate::workload::{self, Exchange};
@@ -10,19 +11,27 @@ use crate::workload::{self, Exchange};
 #[derive(Debug)]
 pub(crate) enum Expected {
     Bytes(Vec<u8>),
-    Events(u32),
+    /// So many events, and what follows the last.
+    Events {
+        events: usize,
+        end: Vec<u8>,
+    },
 }
 
 impl Expected {
     pub(crate) fn of(exchange: Exchange) -> Self {
         match exchange {
             Exchange::Json { .. } => Self::Bytes(workload::answer_body()),
-            Exchange::Stream { events, .. } => Self::Events(events),
+            Exchange::Stream { events, .. } => Self::events(events),
         }
     }
 
+    fn events(events: u32) -> Self {
+        Self::Events { events: usize::try_from(events).unwrap_or(usize::MAX), end: chat::stream_end() }
+    }
+
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self, Self::Events(_))
+        matches!(self, Self::Events { .. })
     }
 }
 
@@ -158,33 +167,36 @@ struct Body {
     seen: usize,
     event: [u8; event::LENGTH],
     filled: usize,
+    /// Of what follows the events of a stream: bytes compared.
+    ended: usize,
 }
 
 impl Default for Body {
     fn default() -> Self {
-        Self { seen: 0, event: [0; event::LENGTH], filled: 0 }
+        Self { seen: 0, event: [0; event::LENGTH], filled: 0, ended: 0 }
     }
 }
 
 impl Body {
     fn take(&mut self, data: &[u8], expected: &Expected, on_event: impl FnMut(u64)) -> Result<(), Error> {
         match expected {
-            Expected::Bytes(wanted) => {
-                let end = self.seen + data.len();
-                if wanted.get(self.seen..end) != Some(data) {
-                    return Err(Error::Wrong(format!("other bytes than the upstream's before byte {end}")));
-                }
-                self.seen = end;
-                Ok(())
+            Expected::Bytes(wanted) => compare(wanted, &mut self.seen, data),
+            Expected::Events { events, end } => {
+                let rest = self.take_events(data, *events, on_event)?;
+                compare(end, &mut self.ended, rest)
             }
-            Expected::Events(_) => self.take_events(data, on_event),
         }
     }
 
-    fn take_events(&mut self, mut data: &[u8], mut on_event: impl FnMut(u64)) -> Result<(), Error> {
-        while !data.is_empty() {
-            let (room, _) = self.event.split_at_mut(event::LENGTH);
-            let room = room.get_mut(self.filled..).unwrap_or_default();
+    /// Takes the events; gives back what follows the last of them.
+    fn take_events<'a>(
+        &mut self,
+        mut data: &'a [u8],
+        events: usize,
+        mut on_event: impl FnMut(u64),
+    ) -> Result<&'a [u8], Error> {
+        while !data.is_empty() && self.seen < events {
+            let room = self.event.get_mut(self.filled..).unwrap_or_default();
             let (now, rest) = data.split_at(data.len().min(room.len()));
             room.get_mut(..now.len()).unwrap_or_default().copy_from_slice(now);
             self.filled += now.len();
@@ -198,19 +210,32 @@ impl Body {
                 self.filled = 0;
             }
         }
-        Ok(())
+        Ok(data)
     }
 
     fn end(&self, expected: &Expected) -> Result<(), Error> {
-        let wanted = match expected {
-            Expected::Bytes(wanted) => wanted.len(),
-            Expected::Events(events) => usize::try_from(*events).unwrap_or(usize::MAX),
+        let (wanted, end) = match expected {
+            Expected::Bytes(wanted) => (wanted.len(), 0),
+            Expected::Events { events, end } => (*events, end.len()),
         };
-        if self.seen == wanted && self.filled == 0 {
+        if (self.seen, self.filled, self.ended) == (wanted, 0, end) {
             return Ok(());
         }
-        Err(Error::Wrong(format!("{} instead of {wanted} (and {} bytes)", self.seen, self.filled)))
+        let Self { seen, filled, ended, .. } = self;
+        Err(Error::Wrong(format!(
+            "{seen} instead of {wanted} (and {filled} bytes), {ended} of {end} at the end"
+        )))
     }
+}
+
+/// Whether `data` goes on as `wanted` does after `seen` bytes.
+fn compare(wanted: &[u8], seen: &mut usize, data: &[u8]) -> Result<(), Error> {
+    let end = *seen + data.len();
+    if wanted.get(*seen..end) != Some(data) {
+        return Err(Error::Wrong(format!("other bytes than the upstream's before byte {end}")));
+    }
+    *seen = end;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -222,7 +247,7 @@ mod tests {
         for number in 0..events {
             event::write_chunk(&mut bytes, 1000 + u64::from(number), number);
         }
-        bytes.extend_from_slice(b"0\r\n\r\n");
+        bytes.extend(workload::stream_end());
         bytes
     }
 
@@ -238,7 +263,7 @@ mod tests {
 
     #[test]
     fn answers_are_understood_however_they_are_cut() {
-        let events = Expected::Events(3);
+        let events = Expected::events(3);
         let json = Expected::of(Exchange::Json { body: 1024 });
         for step in [1, 2, 3, 7, 149, 151, 4096] {
             assert_eq!(read(&stream(3), step, &events).unwrap(), (true, vec![1000, 1001, 1002]));
@@ -255,14 +280,15 @@ mod tests {
             event::write_chunk(&mut chunk, 1000 + u64::from(number), number);
             joined.extend_from_slice(&chunk["96\r\n".len()..][..event::LENGTH]);
         }
-        joined.extend_from_slice(b"\r\n0\r\n\r\n");
-        assert_eq!(read(&joined, 4096, &Expected::Events(2)).unwrap(), (true, vec![1000, 1001]));
+        joined.extend_from_slice(b"\r\n");
+        joined.extend(workload::stream_end());
+        assert_eq!(read(&joined, 4096, &Expected::events(2)).unwrap(), (true, vec![1000, 1001]));
     }
 
     #[test]
     fn an_unfinished_answer_is_not_complete() {
         let bytes = stream(3);
-        assert!(!read(&bytes[..bytes.len() - 1], 4096, &Expected::Events(3)).unwrap().0);
+        assert!(!read(&bytes[..bytes.len() - 1], 4096, &Expected::events(3)).unwrap().0);
     }
 
     #[test]
@@ -275,7 +301,11 @@ mod tests {
         assert!(read(&changed, 4096, &json).is_err());
         assert!(read(&longer, 4096, &json).is_err());
         assert!(read(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 4096, &json).is_err());
-        assert!(read(&stream(2), 4096, &Expected::Events(3)).is_err(), "an event lost");
-        assert!(read(&stream(4), 4096, &Expected::Events(3)).is_err(), "an event too many");
+        assert!(read(&stream(2), 4096, &Expected::events(3)).is_err(), "an event lost");
+        assert!(read(&stream(4), 4096, &Expected::events(3)).is_err(), "an event too many");
+        let done = stream(3).windows(6).position(|six| six == b"[DONE]").unwrap();
+        let mut undone = stream(3);
+        undone[done] = b'{';
+        assert!(read(&undone, 4096, &Expected::events(3)).is_err(), "another end");
     }
 }
