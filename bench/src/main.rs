@@ -16,7 +16,7 @@ use crate::cpu::Cores;
 use crate::error::{Doing as _, Error};
 use crate::load::Load;
 use crate::report::Report;
-use crate::rounds::Plan;
+use crate::rounds::{Plan, Round};
 use crate::targets::{Kind, Launcher, Target};
 use crate::workload::Workload;
 
@@ -61,7 +61,7 @@ struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "direct,floor,floor2,perimeter,perimeter-log,nginx"
+        default_value = "direct,floor,floor2,perimeter,perimeter-printer,perimeter-both,perimeter-log,nginx"
     )]
     targets: Vec<Kind>,
     /// Only workloads whose names begin so (w1-c1, w1-c16, w1-c64, w2-256k, w2-2m, w3-1ms, w3-20ms, w3-flood).
@@ -146,6 +146,7 @@ fn compare(options: &Options) -> Result<(), Error> {
             elapsed.as_secs_f64()
         );
     })?;
+    warn(&targets, &rounds);
     let kinds: Vec<Kind> = targets.iter().map(|target| target.kind).collect();
     let report = Report::new(cores.is_some(), &plan.workloads, &kinds, &rounds);
     write!(io::stdout(), "{}", report.table()).doing("writing the table")?;
@@ -180,6 +181,19 @@ fn start(launcher: &Launcher, kinds: &[Kind]) -> Result<Vec<Target>, Error> {
         }
     }
     Ok(targets)
+}
+
+/// Says what speaks against the figures: warnings of the targets, and a message logger that logged nothing.
+fn warn(targets: &[Target], rounds: &[Round]) {
+    for (at, target) in targets.iter().enumerate() {
+        for line in target.warnings() {
+            _ = writeln!(io::stderr(), "{} says: {line}", target.kind.name());
+        }
+        let mut logged = rounds.iter().flatten().filter_map(|figures| figures.get(at)?.logged_mib).peekable();
+        if logged.peek().is_some() && logged.all(|mebibytes| mebibytes == 0.0) {
+            _ = writeln!(io::stderr(), "{} logged no messages: its figures say nothing", target.kind.name());
+        }
+    }
 }
 
 fn load_only(to: SocketAddr, name: &str, requests: Option<u64>) -> Result<(), Error> {

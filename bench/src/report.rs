@@ -50,6 +50,8 @@ struct Row {
     added_p50_us: Option<Spread>,
     added_p99_us: Option<Spread>,
     units_per_second: Option<Spread>,
+    unseen_mib: Option<Spread>,
+    logged_mib: Option<Spread>,
     rounds: Vec<Figures>,
 }
 
@@ -119,6 +121,8 @@ fn row(kind: Kind, rounds: Vec<Figures>, floor: &[Figures], direct: &[Figures]) 
         added_p50_us: added(|figures| figures.p50_us),
         added_p99_us: added(|figures| figures.p99_us),
         units_per_second: spread(|figures| Some(figures.units_per_second)),
+        unseen_mib: spread(|figures| figures.unseen_mib),
+        logged_mib: spread(|figures| figures.logged_mib),
         rounds,
     }
 }
@@ -129,16 +133,19 @@ impl Section {
             (self.unit.name(), if self.unit == Unit::Event { "lateness" } else { "latency" });
         let header = [
             "target".to_owned(),
-            format!("CPU µs/{unit}"),
-            "× floor".to_owned(),
+            format!("process µs/{unit}"),
+            "process × floor".to_owned(),
             "(min–max)".to_owned(),
+            format!("fwd µs/{unit}"),
             "fwd × floor".to_owned(),
+            "(min–max)".to_owned(),
             "busy".to_owned(),
             format!("{latency} p50 µs"),
             "p99 µs".to_owned(),
             "added p50".to_owned(),
             "added p99".to_owned(),
             format!("{unit}s/s"),
+            "unseen MiB".to_owned(),
         ];
         let mut lines = vec![header.to_vec()];
         lines.extend(self.targets.iter().map(Row::cells));
@@ -148,24 +155,31 @@ impl Section {
 
 impl Row {
     fn cells(&self) -> Vec<String> {
-        let number = |spread: &Option<Spread>, digits: usize| {
-            spread.map_or_else(|| "–".to_owned(), |spread| format!("{:.digits$}", spread.median))
-        };
         vec![
             self.target.to_owned(),
-            number(&self.cpu_us, 2),
-            number(&self.cpu_to_floor, 2),
-            self.cpu_to_floor
-                .map_or_else(String::new, |spread| format!("{:.2}–{:.2}", spread.min, spread.max)),
-            number(&self.forwarding_to_floor, 2),
-            number(&self.busy, 2),
-            number(&self.p50_us, 0),
-            number(&self.p99_us, 0),
-            number(&self.added_p50_us, 0),
-            number(&self.added_p99_us, 0),
-            number(&self.units_per_second, 0),
+            middle(self.cpu_us, 2),
+            middle(self.cpu_to_floor, 2),
+            ends(self.cpu_to_floor),
+            middle(self.forwarding_us, 2),
+            middle(self.forwarding_to_floor, 2),
+            ends(self.forwarding_to_floor),
+            middle(self.busy, 2),
+            middle(self.p50_us, 0),
+            middle(self.p99_us, 0),
+            middle(self.added_p50_us, 0),
+            middle(self.added_p99_us, 0),
+            middle(self.units_per_second, 0),
+            middle(self.unseen_mib, 1),
         ]
     }
+}
+
+pub(crate) fn middle(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or_else(|| "–".to_owned(), |spread| format!("{:.digits$}", spread.median))
+}
+
+pub(crate) fn ends(spread: Option<Spread>) -> String {
+    spread.map_or_else(String::new, |spread| format!("{:.2}–{:.2}", spread.min, spread.max))
 }
 
 /// A Markdown table whose columns line up in plain text too; the first line is its header.
@@ -200,7 +214,16 @@ mod tests {
     use super::*;
 
     fn figures(cpu_us: Option<f64>, p50_us: f64) -> Figures {
-        Figures { cpu_us, forwarding_us: cpu_us, busy: cpu_us, p50_us, p99_us: p50_us, units_per_second: 1.0 }
+        Figures {
+            cpu_us,
+            forwarding_us: cpu_us.map(|time| time / 2.0),
+            busy: cpu_us,
+            p50_us,
+            p99_us: p50_us,
+            units_per_second: 1.0,
+            unseen_mib: None,
+            logged_mib: None,
+        }
     }
 
     #[test]
@@ -212,6 +235,7 @@ mod tests {
         assert_eq!(rows[0].cpu_us, None);
         assert_eq!(rows[1].cpu_to_floor, Some(Spread { median: 1.0, min: 1.0, max: 1.0 }));
         assert_eq!(rows[2].cpu_to_floor, Some(Spread { median: 1.1, min: 1.0, max: 1.1 }));
+        assert_eq!(rows[2].forwarding_us, Some(Spread { median: 11.0, min: 11.0, max: 20.0 }));
         assert_eq!(rows[2].added_p50_us, Some(Spread { median: 25.0, min: 20.0, max: 25.0 }));
     }
 
@@ -220,6 +244,18 @@ mod tests {
         let round = vec![figures(Some(20.0), 50.0)];
         let rows = rows(&[Kind::Nginx], &[&round]);
         assert!(rows[0].cpu_to_floor.is_none() && rows[0].added_p50_us.is_none());
+    }
+
+    #[test]
+    fn the_floor_forwards_on_all_it_has_and_perimeter_on_some() {
+        let floor = Figures { forwarding_us: Some(20.0), ..figures(Some(20.0), 50.0) };
+        let both = Figures { forwarding_us: Some(22.0), ..figures(Some(60.0), 50.0) };
+        let rows = rows(&[Kind::Floor, Kind::PerimeterBoth], &[&vec![floor, both]]);
+        let cells = rows[1].cells();
+        assert_eq!(
+            cells[..7],
+            ["perimeter-both", "60.00", "3.00", "3.00–3.00", "22.00", "1.10", "1.10–1.10"]
+        );
     }
 
     #[test]

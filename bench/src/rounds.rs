@@ -10,7 +10,7 @@ use crate::cpu::{self, CpuTime};
 use crate::error::{Doing as _, Error};
 use crate::load::{INTERRUPTED, Load, Outcome};
 use crate::statistics::quantile;
-use crate::targets::Target;
+use crate::targets::{Target, Watch};
 use crate::workload::Workload;
 
 /// How much to measure.
@@ -33,6 +33,10 @@ pub(crate) struct Figures {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) units_per_second: f64,
+    /// What passed unseen by those who should see it, in MiB over all queues; none where nobody is to see anything.
+    pub(crate) unseen_mib: Option<f64>,
+    /// What the message logger wrote, in MiB; none where it is not hired.
+    pub(crate) logged_mib: Option<f64>,
 }
 
 /// One round: for each workload, for each target (in the order given, not in the order measured).
@@ -93,11 +97,30 @@ fn cell(workload: &Workload, target: &Target) -> Result<Figures, Error> {
     let mut load = Load::connect(target.address, workload.connections)?;
     let connections = u64::try_from(workload.connections).unwrap_or(u64::MAX);
     load.run(workload.exchange.warm_up(), (connections * 4).max(workload.requests / 20))?;
+    // Asked for outside of the time in which CPU time is counted.
+    let watch = target.watch.as_ref();
+    let unseen_before = unseen(watch)?;
+    let _of_the_warm_up = logged(watch)?;
     let before = used(target)?;
     let outcome = load.run(workload.exchange, workload.requests)?;
     let after = used(target)?;
     let cpu = before.zip(after).map(|(before, after)| after.since(before));
-    Ok(figures(workload, outcome, cpu))
+    let mut figures = figures(workload, outcome, cpu);
+    figures.unseen_mib = unseen_before.zip(unseen(watch)?).map(|(before, after)| (after - before) / MIB);
+    figures.logged_mib = logged(watch)?.map(|bytes| bytes as f64 / MIB);
+    Ok(figures)
+}
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+fn unseen(watch: Option<&Watch>) -> Result<Option<f64>, Error> {
+    let unseen = watch.map(Watch::unseen).transpose().doing("reading the metrics of a target")?;
+    Ok(unseen.flatten())
+}
+
+fn logged(watch: Option<&Watch>) -> Result<Option<u64>, Error> {
+    let logged = watch.map(Watch::take_logged).transpose().doing("emptying the logs of a target")?;
+    Ok(logged.flatten())
 }
 
 fn used(target: &Target) -> Result<Option<CpuTime>, Error> {
@@ -115,6 +138,8 @@ fn figures(workload: &Workload, outcome: Outcome, cpu: Option<CpuTime>) -> Figur
         p50_us: micros(quantile(&latencies, 0.5)),
         p99_us: micros(quantile(&latencies, 0.99)),
         units_per_second: units / (micros(took) / 1e6),
+        unseen_mib: None,
+        logged_mib: None,
     }
 }
 

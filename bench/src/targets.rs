@@ -16,6 +16,10 @@ use crate::error::{Doing as _, Error};
 use crate::load::INTERRUPTED;
 
 mod nginx;
+mod perimeter;
+
+use perimeter::Hired;
+pub(crate) use perimeter::Watch;
 
 /// What can stand between load generator and upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -27,7 +31,14 @@ pub(crate) enum Kind {
     /// The same again: what differs between it and the floor is noise.
     Floor2,
     /// perimeter without interceptors and without access lines.
+    #[value(alias = "none")]
     Perimeter,
+    /// The same with the printer, which prints to /dev/null.
+    #[value(alias = "printer")]
+    PerimeterPrinter,
+    /// The same with the printer and the message logger, which writes files that are emptied after each workload.
+    #[value(alias = "both")]
+    PerimeterBoth,
     /// perimeter as it logs by default, into a file.
     PerimeterLog,
     /// nginx with a keep-alive upstream, no response buffering and room for request bodies; left out where it is
@@ -42,6 +53,8 @@ impl Kind {
             Self::Floor => "floor",
             Self::Floor2 => "floor2",
             Self::Perimeter => "perimeter",
+            Self::PerimeterPrinter => "perimeter-printer",
+            Self::PerimeterBoth => "perimeter-both",
             Self::PerimeterLog => "perimeter-log",
             Self::Nginx => "nginx",
         }
@@ -53,6 +66,8 @@ pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     process: Option<Process>,
+    /// Of a perimeter with interceptors.
+    pub(crate) watch: Option<Watch>,
     log: PathBuf,
 }
 
@@ -62,6 +77,13 @@ impl Target {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n")
+    }
+
+    /// The first few warnings that it has written to stderr: what it says of a lost interceptor or a full disk.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let grave = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+        log.lines().filter(grave).take(5).map(str::to_owned).collect()
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
@@ -109,14 +131,37 @@ impl Launcher {
     pub(crate) fn start(&self, kind: Kind) -> Result<Option<Target>, Error> {
         let log = self.log(kind);
         let (process, address) = match kind {
-            Kind::Direct => return Ok(Some(Target { kind, address: self.upstream, process: None, log })),
+            Kind::Direct => {
+                return Ok(Some(Target { kind, address: self.upstream, process: None, watch: None, log }));
+            }
             Kind::Floor | Kind::Floor2 => self.floor(kind)?,
-            Kind::Perimeter => self.perimeter(kind, Some("warn"))?,
-            Kind::PerimeterLog => self.perimeter(kind, None)?,
+            Kind::Perimeter => self.perimeter(kind, Hired::Nobody, Some("warn"))?,
+            Kind::PerimeterPrinter => self.perimeter(kind, Hired::Printer, Some("warn"))?,
+            Kind::PerimeterBoth => self.perimeter(kind, Hired::Both, Some("warn"))?,
+            Kind::PerimeterLog => self.perimeter(kind, Hired::Nobody, None)?,
             Kind::Nginx if nginx::version().is_none() => return Ok(None),
             Kind::Nginx => self.nginx()?,
         };
-        Ok(Some(Target { kind, address, process: Some(process), log }))
+        let watch = self.watch(kind)?;
+        Ok(Some(Target { kind, address, process: Some(process), watch, log }))
+    }
+
+    fn watch(&self, kind: Kind) -> Result<Option<Watch>, Error> {
+        let messages = match kind {
+            Kind::PerimeterPrinter => None,
+            Kind::PerimeterBoth => Some(self.messages(kind)),
+            _ => return Ok(None),
+        };
+        let log = self.log(kind);
+        let said = fs::read_to_string(&log).doing("reading a log file")?;
+        let admin = address_after("admin on http://", &said)
+            .ok_or_else(|| Error::NotStarted { name: kind.name().to_owned(), said })?;
+        Ok(Some(Watch { admin, messages }))
+    }
+
+    /// Where the message logger of a target writes.
+    fn messages(&self, kind: Kind) -> PathBuf {
+        self.dir.path().join(format!("{}-messages", kind.name()))
     }
 
     fn floor(&self, kind: Kind) -> Result<(Process, SocketAddr), Error> {
@@ -127,17 +172,26 @@ impl Launcher {
         )
     }
 
-    fn perimeter(&self, kind: Kind, log_level: Option<&str>) -> Result<(Process, SocketAddr), Error> {
+    fn perimeter(
+        &self,
+        kind: Kind,
+        hired: Hired,
+        log_level: Option<&str>,
+    ) -> Result<(Process, SocketAddr), Error> {
         if !self.perimeter.is_file() {
             return Err(Error::NoPerimeter(self.perimeter.clone()));
         }
-        let config = self.dir.path().join("perimeter.yaml");
-        // One worker, since the floor has one thread: the ratio is of the work, not of the cores.
-        fs::write(&config, "server:\n  workers: 1\n").doing("writing perimeter's configuration")?;
+        let messages = self.messages(kind);
+        fs::create_dir_all(&messages).doing("making a directory for messages")?;
+        let config = self.dir.path().join(format!("{}.yaml", kind.name()));
+        fs::write(&config, hired.configuration(&messages)).doing("writing perimeter's configuration")?;
         let base_url = format!("http://{}", self.upstream);
         let mut command: Vec<&OsStr> = vec![self.perimeter.as_os_str()];
-        command.extend(["run", "--port", "0", "--type", "openai", "--interceptors", "none"].map(OsStr::new));
+        command.extend(["run", "--port", "0", "--type", "openai"].map(OsStr::new));
         command.extend(["--base-url".as_ref(), base_url.as_ref(), "--config".as_ref(), config.as_os_str()]);
+        if hired == Hired::Nobody {
+            command.extend(["--interceptors", "none"].map(OsStr::new));
+        }
         if let Some(level) = log_level {
             command.extend(["--log-level".as_ref(), OsStr::new(level)]);
         }
@@ -240,9 +294,13 @@ fn until_started<T>(
 }
 
 fn listening_address(said: &str) -> Option<SocketAddr> {
-    let (_, after) = said.split_once("listening on http://")?;
+    address_after("listening on http://", said)
+}
+
+fn address_after(words: &str, said: &str) -> Option<SocketAddr> {
+    let (_, after) = said.split_once(words)?;
     // The line may be half written: only what something follows is whole.
-    let (address, _) = after.split_once([' ', ',', '\n'])?;
+    let (address, _) = after.split_once([' ', ',', ';', '\n'])?;
     address.parse().ok()
 }
 
@@ -263,5 +321,7 @@ mod tests {
             "127.0.0.1:40".parse().ok()
         );
         assert_eq!(listening_address("floor listening on http://127.0.0.1:4"), None);
+        let line = "forwarding to http://x, admin on http://127.0.0.1:4001; set OPENAI_BASE_URL=y\n";
+        assert_eq!(address_after("admin on http://", line), "127.0.0.1:4001".parse().ok());
     }
 }

@@ -1,0 +1,124 @@
+//! perimeter as a target: whom it hires, and what it tells about what they saw.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+/// The interceptors of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hired {
+    Nobody,
+    Printer,
+    /// The printer and the message logger.
+    Both,
+}
+
+impl Hired {
+    /// The configuration for it, where messages are logged into `messages`. One worker, since the floor has one
+    /// thread: the ratio is of the work, not of the cores. JSON, which is YAML too.
+    pub(super) fn configuration(self, messages: &Path) -> String {
+        let printer = json!({"type": "printer"});
+        let logger = json!({"type": "message_logger", "config": {"directory": messages}});
+        let interceptors = match self {
+            Self::Nobody => json!([]),
+            Self::Printer => json!([printer]),
+            Self::Both => json!([printer, logger]),
+        };
+        json!({"server": {"workers": 1}, "interceptors": interceptors}).to_string()
+    }
+}
+
+/// What can be asked of a running perimeter about its interceptors.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(super) admin: SocketAddr,
+    /// Where the message logger writes, if it is hired.
+    pub(super) messages: Option<PathBuf>,
+}
+
+impl Watch {
+    /// Bytes that passed unseen so far, over all queues; none where its metrics do not say.
+    pub(crate) fn unseen(&self) -> io::Result<Option<f64>> {
+        Ok(unseen(&self.metrics()?))
+    }
+
+    fn metrics(&self) -> io::Result<String> {
+        let mut admin = TcpStream::connect(self.admin)?;
+        admin.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(admin, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)?;
+        let mut page = String::new();
+        admin.read_to_string(&mut page)?;
+        Ok(page)
+    }
+
+    /// Bytes of messages logged since the last time. What was logged is thrown away: a long run would fill the disk.
+    pub(crate) fn take_logged(&self) -> io::Result<Option<u64>> {
+        self.messages.as_deref().map(emptied).transpose()
+    }
+}
+
+/// Empties every file of the folder without removing one, since its writer goes on appending; their size.
+fn emptied(dir: &Path) -> io::Result<u64> {
+    let mut size = 0;
+    for entry in fs::read_dir(dir)? {
+        let file = File::options().write(true).open(entry?.path())?;
+        size += file.metadata()?.len();
+        file.set_len(0)?;
+    }
+    Ok(size)
+}
+
+/// The sum of the samples of each metric of unseen bytes.
+fn unseen(metrics: &str) -> Option<f64> {
+    let samples = metrics.lines().filter(|line| line.starts_with("perimeter_")).filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let name = series.split('{').next()?;
+        (name.contains("unseen") && name.contains("bytes")).then(|| value.parse::<f64>().ok())?
+    });
+    samples.reduce(|sum, value| sum + value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unseen_bytes_are_summed_over_queues() {
+        let page = "HTTP/1.1 200 OK\r\nx-unseen-bytes: 4\r\n\r\n\
+                    # TYPE perimeter_unseen_bytes_total counter\n\
+                    perimeter_unseen_bytes_total{queue=\"journal\"} 100\n\
+                    perimeter_unseen_bytes_total{queue=\"mailbox printer\"} 20\n\
+                    perimeter_request_bytes_total 7\n";
+        assert_eq!(unseen(page), Some(120.0));
+        assert_eq!(unseen("perimeter_request_bytes_total 7\n"), None);
+    }
+
+    #[test]
+    fn a_log_is_emptied_under_its_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log =
+            File::options().create(true).append(true).open(dir.path().join("message_log.jsonl")).unwrap();
+        log.write_all(b"one\n").unwrap();
+        assert_eq!(emptied(dir.path()).unwrap(), 4);
+        log.write_all(b"second\n").unwrap();
+        assert_eq!(emptied(dir.path()).unwrap(), 7);
+        assert_eq!(emptied(dir.path()).unwrap(), 0);
+    }
+
+    #[test]
+    fn each_configuration_names_whom_it_hires() {
+        let kinds = |hired: Hired| {
+            let config: serde_json::Value =
+                serde_json::from_str(&hired.configuration(Path::new("/logs"))).unwrap();
+            let hired = config["interceptors"].as_array().unwrap().clone();
+            hired.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert!(kinds(Hired::Nobody).is_empty());
+        assert_eq!(kinds(Hired::Printer), ["printer"]);
+        assert_eq!(kinds(Hired::Both), ["printer", "message_logger"]);
+    }
+}
