@@ -88,8 +88,8 @@ pub(crate) fn stream_end() -> Vec<u8> {
 
 /// An event with every field that OpenAI sends with a word, some 330 bytes; the streams of the workloads have
 /// shorter ones ([`crate::event`]).
-pub(crate) fn full_event(number: usize) -> Vec<u8> {
-    let word = TEXT.split_inclusive(' ').cycle().nth(number % 9).unwrap_or_default();
+pub(crate) fn full_event(number: u32) -> Vec<u8> {
+    let word = TEXT.split_inclusive(' ').cycle().nth(number as usize % 9).unwrap_or_default();
     format!(
         "data: {{\"id\":\"chatcmpl-CeLk3Yq0ZzX1vWb2u4Tn6Rm8Pa0Sd\",\"object\":\"chat.completion.chunk\",\
          \"created\":1795251600,\"model\":\"gpt-5-2025-08-07\",\"service_tier\":\"default\",\

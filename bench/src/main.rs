@@ -30,6 +30,7 @@ mod load;
 mod poller;
 mod report;
 mod rounds;
+mod scribe;
 mod statistics;
 mod targets;
 mod upstream;
@@ -101,6 +102,8 @@ enum Part {
         #[arg(long)]
         requests: Option<u64>,
     },
+    /// Measure what reading costs by itself: the scribe beside serde_json, per MiB of request and per event.
+    Scribe(scribe::Options),
     /// Become a program on one core that dies with its parent.
     #[command(hide = true)]
     Launch {
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Some(Part::Upstream) => upstream::run(),
         Some(Part::Floor { upstream }) => floor::run(upstream),
         Some(Part::Load { to, workload, requests }) => load_only(to, &workload, requests),
+        Some(Part::Scribe(options)) => scribe::run(&options),
         Some(Part::Launch { core, command }) => targets::launch(core, &command),
     };
     match result {

@@ -183,7 +183,7 @@ pub(crate) fn ends(spread: Option<Spread>) -> String {
 }
 
 /// A Markdown table whose columns line up in plain text too; the first line is its header.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max())

@@ -1,0 +1,275 @@
+//! What it costs to read along, beside what serde_json takes for the same bytes: in this process, on this thread, by
+//! the clock of its work. No sockets, no queues, no other threads.
+
+use std::fs;
+use std::hint::black_box;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::clock::thread_time;
+use crate::error::{Doing as _, Error};
+use crate::report::{Machine, aligned, ends, middle};
+use crate::statistics::Spread;
+use crate::workload::Unit;
+use crate::{chat, event};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// A third of the rounds, a quarter of the time each.
+    #[arg(long)]
+    quick: bool,
+    /// How often each reader reads each conversation for a while.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Also write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// One call and its answer, cut as they come from sockets.
+#[expect(dead_code, reason = "nobody reads it before the scribe is plugged in")]
+struct Conversation {
+    request: Vec<Bytes>,
+    response: Vec<Bytes>,
+    /// Whether the response is SSE rather than JSON.
+    is_stream: bool,
+}
+
+/// The scribe reads a whole exchange: heads, chunks and ends; how many notices it told. None while there is no scribe
+/// to ask.
+///
+/// This is where it is plugged in: an exchange of `POST /v1/chat/completions` with `content-type: application/json`,
+/// answered with status 200 and `application/json` or `text/event-stream`.
+fn scribe_read(_conversation: &Conversation) -> Option<usize> {
+    None
+}
+
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// serde_json into its own tree.
+    Value,
+    /// serde_json, keeping nothing.
+    Ignored,
+    Scribe,
+}
+
+impl Reader {
+    const ALL: [Self; 3] = [Self::Value, Self::Ignored, Self::Scribe];
+
+    /// None if there is no such reader.
+    fn read(self, case: &Case) -> Option<usize> {
+        match self {
+            Self::Value => Some(parse::<Value>(&case.json)),
+            Self::Ignored => Some(parse::<IgnoredAny>(&case.json)),
+            Self::Scribe => scribe_read(&case.conversation),
+        }
+    }
+
+    /// Nanoseconds that reading so often takes.
+    fn time(self, case: &Case, times: usize) -> Option<u64> {
+        let started = thread_time();
+        for _ in 0..times {
+            black_box(self.read(black_box(case))?);
+        }
+        Some(thread_time().saturating_sub(started))
+    }
+}
+
+/// How many of the documents are JSON: all of them.
+fn parse<T: for<'de> serde::Deserialize<'de>>(documents: &[Bytes]) -> usize {
+    documents.iter().filter(|document| serde_json::from_slice::<T>(document).map(black_box).is_ok()).count()
+}
+
+/// Something to read.
+struct Case {
+    name: &'static str,
+    conversation: Conversation,
+    /// The JSON in it: what serde_json is given, one document after the other.
+    json: Vec<Bytes>,
+    unit: Unit,
+    units: f64,
+}
+
+/// As much as hyper hands over at once of a large body.
+const CHUNK: usize = 64 * 1024;
+/// Events of a stream: enough that its request and its heads do not count.
+const EVENTS: u32 = 1000;
+
+impl Case {
+    fn all() -> Vec<Self> {
+        vec![
+            Self::exchange("1 KiB asked, 1 KiB answered", 1024, Unit::Request),
+            Self::exchange("request of 256 KiB", 256 * 1024, Unit::Mib),
+            Self::exchange("request of 2 MiB", 2048 * 1024, Unit::Mib),
+            Self::stream("event of 150 bytes", |number| event::build(1_234_567_890, number).to_vec()),
+            Self::stream("event with every field", chat::full_event),
+        ]
+    }
+
+    fn exchange(name: &'static str, length: usize, unit: Unit) -> Self {
+        let (request, response) =
+            (Bytes::from(chat::request(length, false)), Bytes::from(chat::answer(1024)));
+        let units = if unit == Unit::Mib { length as f64 / (1024.0 * 1024.0) } else { 1.0 };
+        Self {
+            name,
+            json: vec![request.clone(), response.clone()],
+            conversation: Conversation {
+                request: chunks(&request),
+                response: vec![response],
+                is_stream: false,
+            },
+            unit,
+            units,
+        }
+    }
+
+    /// Each event a chunk of its own; the three at the end come in one.
+    fn stream(name: &'static str, event: impl Fn(u32) -> Vec<u8>) -> Self {
+        let mut response: Vec<Bytes> = (0..EVENTS).map(|number| Bytes::from(event(number))).collect();
+        response.push(chat::stream_end().into());
+        let request = Bytes::from(chat::request(1024, true));
+        let mut json = vec![request.clone()];
+        json.extend(response.iter().flat_map(data));
+        Self {
+            name,
+            conversation: Conversation { request: vec![request], response, is_stream: true },
+            json,
+            unit: Unit::Event,
+            units: f64::from(EVENTS),
+        }
+    }
+}
+
+fn chunks(body: &Bytes) -> Vec<Bytes> {
+    body.chunks(CHUNK).map(|chunk| body.slice_ref(chunk)).collect()
+}
+
+/// The JSON of whole events.
+fn data(events: &Bytes) -> Vec<Bytes> {
+    let lines = events.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data: "));
+    lines.filter(|data| *data != b"[DONE]").map(|data| events.slice_ref(data)).collect()
+}
+
+/// What each reader takes, in microseconds per unit.
+#[derive(Debug, Serialize)]
+struct Row {
+    what: &'static str,
+    unit: Unit,
+    value_us: Option<Spread>,
+    ignored_us: Option<Spread>,
+    scribe_us: Option<Spread>,
+    /// Ratios are taken round by round.
+    scribe_to_value: Option<Spread>,
+    scribe_to_ignored: Option<Spread>,
+}
+
+/// One round of a case: microseconds per unit, in the order of [`Reader::ALL`].
+type Times = [Option<f64>; 3];
+
+fn row(case: &Case, rounds: &[Times]) -> Row {
+    let of = |reader: Reader| move |times: &Times| times[reader as usize];
+    let spread = |reader| Spread::of(rounds.iter().filter_map(of(reader)));
+    let scribe_to = |reader| {
+        let ratio = |times: &Times| Some(of(Reader::Scribe)(times)? / of(reader)(times)?);
+        Spread::of(rounds.iter().filter_map(ratio))
+    };
+    Row {
+        what: case.name,
+        unit: case.unit,
+        value_us: spread(Reader::Value),
+        ignored_us: spread(Reader::Ignored),
+        scribe_us: spread(Reader::Scribe),
+        scribe_to_value: scribe_to(Reader::Value),
+        scribe_to_ignored: scribe_to(Reader::Ignored),
+    }
+}
+
+/// Reads everything with every reader, round after round, and prints the table.
+pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    let rounds = options.rounds.unwrap_or(if options.quick { 5 } else { 15 });
+    let slice = if options.quick { 5_000_000 } else { 20_000_000 };
+    let cases = Case::all();
+    let times: Vec<[usize; 3]> =
+        cases.iter().map(|case| Reader::ALL.map(|reader| times(reader, case, slice))).collect();
+    let mut measured: Vec<Vec<Times>> = cases.iter().map(|_| Vec::new()).collect();
+    for number in 0..rounds {
+        for ((case, times), measured) in cases.iter().zip(&times).zip(&mut measured) {
+            measured.push(round(case, times, number));
+        }
+    }
+    let rows: Vec<Row> = cases.iter().zip(&measured).map(|(case, rounds)| row(case, rounds)).collect();
+    write!(io::stdout(), "{}, {rounds} rounds\n\n{}", Machine::this(), table(&rows))
+        .doing("writing the table")?;
+    let Some(file) = &options.json else { return Ok(()) };
+    let json = serde_json::to_vec_pretty(&rows).map_err(io::Error::from).doing("writing JSON")?;
+    fs::write(file, json).doing(format!("writing {}", file.display()))
+}
+
+/// How often a reader must read a case to take about `slice` nanoseconds.
+fn times(reader: Reader, case: &Case, slice: u64) -> usize {
+    let once = reader.time(case, 3).unwrap_or(0) / 3;
+    usize::try_from(slice / once.max(1)).unwrap_or(usize::MAX).clamp(1, 100_000)
+}
+
+/// Every reader once, in an order that turns.
+fn round(case: &Case, times: &[usize; 3], number: usize) -> Times {
+    let mut measured = [None; 3];
+    for place in 0..Reader::ALL.len() {
+        let at = (place + number) % Reader::ALL.len();
+        let nanos = Reader::ALL[at].time(case, times[at]);
+        measured[at] = nanos.map(|nanos| nanos as f64 / 1000.0 / times[at] as f64 / case.units);
+    }
+    measured
+}
+
+fn table(rows: &[Row]) -> String {
+    let header =
+        ["what", "per", "Value µs", "IgnoredAny µs", "scribe µs", "× Value", "(min–max)", "× IgnoredAny"];
+    let mut lines = vec![header.map(str::to_owned).to_vec()];
+    lines.extend(rows.iter().map(|row| {
+        vec![
+            row.what.to_owned(),
+            row.unit.name().to_owned(),
+            middle(row.value_us, 2),
+            middle(row.ignored_us, 2),
+            middle(row.scribe_us, 2),
+            middle(row.scribe_to_value, 2),
+            ends(row.scribe_to_value),
+            middle(row.scribe_to_ignored, 2),
+        ]
+    }));
+    aligned(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_json_is_given_every_document_of_what_the_scribe_reads() {
+        for case in Case::all() {
+            let events = if case.unit == Unit::Event { 1000 + 2 } else { 1 };
+            assert_eq!(case.json.len(), 1 + events, "{}", case.name);
+            assert_eq!(Reader::Value.read(&case), Some(case.json.len()), "{}", case.name);
+            assert_eq!(Reader::Ignored.read(&case), Some(case.json.len()), "{}", case.name);
+            assert_eq!(case.conversation.request.concat(), case.json[0], "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn ratios_are_of_the_same_round() {
+        let case = Case::exchange("", 1024, Unit::Request);
+        let rounds = [[Some(10.0), Some(5.0), Some(12.0)], [Some(20.0), Some(10.0), Some(24.0)]];
+        let read = row(&case, &rounds);
+        assert_eq!(read.scribe_to_value, Some(Spread { median: 1.2, min: 1.2, max: 1.2 }));
+        assert_eq!(read.value_us, Some(Spread { median: 15.0, min: 10.0, max: 20.0 }));
+        let unread = row(&case, &[[Some(10.0), Some(5.0), None]]);
+        assert!(unread.scribe_us.is_none() && unread.scribe_to_value.is_none());
+    }
+}
