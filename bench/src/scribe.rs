@@ -40,13 +40,19 @@ struct Conversation {
     is_stream: bool,
 }
 
-/// The scribe reads a whole exchange: heads, chunks and ends; how many notices it told. None while there is no scribe
-/// to ask.
-///
-/// This is where it is plugged in: an exchange of `POST /v1/chat/completions` with `content-type: application/json`,
-/// answered with status 200 and `application/json` or `text/event-stream`.
-fn scribe_read(_conversation: &Conversation) -> Option<usize> {
+/// A scribe that goes on from exchange to exchange, as that of a proxy does. Put in its place what perimeter gives
+/// out to be measured.
+struct Scribe;
+
+/// A scribe that has read nothing; none while there is none to measure.
+fn scribe() -> Option<Scribe> {
     None
+}
+
+/// Reads a whole exchange, heads, chunks and ends: `POST /v1/chat/completions` with `application/json`, answered 200
+/// with `application/json` or `text/event-stream`. How many notices it told.
+fn scribe_read(_scribe: &mut Scribe, _conversation: &Conversation) -> usize {
+    0
 }
 
 /// Who reads.
@@ -62,26 +68,26 @@ enum Reader {
 impl Reader {
     const ALL: [Self; 3] = [Self::Value, Self::Ignored, Self::Scribe];
 
-    /// None if there is no such reader.
-    fn read(self, case: &Case) -> Option<usize> {
+    /// How many documents or notices it was; none if there is no such reader.
+    fn read(self, case: &Case, scribe: &mut Option<Scribe>) -> Option<usize> {
         match self {
             Self::Value => Some(parse::<Value>(&case.json)),
             Self::Ignored => Some(parse::<IgnoredAny>(&case.json)),
-            Self::Scribe => scribe_read(&case.conversation),
+            Self::Scribe => Some(scribe_read(scribe.as_mut()?, &case.conversation)),
         }
     }
 
     /// Nanoseconds that reading so often takes.
-    fn time(self, case: &Case, times: usize) -> Option<u64> {
+    fn time(self, case: &Case, times: usize, scribe: &mut Option<Scribe>) -> Option<u64> {
         let started = thread_time();
         for _ in 0..times {
-            black_box(self.read(black_box(case))?);
+            black_box(self.read(black_box(case), scribe)?);
         }
         Some(thread_time().saturating_sub(started))
     }
 }
 
-/// How many of the documents are JSON: all of them.
+/// Parses each document; how many of them are JSON: all.
 fn parse<T: for<'de> serde::Deserialize<'de>>(documents: &[Bytes]) -> usize {
     documents.iter().filter(|document| serde_json::from_slice::<T>(document).map(black_box).is_ok()).count()
 }
@@ -195,12 +201,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let rounds = options.rounds.unwrap_or(if options.quick { 5 } else { 15 });
     let slice = if options.quick { 5_000_000 } else { 20_000_000 };
     let cases = Case::all();
+    let mut scribe = scribe();
     let times: Vec<[usize; 3]> =
-        cases.iter().map(|case| Reader::ALL.map(|reader| times(reader, case, slice))).collect();
+        cases.iter().map(|case| Reader::ALL.map(|reader| times(reader, case, slice, &mut scribe))).collect();
     let mut measured: Vec<Vec<Times>> = cases.iter().map(|_| Vec::new()).collect();
     for number in 0..rounds {
         for ((case, times), measured) in cases.iter().zip(&times).zip(&mut measured) {
-            measured.push(round(case, times, number));
+            measured.push(round(case, times, number, &mut scribe));
         }
     }
     let rows: Vec<Row> = cases.iter().zip(&measured).map(|(case, rounds)| row(case, rounds)).collect();
@@ -212,17 +219,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 }
 
 /// How often a reader must read a case to take about `slice` nanoseconds.
-fn times(reader: Reader, case: &Case, slice: u64) -> usize {
-    let once = reader.time(case, 3).unwrap_or(0) / 3;
+fn times(reader: Reader, case: &Case, slice: u64, scribe: &mut Option<Scribe>) -> usize {
+    let once = reader.time(case, 3, scribe).unwrap_or(0) / 3;
     usize::try_from(slice / once.max(1)).unwrap_or(usize::MAX).clamp(1, 100_000)
 }
 
 /// Every reader once, in an order that turns.
-fn round(case: &Case, times: &[usize; 3], number: usize) -> Times {
+fn round(case: &Case, times: &[usize; 3], number: usize, scribe: &mut Option<Scribe>) -> Times {
     let mut measured = [None; 3];
     for place in 0..Reader::ALL.len() {
         let at = (place + number) % Reader::ALL.len();
-        let nanos = Reader::ALL[at].time(case, times[at]);
+        let nanos = Reader::ALL[at].time(case, times[at], scribe);
         measured[at] = nanos.map(|nanos| nanos as f64 / 1000.0 / times[at] as f64 / case.units);
     }
     measured
@@ -256,8 +263,8 @@ mod tests {
         for case in Case::all() {
             let events = if case.unit == Unit::Event { 1000 + 2 } else { 1 };
             assert_eq!(case.json.len(), 1 + events, "{}", case.name);
-            assert_eq!(Reader::Value.read(&case), Some(case.json.len()), "{}", case.name);
-            assert_eq!(Reader::Ignored.read(&case), Some(case.json.len()), "{}", case.name);
+            assert_eq!(Reader::Value.read(&case, &mut None), Some(case.json.len()), "{}", case.name);
+            assert_eq!(Reader::Ignored.read(&case, &mut None), Some(case.json.len()), "{}", case.name);
             assert_eq!(case.conversation.request.concat(), case.json[0], "{}", case.name);
         }
     }

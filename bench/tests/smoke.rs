@@ -46,6 +46,22 @@ fn every_workload_runs_through_the_floor_and_ends_in_a_table_and_json() {
 }
 
 #[test]
+fn reading_is_measured_per_mebibyte_and_per_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("scribe.json");
+    let output = bench(&["scribe", "--quick", "--rounds=1", "--json", json.to_str().unwrap()]).unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("| request of 2 MiB "), "{}", text(&output.stdout));
+    let rows: Vec<Value> = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert!(rows.iter().any(|row| row["unit"] == "mib") && rows.iter().any(|row| row["unit"] == "event"));
+    for row in rows {
+        let [value, ignored] =
+            ["value_us", "ignored_us"].map(|reader| row[reader]["median"].as_f64().unwrap());
+        assert!(value > 0.0 && ignored > 0.0, "{row}");
+    }
+}
+
+#[test]
 fn a_missing_perimeter_is_said_plainly() {
     let output = bench(&["--targets=perimeter", "--no-pin", "--perimeter=/nowhere/perimeter"]).unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -65,9 +65,15 @@ impl Watch {
 fn emptied(dir: &Path) -> io::Result<u64> {
     let mut size = 0;
     for entry in fs::read_dir(dir)? {
-        let file = File::options().write(true).open(entry?.path())?;
-        size += file.metadata()?.len();
-        file.set_len(0)?;
+        match File::options().write(true).open(entry?.path()) {
+            Ok(file) => {
+                size += file.metadata()?.len();
+                file.set_len(0)?;
+            }
+            // Turned over since the folder was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(size)
 }
