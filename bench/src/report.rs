@@ -52,6 +52,7 @@ struct Row {
     units_per_second: Option<Spread>,
     unseen_mib: Option<Spread>,
     logged_mib: Option<Spread>,
+    logged_lines: Option<Spread>,
     rounds: Vec<Figures>,
 }
 
@@ -123,6 +124,7 @@ fn row(kind: Kind, rounds: Vec<Figures>, floor: &[Figures], direct: &[Figures]) 
         units_per_second: spread(|figures| Some(figures.units_per_second)),
         unseen_mib: spread(|figures| figures.unseen_mib),
         logged_mib: spread(|figures| figures.logged_mib),
+        logged_lines: spread(|figures| figures.logged_lines),
         rounds,
     }
 }
@@ -146,6 +148,7 @@ impl Section {
             "added p99".to_owned(),
             format!("{unit}s/s"),
             "unseen MiB".to_owned(),
+            "lines/request".to_owned(),
         ];
         let mut lines = vec![header.to_vec()];
         lines.extend(self.targets.iter().map(Row::cells));
@@ -170,6 +173,7 @@ impl Row {
             middle(self.added_p99_us, 0),
             middle(self.units_per_second, 0),
             middle(self.unseen_mib, 1),
+            middle(self.logged_lines, 2),
         ]
     }
 }
@@ -223,6 +227,7 @@ mod tests {
             units_per_second: 1.0,
             unseen_mib: None,
             logged_mib: None,
+            logged_lines: None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::cpu::{self, CpuTime};
 use crate::error::{Doing as _, Error};
 use crate::load::{INTERRUPTED, Load, Outcome};
 use crate::statistics::quantile;
-use crate::targets::{Target, Watch};
+use crate::targets::{Logged, Target, Watch};
 use crate::workload::Workload;
 
 /// How much to measure.
@@ -37,6 +37,8 @@ pub(crate) struct Figures {
     pub(crate) unseen_mib: Option<f64>,
     /// What the message logger wrote, in MiB; none where it is not hired.
     pub(crate) logged_mib: Option<f64>,
+    /// Its lines per request: two, if it saw everything.
+    pub(crate) logged_lines: Option<f64>,
 }
 
 /// One round: for each workload, for each target (in the order given, not in the order measured).
@@ -107,7 +109,9 @@ fn cell(workload: &Workload, target: &Target) -> Result<Figures, Error> {
     let cpu = before.zip(after).map(|(before, after)| after.since(before));
     let mut figures = figures(workload, outcome, cpu);
     figures.unseen_mib = unseen_before.zip(unseen(watch)?).map(|(before, after)| (after - before) / MIB);
-    figures.logged_mib = logged(watch)?.map(|bytes| bytes as f64 / MIB);
+    let logged = logged(watch)?;
+    figures.logged_mib = logged.map(|logged| logged.bytes as f64 / MIB);
+    figures.logged_lines = logged.map(|logged| logged.lines as f64 / workload.requests as f64);
     Ok(figures)
 }
 
@@ -118,7 +122,7 @@ fn unseen(watch: Option<&Watch>) -> Result<Option<f64>, Error> {
     Ok(unseen.flatten())
 }
 
-fn logged(watch: Option<&Watch>) -> Result<Option<u64>, Error> {
+fn logged(watch: Option<&Watch>) -> Result<Option<Logged>, Error> {
     let logged = watch.map(Watch::take_logged).transpose().doing("emptying the logs of a target")?;
     Ok(logged.flatten())
 }
@@ -140,6 +144,7 @@ fn figures(workload: &Workload, outcome: Outcome, cpu: Option<CpuTime>) -> Figur
         units_per_second: units / (micros(took) / 1e6),
         unseen_mib: None,
         logged_mib: None,
+        logged_lines: None,
     }
 }
 

@@ -19,7 +19,7 @@ mod nginx;
 mod perimeter;
 
 use perimeter::Hired;
-pub(crate) use perimeter::Watch;
+pub(crate) use perimeter::{Logged, Watch};
 
 /// What can stand between load generator and upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

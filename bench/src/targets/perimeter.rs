@@ -55,19 +55,26 @@ impl Watch {
         Ok(page)
     }
 
-    /// Bytes of messages logged since the last time. What was logged is thrown away: a long run would fill the disk.
-    pub(crate) fn take_logged(&self) -> io::Result<Option<u64>> {
+    /// What was logged since the last time. It is thrown away: a long run would fill the disk.
+    pub(crate) fn take_logged(&self) -> io::Result<Option<Logged>> {
         self.messages.as_deref().map(emptied).transpose()
     }
 }
 
-/// Empties every file of the folder without removing one, since its writer goes on appending; their size.
-fn emptied(dir: &Path) -> io::Result<u64> {
-    let mut size = 0;
+/// What the message logger wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Logged {
+    pub(crate) bytes: u64,
+    pub(crate) lines: u64,
+}
+
+/// Empties every file of the folder without removing one, since its writer goes on appending.
+fn emptied(dir: &Path) -> io::Result<Logged> {
+    let mut logged = Logged::default();
     for entry in fs::read_dir(dir)? {
-        match File::options().write(true).open(entry?.path()) {
+        match File::options().read(true).write(true).open(entry?.path()) {
             Ok(file) => {
-                size += file.metadata()?.len();
+                count(&file, &mut logged)?;
                 file.set_len(0)?;
             }
             // Turned over since the folder was read.
@@ -75,7 +82,17 @@ fn emptied(dir: &Path) -> io::Result<u64> {
             Err(error) => return Err(error),
         }
     }
-    Ok(size)
+    Ok(logged)
+}
+
+fn count(mut file: &File, logged: &mut Logged) -> io::Result<()> {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
+        logged.bytes += bytes.len() as u64;
+        logged.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
 }
 
 /// The sum of the samples of each metric of unseen bytes.
@@ -104,15 +121,35 @@ mod tests {
     }
 
     #[test]
+    fn metrics_are_asked_for_at_the_admin_listener() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let watch = Watch { admin: listener.local_addr().unwrap(), messages: None };
+        let admin = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                asked.extend(byte);
+            }
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\nperimeter_unseen_bytes_total 3\n").unwrap();
+            asked
+        });
+        assert_eq!(watch.unseen().unwrap(), Some(3.0));
+        assert!(admin.join().unwrap().starts_with(b"GET /metrics HTTP/1.1\r\n"));
+        assert_eq!(watch.take_logged().unwrap(), None);
+    }
+
+    #[test]
     fn a_log_is_emptied_under_its_writer() {
         let dir = tempfile::tempdir().unwrap();
         let mut log =
             File::options().create(true).append(true).open(dir.path().join("message_log.jsonl")).unwrap();
         log.write_all(b"one\n").unwrap();
-        assert_eq!(emptied(dir.path()).unwrap(), 4);
-        log.write_all(b"second\n").unwrap();
-        assert_eq!(emptied(dir.path()).unwrap(), 7);
-        assert_eq!(emptied(dir.path()).unwrap(), 0);
+        assert_eq!(emptied(dir.path()).unwrap(), Logged { bytes: 4, lines: 1 });
+        log.write_all(b"two\nthree\n").unwrap();
+        assert_eq!(emptied(dir.path()).unwrap(), Logged { bytes: 10, lines: 2 });
+        assert_eq!(emptied(dir.path()).unwrap(), Logged::default());
     }
 
     #[test]
