@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::body::Body;
 use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
 use crate::config::{Config, Secret};
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, Metrics, Observation};
 
 /// What the pages tell from.
 #[derive(Debug)]
@@ -28,19 +28,25 @@ pub(crate) struct Admin {
     config: String,
     token: Option<Secret>,
     threads: Vec<Arc<Metrics>>,
+    observation: Option<Arc<Observation>>,
     ready: AtomicBool,
 }
 
 impl Admin {
-    /// Pages about `config` and what `threads` count.
+    /// Pages about `config`, what `threads` count, and how those who watch are doing.
     ///
     /// # Errors
     /// Where the configuration cannot be written as JSON.
-    pub(crate) fn new(config: &Config, threads: Vec<Arc<Metrics>>) -> Result<Arc<Self>, serde_json::Error> {
+    pub(crate) fn new(
+        config: &Config,
+        threads: Vec<Arc<Metrics>>,
+        observation: Option<Arc<Observation>>,
+    ) -> Result<Arc<Self>, serde_json::Error> {
         Ok(Arc::new(Self {
             config: serde_json::to_string_pretty(config)?,
             token: config.server.admin.token.clone(),
             threads,
+            observation,
             ready: AtomicBool::new(false),
         }))
     }
@@ -122,13 +128,22 @@ impl Admin {
 
     fn ready(&self) -> Response<Body> {
         match self.ready.load(Relaxed) {
-            true => json_page(StatusCode::OK, &json!({"status": "ready"})),
+            true => {
+                let retired = self.observation.as_ref().map(|observation| observation.retired());
+                let mut page = json!({"status": "ready"});
+                // The traffic does not suffer, so this is no reason to send it elsewhere.
+                if let Some(retired) = retired.filter(|retired| !retired.is_empty()) {
+                    page["retired"] = retired.into();
+                }
+                json_page(StatusCode::OK, &page)
+            }
             false => json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"})),
         }
     }
 
     fn metrics(&self) -> Response<Body> {
-        let text = metrics::render(&self.threads, crate::logging::dropped_lines());
+        let text =
+            metrics::render(&self.threads, self.observation.as_deref(), crate::logging::dropped_lines());
         page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
     }
 }

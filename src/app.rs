@@ -17,15 +17,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::config::{Config, Provider};
+use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::proxy::serve::Serve;
 use crate::proxy::{Credential, Gateway, Target};
-use crate::upstream::{Connector, ConnectorError, HttpUpstream, TlsError, client_config};
+use crate::registry::{Hire, HireError};
+use crate::upstream::{Connector, ConnectorError, HttpUpstream, TlsError, Upstream, client_config};
 
 mod listen;
+mod watchers;
 
 pub use listen::ListenError;
 use listen::Listeners;
+use watchers::Watchers;
 
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -63,6 +67,9 @@ pub enum RunError {
         /// What it said.
         source: io::Error,
     },
+    /// An interceptor cannot start.
+    #[error(transparent)]
+    Hire(#[from] HireError),
     /// A second signal came while exchanges were finishing.
     #[error("stopped at once by a second signal")]
     StoppedAtOnce,
@@ -75,11 +82,12 @@ impl RunError {
     }
 }
 
-/// Runs the proxy until it is told to stop (SIGTERM, SIGINT). Blocks.
+/// Runs the proxy until it is told to stop (SIGTERM, SIGINT), with these interceptors. Exchanges go to `upstream`, if
+/// there is one, in place of what is at `llm.base_url`. Blocks.
 ///
 /// # Errors
 /// [`RunError`] where a listener cannot be bound, a certificate file cannot be read, and the like.
-pub fn run(config: Config) -> Result<(), RunError> {
+pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Result<(), RunError> {
     raise_descriptor_limit();
     let connector = connector(&config)?;
     let target =
@@ -94,7 +102,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
     }
 
     let threads: Vec<_> = (0..config.server.workers).map(|_| Arc::new(Metrics::default())).collect();
-    let admin = Admin::new(&config, threads.clone())?;
+    let watchers = Watchers::start(&config, hires)?;
+    let observation = watchers.as_ref().map(|watchers| watchers.observation.clone());
+    let admin = Admin::new(&config, threads.clone(), observation)?;
     let (stop, stopping) = watch::channel(false);
     let places = Arc::new(Semaphore::new(config.server.max_connections));
     let start_line = start_line(&config, &listeners);
@@ -103,7 +113,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
     for (number, (listeners, metrics)) in listeners.traffic.into_iter().zip(threads).enumerate() {
         let tasks = TaskTracker::new();
         let worker = Worker {
-            upstream: HttpUpstream::new(connector.clone(), TaskTracker::new(), metrics.clone()),
+            http: HttpUpstream::new(connector.clone(), TaskTracker::new(), metrics.clone()),
+            upstream: upstream.clone(),
+            journal: watchers.as_ref().map(|watchers| watchers.journal.clone()),
             target: target.clone(),
             credential: credential.clone(),
             provider: config.llm.provider,
@@ -135,8 +147,14 @@ pub fn run(config: Config) -> Result<(), RunError> {
         admin.set_ready(false);
         tracing::info!("stopping: open exchanges may finish within {} s", config.server.drain.as_secs_f32());
         stop.send_replace(true);
+        let finished = async {
+            let _ = all_done.recv().await;
+            if let Some(watchers) = watchers {
+                watchers.dismiss(config.server.flush).await;
+            }
+        };
         tokio::select! {
-            _ = all_done.recv() => Ok(()),
+            () = finished => Ok(()),
             () = signals.next() => Err(RunError::StoppedAtOnce),
             () = &mut pages => Ok(()),
         }
@@ -210,7 +228,10 @@ impl Signals {
 
 /// One forwarding thread, before it runs.
 struct Worker {
-    upstream: HttpUpstream,
+    http: HttpUpstream,
+    /// What answers in its place.
+    upstream: Option<Upstream>,
+    journal: Option<Journal>,
     target: Target,
     credential: Option<Credential>,
     provider: Provider,
@@ -241,7 +262,8 @@ impl Worker {
             target: self.target,
             credential: self.credential,
             provider: self.provider,
-            upstream: self.upstream.clone().into_upstream(),
+            upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),
+            journal: self.journal,
             admin: self.admin,
             metrics: self.metrics,
             tasks: self.tasks.clone(),
@@ -264,7 +286,7 @@ impl Worker {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                _ = sweep.tick() => self.upstream.sweep(),
+                _ = sweep.tick() => self.http.sweep(),
             }
         }
         self.tasks.close();

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::error::chain;
+use crate::registry::Registry;
+use crate::upstream::Upstream;
 
 mod generate_config;
 mod output;
@@ -46,7 +48,10 @@ Examples:
 `perimeter run --help` lists the environment variables and the exit codes.";
 
 /// Parses the arguments, runs the subcommand, and says how it went: 0, 1 (run time) or 2 (usage, configuration).
-pub fn main() -> ExitCode {
+///
+/// A configuration may name the interceptors of `registry`. Exchanges go to `upstream`, if there is one, in place of
+/// what is at `llm.base_url`.
+pub fn main(registry: &Registry, upstream: Option<Upstream>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -56,8 +61,8 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(run) => run.execute(),
-        Command::ValidateConfig(validate) => validate.execute(),
+        Command::Run(run) => run.execute(registry, upstream),
+        Command::ValidateConfig(validate) => validate.execute(registry),
         Command::GenerateConfig(generate) => generate.execute(),
     }
 }

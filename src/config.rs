@@ -29,6 +29,8 @@ pub use base_url::{BadUrl, BaseUrl};
 pub use host::Host;
 pub use load::{Loaded, Overrides, Source};
 pub use problem::ConfigError;
+pub(crate) use problem::Problem;
+pub(crate) use reader::Reader;
 pub use secret::Secret;
 pub use variables::Lookup;
 

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+mod observation;
+
+pub(crate) use observation::Observation;
+
 /// How an exchange came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -153,7 +157,11 @@ impl Metrics {
 }
 
 /// The sum of what `threads` have counted, as Prometheus reads it (text format 0.0.4).
-pub(crate) fn render(threads: &[Arc<Metrics>], log_lines_dropped: u64) -> String {
+pub(crate) fn render(
+    threads: &[Arc<Metrics>],
+    observation: Option<&Observation>,
+    log_lines_dropped: u64,
+) -> String {
     let mut text = Text::default();
     text.family(
         "perimeter_exchanges_total",
@@ -197,6 +205,9 @@ pub(crate) fn render(threads: &[Arc<Metrics>], log_lines_dropped: u64) -> String
         text.single(name, "gauge", help, value);
     }
     added(&mut text, threads);
+    if let Some(observation) = observation {
+        observation.render(&mut text);
+    }
     text.0
 }
 
@@ -276,7 +287,7 @@ mod tests {
             thread.added(Duration::from_micros(15));
         }
         threads[0].added(Duration::from_secs(1));
-        let text = render(&threads, 7);
+        let text = render(&threads, None, 7);
         for line in [
             "perimeter_exchanges_total{status=\"2xx\",outcome=\"complete\"} 2",
             "perimeter_open_exchanges 2",

@@ -49,6 +49,11 @@ impl RawHead {
         self.bytes.is_empty()
     }
 
+    /// How many bytes of it have come.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Takes what belongs to this head of `bytes`: their number, and whether the head has ended with them.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> (usize, bool) {
         let before = self.bytes.len();

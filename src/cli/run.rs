@@ -8,6 +8,7 @@ use clap::Args;
 use super::{FAILED, REFUSED, fail};
 use crate::config::{Config, ConfigError, Loaded, Overrides};
 use crate::registry::Registry;
+use crate::upstream::Upstream;
 use crate::{app, logging};
 
 const AFTER_HELP: &str = "\
@@ -58,7 +59,7 @@ pub(super) struct Run {
     /// A key for requests that bring none. Others on this machine can read it here: better LLM_API_KEY.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    /// The interceptors to hire, in place of those in the file; `none` for none. This version has none built yet.
+    /// The interceptors to hire, in place of those in the file; `none` for none. [default: printer]
     #[arg(long, value_name = "NAME,…|none", value_delimiter = ',')]
     interceptors: Option<Vec<String>>,
     /// The configuration file; `perimeter generate-config` writes one to start from.
@@ -70,8 +71,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn execute(self) -> ExitCode {
-        let Loaded { config, mut warnings } = match self.load() {
+    pub(super) fn execute(self, registry: &Registry, upstream: Option<Upstream>) -> ExitCode {
+        let Loaded { config, hires, mut warnings } = match self.load(registry) {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error, REFUSED),
         };
@@ -88,7 +89,7 @@ impl Run {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let ended = app::run(config);
+        let ended = app::run(config, hires, upstream);
         // Writes out what is still held, so that the last word is the last line.
         drop(log);
         match ended {
@@ -97,7 +98,7 @@ impl Run {
         }
     }
 
-    fn load(&self) -> Result<Loaded, ConfigError> {
+    fn load(&self, registry: &Registry) -> Result<Loaded, ConfigError> {
         let overrides = Overrides::default()
             .flag("llm.base_url", "--base-url", self.base_url.as_deref())
             .flag("llm.type", "--type", self.provider.as_deref())
@@ -106,7 +107,7 @@ impl Run {
             .flag("server.port", "--port", self.port.as_deref())
             .flag("logging.level", "--log-level", self.log_level.as_deref())
             .interceptors(self.interceptors.as_deref().map(named));
-        Config::load(self.config.as_deref(), overrides, &Registry::built_in())
+        Config::load(self.config.as_deref(), overrides, registry)
     }
 }
 

@@ -20,11 +20,11 @@ pub(super) struct ValidateConfig {
 }
 
 impl ValidateConfig {
-    pub(super) fn execute(self) -> ExitCode {
+    pub(super) fn execute(self, registry: &Registry) -> ExitCode {
         let file = self.file.display();
         let overrides = Overrides::default().file_first();
-        match Config::load(Some(&self.file), overrides, &Registry::built_in()) {
-            Ok(Loaded { config, warnings }) => {
+        match Config::load(Some(&self.file), overrides, registry) {
+            Ok(Loaded { config, warnings, .. }) => {
                 output::stdout(&format!("✓ Configuration is valid: {file}\n{}", summary(&config)));
                 for warning in warnings {
                     output::stderr(&format!("perimeter: warning: {warning}"));

@@ -13,7 +13,10 @@ use super::reader::Reader;
 use super::tree::{Node, Origin, Value};
 use super::variables::Lookup;
 use super::{Config, Host, Server, known, yaml};
-use crate::registry::{Kind, Registry};
+use crate::registry::{Hire, Kind, Registry};
+
+/// Who watches where the configuration does not say.
+const DEFAULT: &str = "printer";
 
 /// No configuration is larger; a path given by mistake may be.
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -23,6 +26,8 @@ const MAX_SIZE: u64 = 1024 * 1024;
 pub struct Loaded {
     /// What holds.
     pub config: Config,
+    /// The interceptors of it that are enabled, in their order, ready to be hired.
+    pub hires: Vec<Hire>,
     /// What was accepted but may not be what was meant; a line each.
     pub warnings: Vec<String>,
 }
@@ -121,7 +126,11 @@ impl Config {
         root.remove_empty("llm.type");
         let mut ignored = known::take_predecessors(&mut root);
         overlay(&mut root, overrides, lookup);
-        ignored.extend(interceptors(&mut root, registry, lookup).map_err(fail)?);
+        if root.get("interceptors").is_none() {
+            root.put("interceptors", choose(&root, &[DEFAULT.to_owned()], Origin::Nowhere));
+        }
+        let (hires, unbuilt) = interceptors(&mut root, registry, lookup).map_err(fail)?;
+        ignored.extend(unbuilt);
         let config = Self::deserialize(Reader::new(&root, lookup)).map_err(|problem| {
             // Unknown keys come first: `lm:` is why there is no `llm`.
             if problem.is_missing() {
@@ -132,7 +141,7 @@ impl Config {
         })?;
         check(&config, &root).map_err(fail)?;
         let warnings = warnings(&config, &ignored, name);
-        Ok(Loaded { config, warnings })
+        Ok(Loaded { config, hires, warnings })
     }
 }
 
@@ -169,7 +178,7 @@ fn overlay(root: &mut Node, overrides: Overrides, lookup: Lookup<'_>) {
         root.put(path, node);
     }
     if let Some(names) = overrides.interceptors {
-        let chosen = choose(root, &names);
+        let chosen = choose(root, &names, Origin::Flag("--interceptors"));
         root.put("interceptors", chosen);
     }
 }
@@ -184,25 +193,24 @@ fn variable(name: &'static str, lookup: Lookup<'_>) -> Option<Node> {
     (!value.is_empty()).then(|| Node::literal(Origin::Variable(name), value))
 }
 
-/// The list that `--interceptors` asks for: the file's entries of those types, and new ones where it has none.
-fn choose(root: &Node, names: &[String]) -> Node {
-    const FLAG: Origin = Origin::Flag("--interceptors");
+/// The list of these types that `origin` asks for: the file's entries, and new ones where it has none.
+fn choose(root: &Node, names: &[String], origin: Origin) -> Node {
     let listed = root.get("interceptors").map(Node::elements).unwrap_or_default();
     let mut chosen = Vec::new();
     for name in names {
         let is_named = |node: &&Node| node.get("type").and_then(Node::as_text) == Some(name);
         let before = chosen.len();
         chosen.extend(listed.iter().filter(is_named).cloned().map(|mut node| {
-            node.put("enabled", Node::literal(FLAG, "true"));
+            node.put("enabled", Node::literal(origin, "true"));
             node
         }));
         if chosen.len() == before {
-            let mut node = Node::empty_map(FLAG);
-            node.put("type", Node::literal(FLAG, name));
+            let mut node = Node::empty_map(origin);
+            node.put("type", Node::literal(origin, name));
             chosen.push(node);
         }
     }
-    Node { origin: FLAG, value: Value::List(chosen) }
+    Node { origin, value: Value::List(chosen) }
 }
 
 /// Without a provider there is nothing to forward to, and three ways to name one: that deserves its own words.
@@ -213,11 +221,16 @@ fn no_provider(root: &Node, file: Option<&str>) -> Option<ConfigError> {
     (base_url || provider).then_some(ConfigError::NoProvider { place, base_url, provider })
 }
 
-/// Checks the interceptors' names against the registry, and keeps what is disabled from being expanded.
-fn interceptors(root: &mut Node, registry: &Registry, lookup: Lookup<'_>) -> Result<Vec<String>, Problem> {
-    let Some(list) = root.get_mut("interceptors") else { return Ok(Vec::new()) };
-    let Value::List(nodes) = &mut list.value else { return Ok(Vec::new()) };
-    let mut ignored = Vec::new();
+/// Reads the settings of the interceptors that are enabled, and names those that cannot be hired. Keeps what is
+/// disabled from being expanded.
+fn interceptors(
+    root: &mut Node,
+    registry: &Registry,
+    lookup: Lookup<'_>,
+) -> Result<(Vec<Hire>, Vec<String>), Problem> {
+    let (mut hires, mut ignored) = (Vec::new(), Vec::new());
+    let Some(list) = root.get_mut("interceptors") else { return Ok((hires, ignored)) };
+    let Value::List(nodes) = &mut list.value else { return Ok((hires, ignored)) };
     for (index, node) in nodes.iter_mut().enumerate() {
         let enabled = match node.get("enabled") {
             Some(enabled) => bool::deserialize(Reader::new(enabled, lookup)).map_err(|problem| {
@@ -232,15 +245,24 @@ fn interceptors(root: &mut Node, registry: &Registry, lookup: Lookup<'_>) -> Res
         let known = String::deserialize(Reader::new(kind, lookup))
             .and_then(|name| registered(&name, kind, registry))
             .map_err(|problem| problem.within_key("type").within_index(index).within_key("interceptors"))?;
-        if enabled && !known.built {
-            ignored.push(format!("interceptor {} (not built yet in this version)", known.name));
+        match &known.read {
+            _ if !enabled => {}
+            None => ignored.push(format!("interceptor {} (not built yet in this version)", known.name)),
+            Some(read) => {
+                let absent = Node::empty_map(node.origin);
+                let settings = node.get("config").unwrap_or(&absent);
+                let hire = read(Reader::new(settings, lookup)).map_err(|problem| {
+                    problem.within_key("config").within_index(index).within_key("interceptors")
+                })?;
+                hires.push(hire);
+            }
         }
     }
-    Ok(ignored)
+    Ok((hires, ignored))
 }
 
 /// The kind that `name`, written at `node`, stands for.
-fn registered(name: &str, node: &Node, registry: &Registry) -> Result<Kind, Problem> {
+fn registered<'a>(name: &str, node: &Node, registry: &'a Registry) -> Result<&'a Kind, Problem> {
     registry
         .get(name)
         .ok_or_else(|| Problem::new(What::UnknownInterceptor { known: registry.names() }).at_node(node))

@@ -90,7 +90,7 @@ impl fmt::Display for Diagnosis {
 
 /// Something wrong at a node; the path grows as it travels up to the root.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     what: What,
     origin: Option<Origin>,
     /// From the innermost key outwards.

@@ -15,7 +15,7 @@ use super::variables::{self, Lookup};
 
 /// A node about to be read.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'de> {
+pub(crate) struct Reader<'de> {
     node: &'de Node,
     lookup: Lookup<'de>,
 }

@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use perimeter_interceptor::BodyEnd;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
@@ -15,11 +16,14 @@ use super::account::Account;
 use super::client_stream::{Handle, OpenExchange};
 use super::request_body::{Gate, RequestBody};
 use super::response_body::{ResponseBody, Shape};
-use super::{Credential, Target, check, forward, upgrade};
+use super::tap::Tap;
+use super::upgrade::{self, Tunnel};
+use super::{Credential, Target, check, forward};
 use crate::admin::Admin;
 use crate::body::Body;
 use crate::config::Provider;
 use crate::error::{Failure, chain};
+use crate::journal::{Journal, Lane, RequestHead, ResponseHead};
 use crate::metrics::{Metrics, Outcome, Refusal};
 use crate::raw_head::RawHead;
 use crate::upstream::{Handover, Upstream, UpstreamError};
@@ -41,6 +45,8 @@ pub(crate) struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Where tunnels run.
     pub tasks: TaskTracker,
+    /// Who is told what passes, where somebody watches.
+    pub journal: Option<Journal>,
 }
 
 /// A client's connection, as its exchanges see it.
@@ -49,6 +55,8 @@ pub(super) struct Client {
     pub(super) stream: Handle,
     /// Our end of it.
     pub(super) local: SocketAddr,
+    /// The client's.
+    pub(super) peer: SocketAddr,
 }
 
 /// What is settled about an exchange when its request has been read.
@@ -60,13 +68,19 @@ struct Exchange {
     /// Whether the connection may be used for another request after this one.
     trusted: bool,
     gate: Option<Gate>,
+    /// Whether the request has no body.
+    bodiless: bool,
+    /// What the client says, while no body tells it.
+    from_client: Option<Lane>,
+    /// What the client is told, while no body tells it.
+    from_upstream: Option<Lane>,
 }
 
 impl Gateway {
     /// Answers a request. What can fail becomes a response here, so this cannot.
     pub(super) async fn serve(&self, client: Client, request: Request<Incoming>) -> Response<ResponseBody> {
         let (mut parts, incoming) = request.into_parts();
-        let (mut exchange, raw) = self.open(&client, &parts);
+        let (mut exchange, raw) = self.open(&client, &parts, incoming.is_end_stream());
 
         // Nothing that two parsers could read differently goes on.
         if let Err((refusal, why)) = check::head(&parts) {
@@ -88,9 +102,11 @@ impl Gateway {
         // The body follows when the upstream wants it.
         exchange.gate = expects_continue(&parts, &incoming).then(Gate::default);
         let body = RequestBody::new(incoming, exchange.account.clone(), exchange.gate.clone());
-        let mut request = Request::from_parts(parts, Body::new(body));
+        // After an upgrade it is the tunnel that tells what the client says.
+        let lane = if upgrade.is_none() { exchange.from_client.take() } else { None };
+        let mut request = Request::from_parts(parts, Body::new(Tap::new(body, lane)));
         if let Some(raw) = raw {
-            request.extensions_mut().insert(Arc::new(raw));
+            request.extensions_mut().insert(raw);
         }
         if let Some(gate) = exchange.gate.clone() {
             hyper::ext::on_informational(&mut request, move |response| {
@@ -114,15 +130,33 @@ impl Gateway {
         }
     }
 
-    fn open(&self, client: &Client, parts: &request::Parts) -> (Exchange, Option<RawHead>) {
+    fn open(
+        &self,
+        client: &Client,
+        parts: &request::Parts,
+        bodiless: bool,
+    ) -> (Exchange, Option<Arc<RawHead>>) {
         let (open, raw, trusted) = client.stream.open_exchange();
+        let raw = raw.map(Arc::new);
+        let account = Account::open(self.metrics.clone(), &parts.method, &parts.uri);
+        let lanes = self.journal.as_ref().and_then(|journal| {
+            let head = match &raw {
+                Some(raw) => RequestHead::Raw(raw.clone()),
+                None => RequestHead::Parts(Box::new(parts.clone())),
+            };
+            journal.open(head, client.peer, account.began())
+        });
+        let (from_client, from_upstream) = lanes.map(|lanes| (lanes.client, lanes.upstream)).unzip();
         let exchange = Exchange {
-            account: Account::open(self.metrics.clone(), &parts.method, &parts.uri),
+            account,
             client: open,
             method: parts.method.clone(),
             version: parts.version,
             trusted,
             gate: None,
+            bodiless,
+            from_client,
+            from_upstream,
         };
         (exchange, raw)
     }
@@ -130,6 +164,7 @@ impl Gateway {
     fn refuse(&self, exchange: Exchange, refusal: Refusal, why: &'static str) -> Response<ResponseBody> {
         self.metrics.refused(refusal);
         tracing::debug!(reason = refusal.as_str(), why, "request refused");
+        exchange.tell_failure(refusal.as_str(), why);
         exchange.respond(Failure::refused(refusal, why).into_response(self.provider), Outcome::Refused)
     }
 
@@ -140,33 +175,37 @@ impl Gateway {
             error = chain(error),
             "the upstream gave no response"
         );
+        exchange.tell_failure(error.code(), &chain(error));
         exchange.respond(Failure::upstream(error).into_response(self.provider), Outcome::Failed)
     }
 
     /// Passes the upstream's response on.
     fn answer(
         &self,
-        exchange: Exchange,
+        mut exchange: Exchange,
         mut response: Response<Body>,
         upgrade: Option<OnUpgrade>,
     ) -> Response<ResponseBody> {
         let handover = response.extensions_mut().remove::<Handover>();
         let account = exchange.account.clone();
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgrade {
-            let Some(client_side) = upgrade else {
-                return self.failed(exchange, &UpstreamError::Unasked);
-            };
-            let upstream_side = hyper::upgrade::on(&mut response);
-            exchange.account.ended(Outcome::Upgraded);
-            exchange.client.upgraded();
-            let client = Handle::clone(&exchange.client);
-            self.tasks.spawn(upgrade::pump(client_side, upstream_side, client, account.clone()));
+        if is_upgrade && upgrade.is_none() {
+            return self.failed(exchange, &UpstreamError::Unasked);
         }
-        if let Some(raw) = response.extensions_mut().remove::<RawHead>() {
+        let upstream_side = is_upgrade.then(|| hyper::upgrade::on(&mut response));
+        let raw = response.extensions_mut().remove::<RawHead>().map(Arc::new);
+        let (mut parts, body) = response.into_parts();
+        account.answered(parts.status.as_u16());
+        exchange.tell_head(raw.as_ref(), &parts);
+        if let Some(raw) = raw {
             exchange.client.write_head_like(raw);
         }
-        let (mut parts, body) = response.into_parts();
+        if let (Some(client_side), Some(upstream_side)) = (upgrade, upstream_side) {
+            exchange.account.ended(Outcome::Upgraded);
+            exchange.client.upgraded();
+            let tunnel = exchange.tunnel();
+            self.tasks.spawn(tunnel.pump(client_side, upstream_side));
+        }
         forward::response(&mut parts, is_upgrade);
         let response = exchange.pass(parts, body);
         if let Some(Handover { sent, connecting, answered }) = handover {
@@ -183,11 +222,41 @@ impl Exchange {
     fn respond(self, answer: Response<Body>, outcome: Outcome) -> Response<ResponseBody> {
         self.account.ended(outcome);
         let (parts, body) = answer.into_parts();
+        self.account.answered(parts.status.as_u16());
+        self.tell_head(None, &parts);
         self.pass(parts, body)
     }
 
-    fn pass(self, mut parts: response::Parts, body: Body) -> Response<ResponseBody> {
-        self.account.answered(parts.status.as_u16());
+    /// The two ends of what follows a 101, and who is told of it.
+    fn tunnel(&mut self) -> Tunnel {
+        Tunnel {
+            client: Handle::clone(&self.client),
+            account: self.account.clone(),
+            from_client: self.from_client.take(),
+            from_upstream: self.from_upstream.take(),
+        }
+    }
+
+    fn tell_failure(&self, code: &str, message: &str) {
+        if let Some(lane) = &self.from_upstream {
+            lane.failed(perimeter_interceptor::Failure::new(code, message));
+        }
+    }
+
+    fn tell_head(&self, raw: Option<&Arc<RawHead>>, parts: &response::Parts) {
+        let Some(lane) = &self.from_upstream else { return };
+        let head = match raw {
+            Some(raw) => ResponseHead::Raw(raw.clone()),
+            None => ResponseHead::Parts(Box::new(parts.clone())),
+        };
+        lane.head(head, self.account.answered_at());
+    }
+
+    fn pass(mut self, mut parts: response::Parts, body: Body) -> Response<ResponseBody> {
+        // Where no body was made to tell it.
+        if let Some(mut lane) = self.from_client.take().filter(|_| self.bodiless) {
+            lane.close(BodyEnd::COMPLETE);
+        }
         let shape = self.shape(&parts, &body);
         if parts.status != StatusCode::SWITCHING_PROTOCOLS {
             self.client.not_upgraded();
@@ -199,6 +268,7 @@ impl Exchange {
         if !self.trusted && parts.status != StatusCode::SWITCHING_PROTOCOLS {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        let body = Tap::new(body, self.from_upstream);
         Response::from_parts(parts, ResponseBody::new(body, self.account, self.client, self.gate, shape))
     }
 

@@ -12,12 +12,10 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version, request, response};
 
 use crate::config::BaseUrl;
+use crate::workflow;
 
 /// Headers that are addressed to us begin so.
 const OURS: [&str; 2] = ["x-perimeter-", "x-cylestio-"];
-
-/// The predecessor's way to name a workflow: `/agent-workflow/{id}/…`.
-const WORKFLOW: &str = "/agent-workflow/";
 
 /// Where requests go, in the form that heads need.
 #[derive(Clone, Debug)]
@@ -52,7 +50,7 @@ impl Target {
         if method == Method::OPTIONS && path == "*" {
             return;
         }
-        let rest = without_workflow(path);
+        let rest = workflow::split(path).map_or(path, |(_, rest)| rest);
         if self.prefix.is_empty() && rest.len() == path.len() && rest.starts_with('/') {
             if uri.scheme().is_some() || uri.authority().is_some() {
                 *uri = uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
@@ -69,19 +67,6 @@ impl Target {
         if let Ok(joined) = PathAndQuery::from_maybe_shared(target.freeze()) {
             *uri = Uri::from(joined);
         }
-    }
-}
-
-/// What is left of `path` without a workflow in front.
-fn without_workflow(path: &str) -> &str {
-    let Some(after) = path.strip_prefix(WORKFLOW) else {
-        return path;
-    };
-    match after.find(['/', '?']) {
-        Some(0) => path,
-        Some(end) => &after[end..],
-        None if after.is_empty() => path,
-        None => "/",
     }
 }
 

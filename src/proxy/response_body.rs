@@ -10,13 +10,14 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::account::Account;
 use super::client_stream::OpenExchange;
 use super::request_body::Gate;
+use super::tap::Tap;
 use crate::body::{Body, BoxError};
 use crate::metrics::Outcome;
 
 /// Passes the upstream's body on, keeps its account, and breaks off for the client where it broke off for us.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
-    body: Body,
+    body: Tap<Body>,
     account: Arc<Account>,
     client: OpenExchange,
     gate: Option<Gate>,
@@ -36,7 +37,7 @@ pub(super) struct Shape {
 
 impl ResponseBody {
     pub(super) fn new(
-        body: Body,
+        body: Tap<Body>,
         account: Arc<Account>,
         client: OpenExchange,
         gate: Option<Gate>,

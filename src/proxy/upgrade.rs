@@ -10,11 +10,13 @@ use http::request::Parts;
 use http::{Method, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use perimeter_interceptor::BodyEnd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use super::account::Account;
 use super::client_stream::Handle;
 use super::forward::{is_one_of, tokens};
+use crate::journal::Lane;
 use crate::upstream;
 
 /// The client's end of the tunnel, where this request asks for a WebSocket (RFC 6455 section 4.1). Other protocols
@@ -31,52 +33,83 @@ pub(super) fn requested(parts: &mut Parts) -> Option<OnUpgrade> {
     is_websocket.then_some(on_upgrade)
 }
 
-/// Carries bytes both ways until both ends have said that they are done, or one of them broke off.
-pub(super) async fn pump(
-    client_side: OnUpgrade,
-    upstream_side: OnUpgrade,
-    client: Handle,
-    account: Arc<Account>,
-) {
-    let (client_side, upstream_side) = match tokio::try_join!(client_side, upstream_side) {
-        Ok(both) => both,
-        Err(error) => {
-            tracing::debug!(%error, "an upgrade did not come about");
-            return;
+/// What a connection becomes after a 101.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    /// The client's socket.
+    pub(super) client: Handle,
+    /// Who counts the bytes.
+    pub(super) account: Arc<Account>,
+    /// Who is told what the client says.
+    pub(super) from_client: Option<Lane>,
+    /// Who is told what the upstream says.
+    pub(super) from_upstream: Option<Lane>,
+}
+
+impl Tunnel {
+    /// Carries bytes both ways until both ends have said that they are done, or one of them broke off.
+    pub(super) async fn pump(self, client_side: OnUpgrade, upstream_side: OnUpgrade) {
+        if let Some(lane) = &self.from_upstream {
+            lane.upgraded("websocket");
         }
-    };
-    let mut client_side = Counted { stream: TokioIo::new(client_side), account };
-    let mut upstream_side = TokioIo::new(upstream_side);
-    if let Err(error) = copy_bidirectional(&mut client_side, &mut upstream_side).await {
-        tracing::debug!(%error, "a tunnel broke off");
-        client.reset_when_closed(true);
-        upstream::reset(upstream_side.into_inner());
+        let (client_side, upstream_side) = match tokio::try_join!(client_side, upstream_side) {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::debug!(%error, "an upgrade did not come about");
+                return;
+            }
+        };
+        let client = self.client.clone();
+        let mut client_side = Watched { stream: TokioIo::new(client_side), tunnel: self, told: 0 };
+        let mut upstream_side = TokioIo::new(upstream_side);
+        if let Err(error) = copy_bidirectional(&mut client_side, &mut upstream_side).await {
+            tracing::debug!(%error, "a tunnel broke off");
+            client.reset_when_closed(true);
+            upstream::reset(upstream_side.into_inner());
+        }
     }
 }
 
 /// The client's end of a tunnel: what is read from it, the client said; what is written to it, the upstream.
-struct Counted<S> {
+struct Watched<S> {
     stream: S,
-    account: Arc<Account>,
+    tunnel: Tunnel,
+    /// How much of what is about to be written has been told.
+    told: usize,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.account.request_bytes(buf.filled().len() - before);
-        result
+        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        let read = &buf.filled()[before..];
+        self.tunnel.account.request_bytes(read.len());
+        if let Some(lane) = &mut self.tunnel.from_client {
+            match &result {
+                Ok(()) if read.is_empty() => lane.close(BodyEnd::COMPLETE),
+                Ok(()) => lane.bytes(read),
+                Err(error) => lane.close(BodyEnd::Failed(error.to_string().into())),
+            }
+        }
+        Poll::Ready(result)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.account.response_bytes(written);
+        let this = &mut *self;
+        // Before it goes on its way, and once, however many attempts it takes.
+        if let (Some(lane), Some(news)) = (&mut this.tunnel.from_upstream, buf.get(this.told..)) {
+            lane.bytes(news);
+            this.told = buf.len();
+        }
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
+        this.told = this.told.saturating_sub(written);
+        this.tunnel.account.response_bytes(written);
         Poll::Ready(Ok(written))
     }
 
@@ -85,6 +118,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(lane) = &mut self.tunnel.from_upstream {
+            lane.close(BodyEnd::COMPLETE);
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

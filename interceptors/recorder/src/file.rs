@@ -1,0 +1,246 @@
+//! A file of lines: whole lines, also on a disk that is full, turned over at a size, and found again when somebody
+//! moved it.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+mod rotation;
+
+pub(crate) use rotation::Rotation;
+
+/// Why a file cannot be written to from the start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Its path begins with `~/`, and there is no home directory.
+    #[error("{}: there is no home directory to begin this path with", path.display())]
+    Home {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The directory cannot be made.
+    #[error("{}: the directory cannot be made", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file cannot be opened.
+    #[error("{}: cannot be opened", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// `path`, where `~/` at its start is the home directory.
+pub(crate) fn expand_home(path: &Path) -> Result<PathBuf, OpenError> {
+    match path.strip_prefix("~") {
+        Ok(rest) => {
+            let home = std::env::home_dir().ok_or_else(|| OpenError::Home { path: path.to_owned() })?;
+            Ok(home.join(rest))
+        }
+        Err(_) => Ok(path.to_owned()),
+    }
+}
+
+/// The file in use.
+///
+/// Half a line is never left behind by an error: it is cut off again, unless somebody else wrote behind it. Half a
+/// line that is there already, from a crash, stays, and what follows begins on a line of its own.
+pub(crate) struct LineFile {
+    path: PathBuf,
+    rotation: Rotation,
+    file: File,
+    /// Which file it is: device and inode. `None` for what is no regular file, and is taken as it is.
+    identity: Option<(u64, u64)>,
+    size: u64,
+    /// The size at which it is turned over.
+    limit: Option<u64>,
+    /// Whether it ends in the middle of a line.
+    torn: bool,
+}
+
+impl LineFile {
+    /// Opens `path` to append to it. Directories that are missing are made.
+    pub(crate) fn open(path: &Path, rotation: Rotation) -> Result<Self, OpenError> {
+        make_directory_of(path).map_err(|(path, source)| OpenError::Directory { path, source })?;
+        let failed = |source| OpenError::File { path: path.to_owned(), source };
+        let mut file = append_to(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let torn = is_torn(&mut file, &metadata).map_err(failed)?;
+        let identity = identity(&metadata);
+        let limit = identity.and(rotation.limit());
+        Ok(Self { path: path.to_owned(), rotation, file, identity, size: metadata.len(), limit, torn })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends lines. How many bytes of them are in the file now, whole lines only; fewer than all where an error
+    /// kept it from more.
+    pub(crate) fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        if let Err(error) = self.find_again() {
+            return (written, Err(error));
+        }
+        while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty()) {
+            let fitting = fitting(rest, self.size, self.limit);
+            if fitting == 0 {
+                if let Err(error) = self.turn_over(rest.len()) {
+                    return (written, Err(error));
+                }
+                continue;
+            }
+            let (appended, result) = self.append_whole(rest.get(..fitting).unwrap_or(rest));
+            written += appended;
+            if result.is_err() {
+                return (written, result);
+            }
+        }
+        (written, Ok(()))
+    }
+
+    /// Opens the path once more where it does not lead to this file any longer.
+    fn find_again(&mut self) -> io::Result<()> {
+        let Some(known) = self.identity else { return Ok(()) };
+        match fs::metadata(&self.path) {
+            Ok(metadata) if identity(&metadata) == Some(known) => {
+                // Others may write to it too, or have emptied it.
+                self.size = metadata.len();
+                self.torn &= self.size > 0;
+                Ok(())
+            }
+            Ok(_) => self.reopen(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.reopen(),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        *self = Self::open(&self.path, self.rotation).map_err(|error| match error {
+            OpenError::Directory { source, .. } | OpenError::File { source, .. } => source,
+            OpenError::Home { .. } => io::ErrorKind::NotFound.into(),
+        })?;
+        Ok(())
+    }
+
+    /// Begins an empty file. Where the old one cannot be moved away it grows on: better than losing lines.
+    fn turn_over(&mut self, to_write: usize) -> io::Result<()> {
+        if self.rotation.backups == 0 {
+            self.file.set_len(0)?;
+            self.size = 0;
+            self.torn = false;
+            return Ok(());
+        }
+        match self.rotation.make_room(&self.path) {
+            Ok(()) => self.reopen(),
+            Err(source) => {
+                tracing::warn!(
+                    path = %self.path.display(),
+                    error = %source,
+                    "cannot be turned over: it grows beyond its size"
+                );
+                let more = self.rotation.max_size.max(to_write as u64);
+                self.limit = Some(self.size.saturating_add(more));
+                Ok(())
+            }
+        }
+    }
+
+    fn append_whole(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        if self.torn {
+            if let Err(error) = self.file.write_all(b"\n") {
+                return (0, Err(error));
+            }
+            self.torn = false;
+            self.size += 1;
+        }
+        let before = self.size;
+        let (reached, result) = write_all(&mut self.file, lines);
+        self.size += reached as u64;
+        if result.is_ok() {
+            return (reached, result);
+        }
+        let whole = lines.iter().take(reached).rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if whole < reached {
+            self.cut_back(before + whole as u64);
+        }
+        (whole, result)
+    }
+
+    /// Takes the half line off that was written last; where that cannot be, the next line begins anew.
+    fn cut_back(&mut self, end: u64) {
+        let is_last =
+            self.file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == self.size);
+        if is_last && self.file.set_len(end).is_ok() {
+            self.size = end;
+        } else {
+            self.torn = true;
+        }
+    }
+}
+
+/// Writes as much as goes, and says how much that was.
+fn write_all(file: &mut File, lines: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty()) {
+        match file.write(rest) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// How many bytes of `lines` a file of this size takes: whole lines, and at least one where it is empty.
+fn fitting(lines: &[u8], size: u64, limit: Option<u64>) -> usize {
+    let Some(limit) = limit else { return lines.len() };
+    let room = usize::try_from(limit.saturating_sub(size)).unwrap_or(usize::MAX);
+    if lines.len() <= room {
+        return lines.len();
+    }
+    let is_end = |byte: &u8| *byte == b'\n';
+    let last = lines.iter().take(room).rposition(is_end);
+    let first = || lines.iter().position(is_end).filter(|_| size == 0);
+    last.or_else(first).map_or(0, |end| end + 1)
+}
+
+/// The directory and what is above it, for their owner only. On an error: which directory.
+fn make_directory_of(path: &Path) -> Result<(), (PathBuf, io::Error)> {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|source| (directory.to_owned(), source)),
+        _ => Ok(()),
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
+}
+
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+}
+
+fn is_torn(file: &mut File, metadata: &Metadata) -> io::Result<bool> {
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}

@@ -1,0 +1,122 @@
+//! Lines on their way to a file: held for a moment, so that writes are large, and for as long as a disk is full.
+
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use crate::file::LineFile;
+
+/// From here on they are written, however few they are.
+const WRITE_FROM: usize = 64 << 10;
+/// What is held while nothing can be written. Beyond it the next line waits, and its sender with it.
+const HOLD: usize = 1 << 20;
+/// How often the one who waits tries again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Lines cannot be written. They are held, and tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot be written to; lines are held until it can", path.display())]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// Lines were still held at the end, and could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {lines} lines are lost", path.display())]
+pub struct Lost {
+    /// The file.
+    pub path: PathBuf,
+    /// How many.
+    pub lines: usize,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// A file, and the lines that are not in it yet.
+pub(crate) struct Lines {
+    file: LineFile,
+    /// How many lines are held at most before they are written.
+    at_most: usize,
+    /// Whole lines.
+    held: Vec<u8>,
+    count: usize,
+    /// Whether the last try failed, and it was said.
+    stuck: bool,
+}
+
+impl Lines {
+    /// Writes to `file` when `at_most` lines are held, or as they get large.
+    pub(crate) fn new(file: LineFile, at_most: usize) -> Self {
+        Self { file, at_most, held: Vec::new(), count: 0, stuck: false }
+    }
+
+    /// Takes a line, which must hold no line end. Blocks while nothing can be written and too much is held.
+    ///
+    /// # Errors
+    /// [`WriteError`], the first time that lines cannot be written. The line is held all the same.
+    pub(crate) fn push(&mut self, line: &str) -> Result<(), WriteError> {
+        while self.stuck && self.held.len() > HOLD {
+            self.flush()?;
+            if self.stuck {
+                thread::sleep(RETRY);
+            }
+        }
+        self.held.extend_from_slice(line.as_bytes());
+        self.held.push(b'\n');
+        self.count += 1;
+        if !self.stuck && (self.count >= self.at_most || self.held.len() >= WRITE_FROM) {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    /// Writes what is held, as far as that goes.
+    ///
+    /// # Errors
+    /// [`WriteError`], if it is the first since it went well.
+    pub(crate) fn flush(&mut self) -> Result<(), WriteError> {
+        match self.write() {
+            Ok(()) => {
+                if self.stuck {
+                    tracing::info!(path = %self.file.path().display(), "can be written to again");
+                }
+                self.stuck = false;
+                Ok(())
+            }
+            Err(_) if self.stuck => Ok(()),
+            Err(source) => {
+                self.stuck = true;
+                Err(WriteError { path: self.file.path().to_owned(), source })
+            }
+        }
+    }
+
+    /// Writes what is held, for the last time.
+    ///
+    /// # Errors
+    /// [`Lost`], where something is left.
+    pub(crate) fn finish(mut self) -> Result<(), Lost> {
+        self.write().map_err(|source| Lost { path: self.file.path().to_owned(), lines: self.count, source })
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let (written, result) = self.file.append(&self.held);
+        if written == self.held.len() {
+            self.count = 0;
+            self.held.clear();
+            // One huge line need not be paid for ever after.
+            self.held.shrink_to(HOLD);
+        } else {
+            let done = self.held.drain(..written);
+            self.count -= done.as_slice().iter().filter(|byte| **byte == b'\n').count();
+        }
+        result
+    }
+}

@@ -1,0 +1,32 @@
+//! Why a call has no whole answer.
+
+use perimeter_interceptor::{BodyEnd, End};
+
+/// The word for it, and a sentence.
+pub(super) struct Ending<'a> {
+    pub(super) code: &'a str,
+    pub(super) message: &'a str,
+    /// Bytes that were not told.
+    pub(super) unseen: u64,
+}
+
+impl<'a> Ending<'a> {
+    /// What the end of an exchange says about an answer that was not told whole.
+    pub(super) fn of(end: &'a End) -> Self {
+        let unseen = end.unseen.total();
+        let (code, message) = match (&end.response, &end.request) {
+            (BodyEnd::Failed(why), _) => ("upstream_broke", &**why),
+            (BodyEnd::Complete { .. }, _) if unseen > 0 => {
+                ("unseen", "it passed faster than it could be read here")
+            }
+            (BodyEnd::Complete { .. }, _) => ("unread", "the response is none that its API documents"),
+            (_, BodyEnd::Failed(why)) => ("client_left", &**why),
+            _ => ("client_left", "the client left before the end of the response"),
+        };
+        Self { code, message, unseen }
+    }
+
+    pub(super) fn unseen_bytes(&self) -> Option<u64> {
+        (self.unseen > 0).then_some(self.unseen)
+    }
+}

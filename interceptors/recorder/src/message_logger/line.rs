@@ -1,0 +1,185 @@
+//! What a line looks like.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use perimeter_interceptor::{Cx, ExchangeId};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::Open;
+
+/// A line. The order of its fields is the order in the file.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    pub(super) timestamp: String,
+    #[serde(serialize_with = "in_words")]
+    pub(super) exchange_id: ExchangeId,
+    pub(super) session_id: Option<&'a str>,
+    pub(super) direction: Direction,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request: Option<Logged<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) response: Option<Logged<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error_message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<ApiError<'a>>,
+    pub(super) model: Option<&'a str>,
+    pub(super) provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) metadata: Option<Metadata<'a>>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Direction {
+    Request,
+    Response,
+    Error,
+}
+
+/// The provider's error.
+#[derive(Serialize)]
+pub(super) struct ApiError<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<&'a str>,
+    pub(super) message: &'a str,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) is_streaming: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) partial: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status_code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) complete: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ended_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unseen_bytes: Option<u64>,
+}
+
+impl Metadata<'_> {
+    pub(super) fn lasting(duration: Duration) -> Self {
+        let microseconds =
+            u32::try_from(duration.as_micros()).map_or(duration.as_secs_f64() * 1e6, f64::from);
+        Self { duration_ms: Some(microseconds.round() / 1e3), ..Self::default() }
+    }
+}
+
+impl<'a> Line<'a> {
+    /// A line about what was told `elapsed` after the exchange began.
+    pub(super) fn of(cx: Cx<'a>, elapsed: Duration, direction: Direction) -> Self {
+        Self {
+            timestamp: timestamp(cx.exchange.began, elapsed),
+            exchange_id: cx.exchange.id,
+            session_id: cx.exchange.labels.session.as_deref(),
+            direction,
+            request: None,
+            response: None,
+            error_type: None,
+            error_message: None,
+            error: None,
+            model: None,
+            provider: None,
+            metadata: None,
+        }
+    }
+
+    /// That it is about this call.
+    pub(super) fn in_call(mut self, open: &'a Open) -> Self {
+        self.session_id = Some(&open.session);
+        self.model = open.model.as_deref();
+        self.provider = open.dialect.split('_').next();
+        self
+    }
+
+    /// Its JSON. Line ends can only stand between a body's tokens, where a space means the same.
+    pub(super) fn to_text(&self) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
+    }
+}
+
+/// RFC 3339 in UTC, to the microsecond.
+fn timestamp(began: SystemTime, elapsed: Duration) -> String {
+    let mut text = String::with_capacity("2026-11-21T00:33:08.264672Z".len());
+    let at = began.checked_add(elapsed).filter(|at| *at >= UNIX_EPOCH).unwrap_or(UNIX_EPOCH);
+    // It fails behind the year 9999.
+    let _ = write!(text, "{}", humantime::format_rfc3339_micros(at));
+    text
+}
+
+fn in_words<S: Serializer>(id: &ExchangeId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// A body as it stands in a line.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Logged<'a> {
+    Json(Cow<'a, RawValue>),
+    Raw { raw: Cow<'a, str> },
+    Null,
+}
+
+/// A body, which may be JSON.
+pub(super) enum Body<'a> {
+    Json(Cow<'a, RawValue>),
+    Other(&'a [u8]),
+}
+
+impl<'a> Body<'a> {
+    /// What these bytes are. They are read once, and nothing is made of them.
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        match serde_json::from_slice::<&RawValue>(bytes) {
+            Ok(json) => Self::Json(Cow::Borrowed(json)),
+            Err(_) => Self::Other(bytes),
+        }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self, Self::Other(_))
+    }
+
+    /// The same with something taken out of its JSON.
+    pub(super) fn without(self, take_out: fn(&RawValue) -> Option<Box<RawValue>>) -> Self {
+        match self {
+            Self::Json(json) => match take_out(&json) {
+                Some(rest) => Self::Json(Cow::Owned(rest)),
+                None => Self::Json(json),
+            },
+            other @ Self::Other(_) => other,
+        }
+    }
+
+    /// Never half of it.
+    pub(super) fn or_null(self) -> Logged<'a> {
+        match self {
+            Self::Json(json) => Logged::Json(json),
+            Self::Other(_) => Logged::Null,
+        }
+    }
+
+    /// As text, where it is no JSON.
+    pub(super) fn or_raw(self) -> Logged<'a> {
+        match self {
+            Self::Json(json) => Logged::Json(json),
+            Self::Other([]) => Logged::Null,
+            Self::Other(bytes) => Logged::Raw { raw: String::from_utf8_lossy(bytes) },
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Secrets that stand behind their names: `"password": "hunter2"`, in JSON and in JSON inside strings, and
+//! `api_key=…` in text.
+//!
+//! A quote of JSON that stands inside *n* strings is written with 2ⁿ - 1 backslashes, and a backslash before it with
+//! 2ⁿ more. So whatever a string holds, the number of trailing one bits in the number of backslashes before a quote
+//! says in how many strings it is: its depth.
+
+use std::ops::Range;
+
+use super::{REDACTED, is_random, is_word, run};
+
+/// What a secret may be called.
+pub(super) struct Name {
+    /// Its words, as in `access token`.
+    words: &'static str,
+    strength: Strength,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strength {
+    /// Whatever it names is a secret.
+    Strong,
+    /// It names other things too: a secret is what looks like one.
+    Weak,
+    /// Strong, and in text it names forty characters of base64.
+    Aws,
+}
+
+pub(super) const NAMES: &[Name] = &[
+    strong("password"),
+    strong("passwd"),
+    strong("passphrase"),
+    strong("secret"),
+    strong("secret key"),
+    strong("api key"),
+    strong("api token"),
+    strong("access token"),
+    strong("refresh token"),
+    strong("auth token"),
+    strong("id token"),
+    strong("session token"),
+    strong("bearer token"),
+    strong("security token"),
+    strong("private key"),
+    strong("signing key"),
+    strong("encryption key"),
+    strong("authorization"),
+    Name { words: "secret access key", strength: Strength::Aws },
+    Name { words: "token", strength: Strength::Weak },
+    Name { words: "credential", strength: Strength::Weak },
+    Name { words: "credentials", strength: Strength::Weak },
+    Name { words: "cookie", strength: Strength::Weak },
+];
+
+const fn strong(words: &'static str) -> Name {
+    Name { words, strength: Strength::Strong }
+}
+
+/// How much of a value in text is looked at before anything is known. No key is longer.
+const LONGEST: usize = 4096;
+
+impl Name {
+    /// `access_token`, `access-token`, `accesstoken`; capitals do not matter.
+    pub(super) fn spellings(&self) -> Vec<String> {
+        let mut spellings = vec![self.words.replace(' ', "_")];
+        if self.words.contains(' ') {
+            spellings.extend([self.words.replace(' ', "-"), self.words.replace(' ', "")]);
+        }
+        spellings
+    }
+
+    /// Where in `rest` the secret is that this name stands before.
+    pub(super) fn secret_after(&self, before: &[u8], rest: &[u8]) -> Option<Range<usize>> {
+        self.member(before, rest).or_else(|| self.assigned(rest))
+    }
+
+    /// `"…name": "secret"`. The key must be one word: `"how to choose a password": "…"` is none.
+    fn member(&self, before: &[u8], rest: &[u8]) -> Option<Range<usize>> {
+        let key = Quote::at(rest)?;
+        if !opens_here(before) {
+            return None;
+        }
+        let colon = key.length + skip_spaces(rest.get(key.length..)?);
+        let value = colon + 1 + skip_spaces(rest.get(colon..)?.strip_prefix(b":")?);
+        let open = Quote::at(rest.get(value..)?).filter(|open| open.depth == key.depth)?;
+        let start = value + open.length;
+        let secret = start..start + length_of_string(rest.get(start..)?, open.depth);
+        let text = rest.get(secret.clone())?;
+        let is_secret = match self.strength {
+            Strength::Weak => text.len() >= 20 && is_random(text, 20) && !text.contains(&b' '),
+            Strength::Strong | Strength::Aws => !text.is_empty() && text != REDACTED.as_bytes(),
+        };
+        is_secret.then_some(secret)
+    }
+
+    /// `name=secret`, `name: 'secret'`, in whichever text: only what is surely no word.
+    fn assigned(&self, rest: &[u8]) -> Option<Range<usize>> {
+        let closing = inner_quote(rest);
+        let sign = closing + skip_spaces(rest.get(closing..)?);
+        let after = match rest.get(sign..)? {
+            [b':', b'=', ..] | [b'=', b'>', ..] => sign + 2,
+            [b':' | b'=', ..] => sign + 1,
+            _ => return None,
+        };
+        let open = after + skip_spaces(rest.get(after..)?);
+        let start = open + inner_quote(rest.get(open..)?);
+        if closing > 0 && start == open {
+            // A member of JSON in a string, whose value is no string.
+            return None;
+        }
+        // What is read in vain is read again from the next name in it, so that has to be bounded.
+        let value = rest.get(start..)?;
+        let text = value.get(..run(value.get(..LONGEST).unwrap_or(value), is_key))?;
+        let is_secret = match self.strength {
+            Strength::Aws => text.len() == 40,
+            Strength::Strong | Strength::Weak => {
+                text.len() >= 20 && is_random(text, 20) && text.iter().any(u8::is_ascii_digit)
+            }
+        };
+        is_secret.then(|| start..start + run(value, is_key))
+    }
+}
+
+/// base64 of both kinds, and what else tokens are made of.
+fn is_key(byte: u8) -> bool {
+    is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'=')
+}
+
+/// A quote, the backslashes that are its own, and in how many strings it stands.
+struct Quote {
+    depth: u32,
+    length: usize,
+}
+
+impl Quote {
+    /// The quote that `text` begins with. Some clients write `\u0022`.
+    fn at(text: &[u8]) -> Option<Self> {
+        let slashes = run(text, |byte| byte == b'\\');
+        let sign = sign_length(text.get(slashes..)?, slashes)?;
+        let depth = slashes.trailing_ones();
+        (own_slashes(depth) == slashes).then_some(Self { depth, length: slashes + sign })
+    }
+}
+
+/// How long the sign of a quote is behind that many backslashes.
+fn sign_length(text: &[u8], slashes: usize) -> Option<usize> {
+    match text {
+        [b'"', ..] => Some(1),
+        _ if slashes % 2 == 1 && text.starts_with(b"u0022") => Some(5),
+        _ => None,
+    }
+}
+
+fn own_slashes(depth: u32) -> usize {
+    1_usize.checked_shl(depth).map_or(usize::MAX, |power| power - 1)
+}
+
+/// How long the string is that `text` is the inside of. It ends with its quote, or with that of a string it is in.
+fn length_of_string(text: &[u8], depth: u32) -> usize {
+    let mut slashes = 0_usize;
+    for (at, byte) in text.iter().enumerate() {
+        if *byte == b'\\' {
+            slashes += 1;
+            continue;
+        }
+        let quote =
+            matches!(byte, b'"' | b'u') && sign_length(text.get(at..).unwrap_or_default(), slashes).is_some();
+        let found = slashes.trailing_ones();
+        if quote && found <= depth {
+            return at - own_slashes(found);
+        }
+        slashes = 0;
+    }
+    text.len()
+}
+
+/// Whether what begins behind this is the first word of a string, or goes on with it.
+fn opens_here(before: &[u8]) -> bool {
+    let word = before.iter().rev().take(65).take_while(|byte| is_word(**byte) || **byte == b'.').count();
+    let (start, word) = before.split_at(before.len() - word);
+    match start.last() {
+        Some(b'"') => true,
+        Some(b'\\') => word.starts_with(b"u0022"),
+        _ => false,
+    }
+}
+
+/// How long the quote is that stands here inside a string; 0 where there is none.
+fn inner_quote(text: &[u8]) -> usize {
+    let slashes = run(text, |byte| byte == b'\\');
+    match text.get(slashes) {
+        Some(b'\'') => slashes + 1,
+        Some(b'"') if slashes > 0 => slashes + 1,
+        _ => 0,
+    }
+}
+
+fn skip_spaces(text: &[u8]) -> usize {
+    run(text, |byte| byte.is_ascii_whitespace())
+}

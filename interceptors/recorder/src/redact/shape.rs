@@ -1,0 +1,253 @@
+//! Secrets that their first characters give away.
+
+use std::ops::Range;
+
+use super::{is_random, is_word, run};
+
+/// One kind of secret.
+pub(super) struct Shape {
+    /// How it begins. This much of it is kept.
+    pub(super) prefix: &'static str,
+    /// Given what follows the prefix, where in it the secret is.
+    secret: fn(&[u8]) -> Option<Range<usize>>,
+    /// Where it may begin.
+    begins: Begins,
+}
+
+#[derive(Clone, Copy)]
+enum Begins {
+    /// Where a word may.
+    Word,
+    /// Where a word may, but not inside base64: nothing in it is foreign to an image's bytes.
+    OutsideBase64,
+    /// Where a word may, in capitals or not.
+    AnyCase,
+    /// Anywhere.
+    Anywhere,
+}
+
+pub(super) const SHAPES: &[Shape] = &[
+    word("sk-", |rest| token(rest, 20, 24)),
+    word("sk-proj-", |rest| token(rest, 16, 16)),
+    word("sk-svcacct-", |rest| token(rest, 16, 16)),
+    word("sk-admin-", |rest| token(rest, 16, 16)),
+    word("sk-or-v1-", |rest| token(rest, 16, 16)),
+    word("sk-ant-", |rest| token(rest, 16, 16)),
+    word("sk_live_", |rest| token(rest, 16, 16)),
+    word("sk_test_", |rest| token(rest, 16, 16)),
+    word("rk_live_", |rest| token(rest, 16, 16)),
+    word("gsk_", |rest| token(rest, 20, 20)),
+    word("xai-", |rest| token(rest, 20, 20)),
+    word("hf_", |rest| token(rest, 20, 20)),
+    word("ghp_", |rest| token(rest, 20, 20)),
+    word("gho_", |rest| token(rest, 20, 20)),
+    word("ghs_", |rest| token(rest, 20, 20)),
+    word("ghu_", |rest| token(rest, 20, 20)),
+    word("ghr_", |rest| token(rest, 20, 20)),
+    word("github_pat_", |rest| token(rest, 20, 20)),
+    word("glpat-", |rest| token(rest, 16, 16)),
+    word("AKIA", aws_id),
+    word("ASIA", aws_id),
+    word("ya29.", |rest| token(rest, 20, 20)),
+    word("xoxa-", slack),
+    word("xoxb-", slack),
+    word("xoxe-", slack),
+    word("xoxp-", slack),
+    word("xoxr-", slack),
+    word("xoxs-", slack),
+    word("xapp-", slack),
+    word("eyJ", jwt),
+    Shape { prefix: "AIza", secret: |rest| token(rest, 30, 12), begins: Begins::OutsideBase64 },
+    Shape { prefix: "Bearer ", secret: bearer, begins: Begins::AnyCase },
+    Shape { prefix: "-----BEGIN ", secret: pem, begins: Begins::Anywhere },
+];
+
+const fn word(prefix: &'static str, secret: fn(&[u8]) -> Option<Range<usize>>) -> Shape {
+    Shape { prefix, secret, begins: Begins::Word }
+}
+
+impl Shape {
+    /// Where in `rest` the secret is whose beginning was `found`, behind `before`.
+    pub(super) fn secret_after(&self, before: &[u8], found: &[u8], rest: &[u8]) -> Option<Range<usize>> {
+        let same_case = found == self.prefix.as_bytes();
+        let begins = match self.begins {
+            Begins::Word => same_case && begins_word(before),
+            Begins::OutsideBase64 => {
+                same_case && begins_word(before) && !matches!(before.last(), Some(b'+' | b'/'))
+            }
+            Begins::AnyCase => begins_word(before),
+            Begins::Anywhere => same_case,
+        };
+        if begins { (self.secret)(rest) } else { None }
+    }
+}
+
+/// Whether a word begins behind this JSON text: the letters of an escape (`\n`, `\u2028`, `%20`) belong to none, and
+/// a hyphen belongs to what is before it, if anything is.
+fn begins_word(mut before: &[u8]) -> bool {
+    while let [start @ .., b'-' | b'_'] = before {
+        before = start;
+    }
+    match before {
+        [] => true,
+        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
+        [.., b'%', a, b] if is_hex(&[*a, *b]) => true,
+        [.., last] => !last.is_ascii_alphanumeric() || ends_in_escape(before),
+    }
+}
+
+/// `\u2028`
+fn ends_in_escape(before: &[u8]) -> bool {
+    matches!(before.last_chunk::<6>(), Some([b'\\', b'u', digits @ ..]) if is_hex(digits))
+}
+
+fn is_hex(digits: &[u8]) -> bool {
+    digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// At least `min` letters, digits, `-` and `_` that look like no words.
+fn token(rest: &[u8], min: usize, long: usize) -> Option<Range<usize>> {
+    let length = run(rest, is_word);
+    (length >= min && is_random(rest.get(..length)?, long)).then_some(0..length)
+}
+
+/// Sixteen capitals and digits.
+fn aws_id(rest: &[u8]) -> Option<Range<usize>> {
+    let length = run(rest, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let ends = !rest.get(length).is_some_and(|byte| is_word(*byte));
+    (length == 16 && ends).then_some(0..length)
+}
+
+fn slack(rest: &[u8]) -> Option<Range<usize>> {
+    let length = run(rest, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let digits = rest.get(..length)?.iter().filter(|byte| byte.is_ascii_digit()).count();
+    (length >= 10 && digits >= 2).then_some(0..length)
+}
+
+/// Three parts, or the five of an encrypted one; two where it was cut and the second is JSON as well.
+fn jwt(rest: &[u8]) -> Option<Range<usize>> {
+    let header = run(rest, is_word);
+    let claims = part(rest, header)?;
+    if header < 8 || claims - header <= 8 {
+        return None;
+    }
+    let Some(signature) = part(rest, claims) else {
+        return rest.get(header + 1..)?.starts_with(b"eyJ").then_some(0..claims);
+    };
+    let encrypted = part(rest, signature).and_then(|text| part(rest, text));
+    Some(0..encrypted.unwrap_or(signature))
+}
+
+/// The end of the part that follows a dot at `dot`.
+fn part(rest: &[u8], dot: usize) -> Option<usize> {
+    let after = rest.get(dot..)?.strip_prefix(b".")?;
+    match run(after, is_word) {
+        0 => None,
+        length => Some(dot + 1 + length),
+    }
+}
+
+/// What `Authorization: Bearer` brings, if it is more than a word.
+fn bearer(rest: &[u8]) -> Option<Range<usize>> {
+    let length = run(rest, |byte| is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'='));
+    let token = rest.get(..length)?;
+    let digits = token.iter().filter(|byte| byte.is_ascii_digit()).count();
+    (length >= 20 && (digits >= 4 || is_random(token, 24))).then_some(0..length)
+}
+
+/// The lines between `-----BEGIN … PRIVATE KEY-----` and its end, or as far as they go.
+fn pem(rest: &[u8]) -> Option<Range<usize>> {
+    let label = run(rest, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+    let kind = rest.get(..label)?;
+    if !(kind.ends_with(b"PRIVATE KEY") || kind.ends_with(b"PRIVATE KEY BLOCK")) {
+        return None;
+    }
+    let begin = label + rest.get(label..)?.strip_prefix(b"-----").map(|_| 5)?;
+    let mut body = Body { text: rest, at: begin };
+    body.skip_headers();
+    let end = body.skip_lines()?;
+    Some(begin..end)
+}
+
+/// The inside of a PEM block in JSON text, where line ends may be escaped, once or more often.
+struct Body<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Body<'_> {
+    fn rest(&self) -> &[u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Spaces, line ends, escaped line ends.
+    fn skip_breaks(&mut self) {
+        loop {
+            let spaces = run(self.rest(), |byte| byte.is_ascii_whitespace());
+            self.at += spaces;
+            let slashes = run(self.rest(), |byte| byte == b'\\');
+            let escapes = slashes > 0 && matches!(self.rest().get(slashes), Some(b'n' | b'r' | b't'));
+            if escapes {
+                self.at += slashes + 1;
+            } else if spaces == 0 {
+                return;
+            }
+        }
+    }
+
+    /// `Proc-Type: 4,ENCRYPTED` and the like. Real ones have two or three, which bounds what is read in vain.
+    fn skip_headers(&mut self) {
+        for _ in 0..6 {
+            self.skip_breaks();
+            let name = run(self.rest(), |byte| byte.is_ascii_alphabetic() || byte == b'-');
+            let value = match self.rest().get(name..).and_then(|rest| rest.strip_prefix(b": ")) {
+                Some(value) if name > 0 => run(value, |byte| !matches!(byte, b'\\' | b'"' | b'\n' | b'\r')),
+                _ => return,
+            };
+            self.at += name + 2 + value;
+        }
+    }
+
+    /// Lines of base64, each of at least 16 characters but the last. Where the last ends.
+    fn skip_lines(&mut self) -> Option<usize> {
+        let mut end = None;
+        loop {
+            self.skip_breaks();
+            let line = self.base64();
+            let follows = self.text.get(self.at + line..).unwrap_or_default();
+            let is_last = follows.starts_with(b"-----END") || ends_string(follows);
+            if line < 16 && !(line > 0 && end.is_some() && is_last) {
+                break;
+            }
+            self.at += line;
+            end = Some(self.at);
+            self.skip_breaks();
+        }
+        // The checksum of an OpenPGP block is a short line of its own.
+        end
+    }
+
+    /// Base64, its slashes escaped or not.
+    fn base64(&self) -> usize {
+        let rest = self.rest();
+        let mut length = 0;
+        loop {
+            let after = rest.get(length..).unwrap_or_default();
+            let plain = run(after, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+            let slashes = run(after.get(plain..).unwrap_or_default(), |byte| byte == b'\\');
+            length += plain;
+            if slashes == 0 || after.get(plain + slashes) != Some(&b'/') {
+                return length;
+            }
+            length += slashes + 1;
+        }
+    }
+}
+
+/// A quote, escaped or not, line ends before it or not; or the end of everything.
+fn ends_string(text: &[u8]) -> bool {
+    let mut rest = Body { text, at: 0 };
+    rest.skip_breaks();
+    let slashes = run(rest.rest(), |byte| byte == b'\\');
+    matches!(rest.rest().get(slashes), None | Some(b'"'))
+}

@@ -1,0 +1,110 @@
+//! Everyone who watches: the journal, the scribe's thread, the interceptors'.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::RunError;
+use crate::config::Config;
+use crate::crew::{Crew, Leaving, dismiss};
+use crate::journal::{self, Journal};
+use crate::memory::Memory;
+use crate::metrics::Observation;
+use crate::registry::Hire;
+use crate::scribe::tally::Tally;
+use crate::scribe::{self, Masks, Scribe};
+use crate::state;
+
+/// Everyone who watches, at work.
+#[derive(Debug)]
+pub(super) struct Watchers {
+    /// Where the traffic is told.
+    pub(super) journal: Journal,
+    /// How they are doing.
+    pub(super) observation: Arc<Observation>,
+    leaving: Vec<Leaving>,
+}
+
+impl Watchers {
+    /// Hires whom the configuration names; `None` where it names nobody, and then nothing is told at all.
+    pub(super) fn start(config: &Config, hires: Vec<Hire>) -> Result<Option<Self>, RunError> {
+        if hires.is_empty() {
+            return Ok(None);
+        }
+        let observe = &config.observe;
+        let memory = Arc::new(Memory::new(size(observe.memory)));
+        let mut crew = Crew::new(size(observe.mailbox), memory.clone());
+        let mut leaving = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        for hire in hires {
+            let name = name(hire.kind(), &names);
+            leaving.push(hire.into(&mut crew, &name)?);
+            names.push(name);
+        }
+        let (journal, reader) = journal::journal(size(observe.journal), memory.clone());
+        let tally = Arc::new(Tally::default());
+        let observation = Arc::new(Observation {
+            memory: memory.clone(),
+            journal: journal.losses().clone(),
+            journal_bytes: journal.weight().clone(),
+            tally: tally.clone(),
+            crew: crew.gauges(),
+        });
+        let random = |what| move |source| RunError::System { what, source };
+        let settings = scribe::Settings {
+            masks: Masks::new(&mask_key(config).map_err(random("random bytes"))?, &observe.mask),
+            upstream: config.llm.base_url.to_string().into(),
+            session: config.session.clone(),
+            body_limit: size(observe.body_limit),
+            run: u64::from_ne_bytes(state::random().map_err(random("random bytes"))?),
+            interest: crew.interest(),
+        };
+        let scribe = Scribe::new(settings, memory, tally.clone(), (Instant::now(), SystemTime::now()));
+        let (ends, scribe_leaves) = Leaving::new("scribe");
+        thread::Builder::new()
+            .name("perimeter-scribe".to_owned())
+            .spawn(move || {
+                scribe::task::run(reader, scribe, crew, &tally);
+                drop(ends);
+            })
+            .map_err(|source| RunError::System { what: "thread", source })?;
+        leaving.insert(0, scribe_leaves);
+        Ok(Some(Self { journal, observation, leaving }))
+    }
+
+    /// Lets everyone finish: the journal ends when the last exchange has let go of it, and the interceptors with it.
+    /// Who has not finished `within` that time is left behind.
+    pub(super) async fn dismiss(self, within: Duration) {
+        let Self { journal, leaving, .. } = self;
+        drop(journal);
+        for name in dismiss(leaving, within).await {
+            tracing::warn!(interceptor = &*name, "had not finished at the end of server.flush: left behind");
+        }
+    }
+}
+
+/// A kind that is hired twice has a name of its own each time.
+fn name(kind: &str, taken: &[String]) -> String {
+    let later = (2..).map(|number| format!("{kind}-{number}"));
+    let mut names = std::iter::once(kind.to_owned()).chain(later);
+    names.find(|name| !taken.contains(name)).unwrap_or_default()
+}
+
+fn mask_key(config: &Config) -> std::io::Result<[u8; 32]> {
+    match state::mask_key(&config.state_dir) {
+        Ok(key) => Ok(key),
+        Err(error) => {
+            let place = config.state_dir.display();
+            tracing::warn!(
+                %error,
+                "no key in {place}: the fingerprints of masked credentials are those of this run only"
+            );
+            state::random()
+        }
+    }
+}
+
+/// A size of the configuration; more than there can be is all there is.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

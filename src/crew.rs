@@ -1,0 +1,283 @@
+//! All interceptors at work: a mailbox and a thread each, so that one which is slow, stuck or broken loses its own view
+//! and nothing else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{io, thread};
+
+use perimeter_interceptor::host::{Desk, Notice, What};
+use perimeter_interceptor::{ExchangeId, Interceptor, Interest, LlmEvent, Peer, Unseen};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::memory::Memory;
+use crate::weight;
+
+mod worker;
+
+use worker::Worker;
+
+/// What an interceptor's place at an exchange weighs besides the notices: its end, which must arrive, is paid for here.
+const SEAT: usize = 512;
+
+/// All interceptors that are hired, as the scribe sees them.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    members: Vec<Member>,
+    memory: Arc<Memory>,
+    mailbox: usize,
+}
+
+/// An interceptor, as the scribe sees it.
+#[derive(Debug)]
+struct Member {
+    interest: Interest,
+    gauge: Arc<Gauge>,
+    mailbox: mpsc::Sender<Parcel>,
+    /// What goes out next.
+    parcel: Parcel,
+    /// The exchanges that it was told of.
+    told: HashMap<ExchangeId, Told>,
+}
+
+/// Notices and what each weighs.
+type Parcel = Vec<(Notice, usize)>;
+
+/// What an interceptor was not told of an exchange.
+#[derive(Debug, Default)]
+struct Told {
+    /// Once something did not fit, nothing more is told but heads and the end: what was told is a prefix.
+    quiet: bool,
+    unseen: Unseen,
+}
+
+/// How an interceptor is doing.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// What its mailbox holds at most, bytes.
+    pub capacity: usize,
+    /// What its mailbox holds, bytes.
+    pub held: AtomicUsize,
+    /// Exchanges that it was not told of.
+    pub refused: AtomicU64,
+    /// Bytes that it was not told of.
+    pub unseen: AtomicU64,
+    /// Callbacks that returned an error.
+    pub errors: AtomicU64,
+    /// Callbacks that panicked.
+    pub panics: AtomicU64,
+    /// Whether it was retired after too many panics.
+    pub retired: AtomicBool,
+    /// Whether it is losing something at present.
+    behind: AtomicBool,
+}
+
+impl Gauge {
+    fn new(name: &str, capacity: usize) -> Self {
+        Self {
+            name: name.into(),
+            capacity,
+            held: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            unseen: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
+        }
+    }
+
+    fn fell_behind(&self) {
+        if !self.behind.swap(true, Relaxed) {
+            tracing::warn!(
+                interceptor = &*self.name,
+                "cannot keep up: what does not fit into its mailbox is not told to it"
+            );
+        }
+    }
+
+    fn caught_up(&self) {
+        if self.behind.load(Relaxed) && self.behind.swap(false, Relaxed) {
+            let (refused, unseen) = (self.refused.load(Relaxed), self.unseen.load(Relaxed));
+            tracing::info!(interceptor = &*self.name, refused, unseen, "has caught up");
+        }
+    }
+}
+
+/// Tells when an interceptor's thread has ended.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    name: Arc<str>,
+    done: oneshot::Receiver<()>,
+}
+
+impl Leaving {
+    /// Of the thread that holds what comes first, until it drops it.
+    pub(crate) fn new(name: &str) -> (oneshot::Sender<()>, Self) {
+        let (ends, done) = oneshot::channel();
+        (ends, Self { name: name.into(), done })
+    }
+}
+
+impl Crew {
+    /// Nobody yet. Each mailbox will hold up to `mailbox` bytes, which also count as `memory`.
+    pub(crate) fn new(mailbox: usize, memory: Arc<Memory>) -> Self {
+        Self { members: Vec::new(), memory, mailbox }
+    }
+
+    /// Seats an interceptor at a thread of its own.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub(crate) fn hire<I: Interceptor>(&mut self, name: &str, interceptor: I) -> io::Result<Leaving> {
+        let interest = interceptor.interest();
+        let gauge = Arc::new(Gauge::new(name, self.mailbox));
+        let (mailbox, inbox) = mpsc::channel();
+        let (ends, leaving) = Leaving::new(name);
+        let worker = Worker { inbox, gauge: gauge.clone(), memory: self.memory.clone() };
+        thread::Builder::new().name(format!("perimeter-{name}")).spawn(move || {
+            // Its states need not be `Send`: they are born and die here.
+            worker.work(Desk::new(interceptor, interest));
+            drop(ends);
+        })?;
+        self.members.push(Member { interest, gauge, mailbox, parcel: Vec::new(), told: HashMap::new() });
+        Ok(leaving)
+    }
+
+    /// What anybody wants to hear.
+    pub(crate) fn interest(&self) -> Interest {
+        self.members.iter().fold(Interest::NONE, |all, member| all | member.interest)
+    }
+
+    /// How everyone is doing.
+    pub(crate) fn gauges(&self) -> Vec<Arc<Gauge>> {
+        self.members.iter().map(|member| member.gauge.clone()).collect()
+    }
+
+    /// Puts `notice` into the parcel of each who wants it and has room for it.
+    pub(crate) fn tell(&mut self, notice: &Notice) {
+        let Notice::Exchange { what, .. } = notice else {
+            for member in &mut self.members {
+                member.put(&self.memory, notice.clone(), SEAT);
+            }
+            return;
+        };
+        let mut weight = None;
+        for member in &mut self.members {
+            if member.interest.wants(what) && !member.gauge.retired.load(Relaxed) {
+                member.tell(&self.memory, notice, *weight.get_or_insert_with(|| weight::of(what)));
+            }
+        }
+    }
+
+    /// Sends all parcels.
+    pub(crate) fn post(&mut self) {
+        for member in &mut self.members {
+            if !member.parcel.is_empty() {
+                let parcel = std::mem::take(&mut member.parcel);
+                if let Err(mpsc::SendError(lost)) = member.mailbox.send(parcel) {
+                    // Its thread is gone, which only a fault of ours can do.
+                    let weight = lost.iter().map(|(_, weight)| weight).sum();
+                    release(&member.gauge, &self.memory, weight);
+                    member.gauge.retired.store(true, Relaxed);
+                }
+            }
+        }
+    }
+}
+
+impl Member {
+    fn tell(&mut self, memory: &Memory, notice: &Notice, weight: usize) {
+        let Notice::Exchange { exchange, elapsed, what } = notice else { return };
+        match what {
+            What::RequestHead(_) => {
+                if self.offer(memory, notice, weight + SEAT) {
+                    self.told.insert(exchange.id, Told::default());
+                } else {
+                    self.gauge.refused.fetch_add(1, Relaxed);
+                    self.gauge.fell_behind();
+                }
+            }
+            What::End(end) => {
+                let Some(told) = self.told.remove(&exchange.id) else { return };
+                let mut end = end.clone();
+                end.unseen.add(Peer::Client, told.unseen.client);
+                end.unseen.add(Peer::Upstream, told.unseen.upstream);
+                let (exchange, elapsed) = (exchange.clone(), *elapsed);
+                self.put(memory, Notice::Exchange { exchange, elapsed, what: What::End(end) }, weight);
+            }
+            _ => {
+                let Some(told) = self.told.get(&exchange.id) else { return };
+                match loses(what) {
+                    None => self.put(memory, notice.clone(), weight),
+                    Some(_) if !told.quiet && self.offer(memory, notice, weight) => {}
+                    Some((from, bytes)) => self.lose(exchange.id, from, bytes),
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self, exchange: ExchangeId, from: Peer, bytes: usize) {
+        self.gauge.unseen.fetch_add(bytes as u64, Relaxed);
+        self.gauge.fell_behind();
+        if let Some(told) = self.told.get_mut(&exchange) {
+            told.quiet = true;
+            told.unseen.add(from, bytes as u64);
+        }
+    }
+
+    /// Puts a notice into the parcel if it fits. A big one may not use the last eighth, which is kept for small ones.
+    fn offer(&mut self, memory: &Memory, notice: &Notice, weight: usize) -> bool {
+        let capacity = self.gauge.capacity;
+        let capacity = if weight > capacity / 64 { capacity - capacity / 8 } else { capacity };
+        let fits = self.gauge.held.load(Relaxed).saturating_add(weight) <= capacity;
+        if !fits || !memory.take(weight) {
+            return false;
+        }
+        self.gauge.held.fetch_add(weight, Relaxed);
+        self.parcel.push((notice.clone(), weight));
+        true
+    }
+
+    /// Puts a notice that must arrive into the parcel.
+    fn put(&mut self, memory: &Memory, notice: Notice, weight: usize) {
+        memory.take_anyhow(weight);
+        self.gauge.held.fetch_add(weight, Relaxed);
+        self.parcel.push((notice, weight));
+    }
+}
+
+/// Who said what is lost with this notice, and how much, bytes. `None` for what is always told.
+fn loses(what: &What) -> Option<(Peer, usize)> {
+    match what {
+        What::RequestChunk(chunk) => Some((Peer::Client, chunk.len())),
+        What::ResponseChunk(chunk) => Some((Peer::Upstream, chunk.len())),
+        What::UpgradedChunk(from, chunk) => Some((*from, chunk.len())),
+        What::Llm(event @ LlmEvent::Call(_)) => Some((Peer::Client, weight::event_of(event).max(1))),
+        What::Llm(event) => Some((Peer::Upstream, weight::event_of(event).max(1))),
+        _ => None,
+    }
+}
+
+fn release(gauge: &Gauge, memory: &Memory, weight: usize) {
+    gauge.held.fetch_sub(weight, Relaxed);
+    memory.give_back(weight);
+}
+
+/// Waits for the threads to end: names those that had not `within` that time.
+pub(crate) async fn dismiss(leaving: Vec<Leaving>, within: Duration) -> Vec<Arc<str>> {
+    let until = Instant::now() + within;
+    let mut left = Vec::new();
+    for Leaving { name, done } in leaving {
+        // The sender is dropped, never used.
+        if timeout_at(until, done).await.is_err() {
+            left.push(name);
+        }
+    }
+    left
+}

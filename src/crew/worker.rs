@@ -1,0 +1,146 @@
+//! The thread of one interceptor.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use perimeter_interceptor::Interceptor;
+use perimeter_interceptor::host::{Desk, Fault, Misfortune, Notice, What};
+
+use super::{Gauge, Parcel, release};
+use crate::error::chain;
+use crate::memory::Memory;
+use crate::scribe::task::BEAT;
+
+/// An interceptor that panics so often is retired.
+const PANICS: u64 = 10;
+
+/// Faults are logged so often; those between are counted in the next line.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a worker works from.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) inbox: mpsc::Receiver<Parcel>,
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) memory: Arc<Memory>,
+}
+
+impl Worker {
+    /// Takes notices until none can come any more.
+    pub(super) fn work<I: Interceptor>(self, desk: Desk<I>) {
+        let mut complaints = Complaints { gauge: &self.gauge, last: None, untold: 0 };
+        let mut desk = Some(desk);
+        let mut idle_at = Instant::now() + BEAT;
+        loop {
+            let parcel = match self.next(idle_at, &mut desk, &mut complaints) {
+                Some(parcel) => parcel,
+                None => break,
+            };
+            idle_at = self.parcel(parcel, idle_at, &mut desk, &mut complaints);
+        }
+        if let Some(desk) = desk
+            && let Err(fault) = desk.shut_down()
+        {
+            complaints.log(&fault);
+        }
+    }
+
+    /// The next parcel; where none waits, the interceptor may write out what it holds.
+    fn next<I: Interceptor>(
+        &self,
+        mut idle_at: Instant,
+        desk: &mut Option<Desk<I>>,
+        complaints: &mut Complaints<'_>,
+    ) -> Option<Parcel> {
+        match self.inbox.try_recv() {
+            Ok(parcel) => return Some(parcel),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => self.gauge.caught_up(),
+        }
+        loop {
+            complaints.of(desk, Desk::idle);
+            match self.inbox.recv_timeout(idle_at.saturating_duration_since(Instant::now())) {
+                Ok(parcel) => return Some(parcel),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => idle_at = Instant::now() + BEAT,
+            }
+        }
+    }
+
+    /// Hands out a parcel. Gives back when the next pause is due.
+    fn parcel<I: Interceptor>(
+        &self,
+        parcel: Parcel,
+        mut idle_at: Instant,
+        desk: &mut Option<Desk<I>>,
+        complaints: &mut Complaints<'_>,
+    ) -> Instant {
+        for (notice, weight) in parcel {
+            complaints.of(desk, |desk| desk.take(&notice));
+            let ends = matches!(notice, Notice::Exchange { what: What::End(_), .. });
+            drop(notice);
+            release(&self.gauge, &self.memory, weight);
+            if ends {
+                let now = Instant::now();
+                if now >= idle_at {
+                    complaints.of(desk, Desk::idle);
+                    idle_at = now + BEAT;
+                }
+            }
+        }
+        let now = Instant::now();
+        if now >= idle_at {
+            complaints.of(desk, Desk::idle);
+            idle_at = now + BEAT;
+        }
+        idle_at
+    }
+}
+
+/// What an interceptor did wrong: counted, and said now and then.
+struct Complaints<'a> {
+    gauge: &'a Gauge,
+    last: Option<Instant>,
+    untold: u64,
+}
+
+impl Complaints<'_> {
+    /// Lets the interceptor do something, unless it was retired.
+    fn of<I: Interceptor>(
+        &mut self,
+        desk: &mut Option<Desk<I>>,
+        what: impl FnOnce(&mut Desk<I>) -> Result<(), Fault>,
+    ) {
+        let Some(at_work) = desk else { return };
+        let Err(fault) = what(at_work) else { return };
+        self.log(&fault);
+        if let Misfortune::Panic(_) = fault.what
+            && self.gauge.panics.load(Relaxed) >= PANICS
+        {
+            tracing::error!(interceptor = &*self.gauge.name, "retired: it has panicked {PANICS} times");
+            self.gauge.retired.store(true, Relaxed);
+            if let Some(Err(fault)) = desk.take().map(Desk::retire) {
+                self.log(&fault);
+            }
+        }
+    }
+
+    fn log(&mut self, fault: &Fault) {
+        let counter = match fault.what {
+            Misfortune::Error(_) => &self.gauge.errors,
+            Misfortune::Panic(_) => &self.gauge.panics,
+        };
+        counter.fetch_add(1, Relaxed);
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now.duration_since(last) < SAY_AGAIN) {
+            self.untold += 1;
+            return;
+        }
+        self.last = Some(now);
+        let untold = std::mem::take(&mut self.untold);
+        let exchange = fault.exchange.map(|id| id.to_string()).unwrap_or_default();
+        tracing::error!(interceptor = &*self.gauge.name, exchange, untold, "{}", chain(fault));
+    }
+}

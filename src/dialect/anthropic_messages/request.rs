@@ -1,0 +1,156 @@
+//! What a request says.
+
+use std::sync::Arc;
+
+use perimeter_interceptor::{CallId, Role, Tool, Turn};
+use serde::de::{MapAccess, SeqAccess};
+
+use super::block::Content;
+use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::{Prompt, role};
+
+/// Reads a request into `prompt`.
+pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut Prompt) -> Read {
+    let room = Room::new();
+    let mut system = Vec::new();
+    let content = Content { call, room: &room, parts: &mut system };
+    let read = json::read(body, Request { call, room: &room, system: content, prompt });
+    if !system.is_empty() {
+        prompt.turns.insert(0, Turn::new(Role::System, system));
+    }
+    read
+}
+
+struct Request<'p, 'r> {
+    call: CallId,
+    room: &'r Room,
+    system: Content<'p, 'r>,
+    prompt: &'p mut Prompt,
+}
+
+impl<'de> Take<'de> for Request<'_, '_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let Self { call, room, system, prompt } = self;
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "model" => json::value(&mut object, Name(&mut prompt.model))?,
+                "stream" => json::value(&mut object, Flag(&mut prompt.streaming))?,
+                "system" => json::value(&mut object, Content { call, room, parts: &mut *system.parts })?,
+                "messages" => json::value(&mut object, Messages { call, room, turns: &mut prompt.turns })?,
+                "tools" => json::value(&mut object, Tools { room, tools: &mut prompt.tools })?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}
+
+struct Messages<'p, 'r> {
+    call: CallId,
+    room: &'r Room,
+    turns: &'p mut Vec<Turn>,
+}
+
+impl<'de> Take<'de> for Messages<'_, '_> {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        loop {
+            let mut turn = Turn::new(role(""), Vec::new());
+            let mut has_role = false;
+            let message =
+                Message { call: self.call, room: self.room, turn: &mut turn, has_role: &mut has_role };
+            let read = json::element(&mut list, message);
+            // A message counts even where the body breaks off in it.
+            if has_role || !turn.parts.is_empty() {
+                if self.room.take() {
+                    self.turns.push(turn);
+                } else {
+                    fine = false;
+                }
+            }
+            match read? {
+                Some(read) => fine &= read,
+                None => return Ok(fine),
+            }
+        }
+    }
+}
+
+struct Message<'s, 'r> {
+    call: CallId,
+    room: &'r Room,
+    turn: &'s mut Turn,
+    has_role: &'s mut bool,
+}
+
+impl<'de> Take<'de> for Message<'_, '_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "role" => {
+                    let mut word = None;
+                    let read = json::value(&mut object, json::Str(&mut word))?;
+                    if let Some(word) = word {
+                        self.turn.role = role(&word);
+                        *self.has_role = true;
+                    }
+                    read
+                }
+                "content" => {
+                    let parts = &mut self.turn.parts;
+                    json::value(&mut object, Content { call: self.call, room: self.room, parts })?
+                }
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}
+
+struct Tools<'p, 'r> {
+    room: &'r Room,
+    tools: &'p mut Vec<Tool>,
+}
+
+impl<'de> Take<'de> for Tools<'_, '_> {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        loop {
+            let mut definition = Definition::default();
+            let Some(read) = json::element(&mut list, &mut definition)? else { return Ok(fine) };
+            fine &= read;
+            let Some(name) = definition.name.or(definition.kind) else { continue };
+            if self.room.take() {
+                let mut tool = Tool::new(name);
+                tool.description = definition.description;
+                self.tools.push(tool);
+            } else {
+                fine = false;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Definition {
+    kind: Option<Arc<str>>,
+    name: Option<Arc<str>>,
+    description: Option<Arc<str>>,
+}
+
+impl<'de> Take<'de> for &mut Definition {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "type" => json::value(&mut object, Name(&mut self.kind))?,
+                "name" => json::value(&mut object, Name(&mut self.name))?,
+                "description" => json::value(&mut object, Name(&mut self.description))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}

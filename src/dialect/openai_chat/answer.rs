@@ -1,0 +1,142 @@
+//! An answer, or what an event of a stream adds to one: they are written alike.
+
+use std::borrow::Cow;
+
+use perimeter_interceptor::{Answer, CallId, Completion, Usage};
+use serde::de::{MapAccess, SeqAccess};
+use serde_json::value::RawValue;
+
+use super::Tokens;
+use super::message::Message;
+use crate::dialect::failure::Told;
+use crate::dialect::json::{self, Number, Room, Str, Take};
+use crate::dialect::reader::Answered;
+
+/// The top of an answer, as far as it was read.
+pub(super) struct Body<'de, 'r> {
+    room: &'r Room,
+    pub(super) id: Option<Cow<'de, str>>,
+    pub(super) model: Option<Cow<'de, str>>,
+    pub(super) created: Option<u64>,
+    pub(super) fingerprint: Option<Cow<'de, str>>,
+    pub(super) tier: Option<Cow<'de, str>>,
+    pub(super) choices: Vec<Choice<'de, 'r>>,
+    pub(super) usage: Option<&'de RawValue>,
+    pub(super) error: Told<'de>,
+}
+
+/// One of its choices.
+pub(super) struct Choice<'de, 'r> {
+    pub(super) index: Option<u64>,
+    pub(super) message: Message<'de, 'r>,
+    pub(super) stop: Option<Cow<'de, str>>,
+}
+
+/// Reads a whole answer.
+pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_> {
+    let room = Room::new();
+    let mut answer = Body::new(&room);
+    let read = json::read(body, &mut answer);
+    let mut completion = Completion::new(call);
+    completion.id = answer.id.map(Into::into);
+    completion.model = answer.model.map(Into::into);
+    completion.usage = answer.usage.and_then(usage);
+    for (position, choice) in answer.choices.into_iter().enumerate() {
+        let index = choice.index.unwrap_or(position as u64).try_into().unwrap_or(u32::MAX);
+        let mut answer = Answer::new(index);
+        answer.parts = choice.message.into_parts(call, index);
+        answer.stop = choice.stop.map(Into::into);
+        completion.answers.push(answer);
+    }
+    Answered { completion, error: answer.error, read }
+}
+
+/// What the object `usage` says, where it is one.
+pub(super) fn usage(written: &RawValue) -> Option<Usage> {
+    let mut tokens = Tokens::default();
+    json::read(written.get().as_bytes(), &mut tokens);
+    (tokens.input.is_some() || tokens.output.is_some()).then(|| tokens.usage())
+}
+
+impl<'r> Body<'_, 'r> {
+    pub(super) fn new(room: &'r Room) -> Self {
+        Self {
+            room,
+            id: None,
+            model: None,
+            created: None,
+            fingerprint: None,
+            tier: None,
+            choices: Vec::new(),
+            usage: None,
+            error: Told::default(),
+        }
+    }
+}
+
+impl<'de> Take<'de> for &mut Body<'de, '_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "id" => json::value(&mut object, Str(&mut self.id))?,
+                "model" => json::value(&mut object, Str(&mut self.model))?,
+                "created" => json::value(&mut object, Number(&mut self.created))?,
+                "system_fingerprint" => json::value(&mut object, Str(&mut self.fingerprint))?,
+                "service_tier" => json::value(&mut object, Str(&mut self.tier))?,
+                "choices" => {
+                    json::value(&mut object, Choices { room: self.room, choices: &mut self.choices })?
+                }
+                "usage" => {
+                    self.usage = json::raw(&mut object)?;
+                    true
+                }
+                "error" => json::value(&mut object, &mut self.error)?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}
+
+struct Choices<'s, 'de, 'r> {
+    room: &'r Room,
+    choices: &'s mut Vec<Choice<'de, 'r>>,
+}
+
+impl<'de> Take<'de> for Choices<'_, 'de, '_> {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        loop {
+            let mut choice = Choice { index: None, message: Message::new(self.room), stop: None };
+            let read = json::element(&mut list, &mut choice);
+            // A choice counts even where the body breaks off in it.
+            if !matches!(read, Ok(None)) {
+                if self.choices.len() < super::MOST_CHOICES {
+                    self.choices.push(choice);
+                } else {
+                    fine = false;
+                }
+            }
+            match read? {
+                Some(read) => fine &= read,
+                None => return Ok(fine),
+            }
+        }
+    }
+}
+
+impl<'de> Take<'de> for &mut Choice<'de, '_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "index" => json::value(&mut object, Number(&mut self.index))?,
+                "message" | "delta" => json::value(&mut object, &mut self.message)?,
+                "finish_reason" => json::value(&mut object, Str(&mut self.stop))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}

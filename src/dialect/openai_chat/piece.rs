@@ -1,0 +1,103 @@
+//! A part of a message's content.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use perimeter_interceptor::{Media, Part};
+use serde::de::{MapAccess, SeqAccess};
+
+use crate::dialect::json::{self, Str, Take};
+use crate::dialect::media;
+
+/// A part, as far as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Piece<'de> {
+    kind: Option<Cow<'de, str>>,
+    text: Option<Cow<'de, str>>,
+    refusal: Option<Cow<'de, str>>,
+    thinking: Option<Cow<'de, str>>,
+    /// What it refers to or holds: a URL, or data in base64.
+    source: Option<Cow<'de, str>>,
+    format: Option<Cow<'de, str>>,
+}
+
+impl Piece<'_> {
+    /// What it is; `None` where nothing is in it.
+    pub(super) fn part(self) -> Option<Part> {
+        let source = self.source.as_deref().unwrap_or_default();
+        let some = |text: Option<Cow<'_, str>>| text.filter(|text| !text.is_empty()).map(Arc::<str>::from);
+        match self.kind.as_deref() {
+            Some("text" | "input_text" | "output_text") | None => some(self.text).map(Part::Text),
+            Some("refusal") => some(self.refusal).map(Part::Refusal),
+            Some("thinking" | "reasoning") => some(self.thinking.or(self.text)).map(Part::Thinking),
+            Some("image_url" | "input_image") => Some(Part::Media(media("image", source))),
+            Some("video_url") => Some(Part::Media(media("video", source))),
+            Some("file" | "input_file") => Some(Part::Media(media("document", source))),
+            Some("input_audio") => {
+                let mut audio = Media::new("audio");
+                audio.media_type = self.format.map(|format| format!("audio/{format}").into());
+                audio.size = source.len() as u64;
+                Some(Part::Media(audio))
+            }
+            Some(other) => Some(Part::Other(other.into())),
+        }
+    }
+}
+
+impl<'de> Take<'de> for &mut Piece<'de> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "type" => json::value(&mut object, Str(&mut self.kind))?,
+                "text" => json::value(&mut object, Str(&mut self.text))?,
+                "refusal" => json::value(&mut object, Str(&mut self.refusal))?,
+                "thinking" => json::value(&mut object, Thinking(&mut self.thinking))?,
+                "image_url" | "video_url" | "input_audio" | "file" => json::value(&mut object, Source(self))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}
+
+/// Takes a URL, or an object that holds a URL or data.
+struct Source<'s, 'de>(&'s mut Piece<'de>);
+
+impl<'de> Take<'de> for Source<'_, 'de> {
+    fn text(self, text: Cow<'de, str>) -> bool {
+        self.0.source = Some(text);
+        true
+    }
+
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "url" | "data" | "file_data" => json::value(&mut object, Str(&mut self.0.source))?,
+                "format" => json::value(&mut object, Str(&mut self.0.format))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}
+
+/// Takes thinking: a text, or, as Mistral writes it, a list of parts.
+struct Thinking<'s, 'de>(&'s mut Option<Cow<'de, str>>);
+
+impl<'de> Take<'de> for Thinking<'_, 'de> {
+    fn text(self, text: Cow<'de, str>) -> bool {
+        *self.0 = Some(text);
+        true
+    }
+
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        let all = self.0.get_or_insert_default().to_mut();
+        loop {
+            let mut piece = Piece::default();
+            let Some(_) = json::element(&mut list, &mut piece)? else { return Ok(true) };
+            all.push_str(piece.text.as_deref().unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a request says.
+
+use std::sync::Arc;
+
+use perimeter_interceptor::{CallId, Role, Tool, Turn};
+use serde::de::{MapAccess, SeqAccess};
+
+use super::message::Message;
+use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::{Prompt, role};
+
+/// Reads a request into `prompt`.
+pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut Prompt) -> Read {
+    let room = Room::new();
+    json::read(body, Request { call, room: &room, prompt })
+}
+
+struct Request<'p, 'r> {
+    call: CallId,
+    room: &'r Room,
+    prompt: &'p mut Prompt,
+}
+
+impl<'de> Take<'de> for Request<'_, '_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let Self { call, room, prompt } = self;
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "model" => json::value(&mut object, Name(&mut prompt.model))?,
+                "stream" => json::value(&mut object, Flag(&mut prompt.streaming))?,
+                "messages" => json::value(&mut object, Messages { call, room, turns: &mut prompt.turns })?,
+                "tools" | "functions" => json::value(&mut object, Tools { room, tools: &mut prompt.tools })?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}
+
+struct Messages<'p, 'r> {
+    call: CallId,
+    room: &'r Room,
+    turns: &'p mut Vec<Turn>,
+}
+
+impl<'de> Take<'de> for Messages<'_, '_> {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        loop {
+            let mut message = Message::new(self.room);
+            let read = json::element(&mut list, &mut message);
+            // A message counts even where the body breaks off in it.
+            if let Some(turn) = turn(message, self.call) {
+                if self.room.take() {
+                    self.turns.push(turn);
+                } else {
+                    fine = false;
+                }
+            }
+            match read? {
+                Some(read) => fine &= read,
+                None => return Ok(fine),
+            }
+        }
+    }
+}
+
+/// The turn that a message is; `None` where nothing is in it.
+fn turn(message: Message<'_, '_>, call: CallId) -> Option<Turn> {
+    let word = message.role.clone();
+    let role = role(word.as_deref().unwrap_or_default());
+    let parts = match role {
+        Role::Tool => message.into_result(),
+        _ => message.into_parts(call, 0),
+    };
+    (word.is_some() || !parts.is_empty()).then(|| Turn::new(role, parts))
+}
+
+/// Takes `tools`, whose elements hold a function, or `functions`, whose elements are functions.
+struct Tools<'p, 'r> {
+    room: &'r Room,
+    tools: &'p mut Vec<Tool>,
+}
+
+impl<'de> Take<'de> for Tools<'_, '_> {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        loop {
+            let mut definition = Definition::default();
+            let Some(read) = json::element(&mut list, &mut definition)? else { return Ok(fine) };
+            fine &= read;
+            let Some(name) = definition.name.or(definition.kind) else { continue };
+            if self.room.take() {
+                let mut tool = Tool::new(name);
+                tool.description = definition.description;
+                self.tools.push(tool);
+            } else {
+                fine = false;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Definition {
+    kind: Option<Arc<str>>,
+    name: Option<Arc<str>>,
+    description: Option<Arc<str>>,
+}
+
+impl<'de> Take<'de> for &mut Definition {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "type" => json::value(&mut object, Name(&mut self.kind))?,
+                "name" => json::value(&mut object, Name(&mut self.name))?,
+                "description" => json::value(&mut object, Name(&mut self.description))?,
+                "function" | "custom" => json::value(&mut object, Inner(self))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}
+
+/// Takes what stands under `function`: its name is the tool's.
+struct Inner<'s>(&'s mut Definition);
+
+impl<'de> Take<'de> for Inner<'_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "name" => json::value(&mut object, Name(&mut self.0.name))?,
+                "description" => json::value(&mut object, Name(&mut self.0.description))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
+    }
+}

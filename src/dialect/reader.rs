@@ -1,0 +1,338 @@
+//! Reading a response: what every dialect does alike.
+
+use bytes::Bytes;
+use perimeter_interceptor::{CallId, Completion, LlmEvent, Part};
+
+use super::failure::{self, Told};
+use super::{Dialect, anthropic_messages, json, openai_chat};
+use crate::scribe::sse::{self, SseReader};
+
+/// How many bytes of a response are looked at, at most, to tell a stream from JSON.
+const SNIFFED: usize = 64;
+
+/// What an event of a stream may hold even where the answer has taken all the memory that there is: deltas go on.
+const LEAST_EVENT: usize = 64 * 1024;
+
+/// What the content type of a response says about its form. Where the first bytes say otherwise, they are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streaming {
+    /// `text/event-stream`.
+    Yes,
+    /// JSON, or anything else that is whole only at its end.
+    No,
+    /// Nothing.
+    Unknown,
+}
+
+impl Streaming {
+    /// What this value of `Content-Type` says.
+    pub(crate) fn of(content_type: Option<&[u8]>) -> Self {
+        let essence = content_type.and_then(|value| value.split(|byte| *byte == b';').next());
+        match essence.map(<[u8]>::trim_ascii) {
+            None | Some(b"") => Self::Unknown,
+            Some(value) if value.eq_ignore_ascii_case(b"text/event-stream") => Self::Yes,
+            Some(_) => Self::No,
+        }
+    }
+}
+
+/// A response being read: given what arrives, it tells what it means. At its end it has told exactly one of
+/// [`LlmEvent::Completion`], [`LlmEvent::Cut`] and [`LlmEvent::Failure`], or a cut and then a failure.
+pub(crate) struct Reader {
+    dialect: Dialect,
+    call: CallId,
+    status: u16,
+    streaming: Streaming,
+    limit: usize,
+    form: Form,
+}
+
+/// The form that the response turned out to have.
+enum Form {
+    /// Not known yet, by these first bytes.
+    Unknown(Vec<u8>),
+    Whole {
+        body: Vec<u8>,
+        over: bool,
+    },
+    Stream(Box<Stream>),
+    /// All is told.
+    Over,
+}
+
+struct Stream {
+    sse: SseReader,
+    answer: Box<dyn Gather + Send>,
+}
+
+/// An answer that comes in events.
+pub(super) trait Gather {
+    /// Reads the next event.
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step;
+    /// Notes that an event was not read.
+    fn lose(&mut self);
+    /// Whether every answer has been seen to its stop, even if there was no terminal mark.
+    fn stopped(&self) -> bool;
+    /// Whether all that was said is held.
+    fn intact(&self) -> bool;
+    /// Whether the model has said anything.
+    fn said(&self) -> bool;
+    /// Tells the tools that are complete if nothing more comes.
+    fn settle(&mut self, tell: &mut dyn FnMut(LlmEvent));
+    /// What is held, with the body that the provider would have sent at once.
+    fn completion(&self) -> Completion;
+    /// How many bytes of memory are held.
+    fn held(&self) -> usize;
+}
+
+/// What an event does to a stream.
+pub(super) enum Step {
+    More,
+    /// The terminal mark.
+    Done,
+    /// An error, as told in this event.
+    Failed(perimeter_interceptor::ApiFailure),
+}
+
+/// A whole answer.
+pub(super) struct Answered<'de> {
+    /// What was in it, without the body.
+    pub(super) completion: Completion,
+    pub(super) error: Told<'de>,
+    pub(super) read: json::Read,
+}
+
+impl Reader {
+    pub(super) fn new(
+        dialect: Dialect,
+        call: CallId,
+        status: u16,
+        streaming: Streaming,
+        limit: usize,
+    ) -> Self {
+        Self { dialect, call, status, streaming, limit, form: Form::Unknown(Vec::new()) }
+    }
+
+    /// Reads what came next, decoded, cut anywhere.
+    pub(crate) fn read(&mut self, chunk: &[u8], tell: &mut dyn FnMut(LlmEvent)) {
+        match &mut self.form {
+            Form::Unknown(seen) => {
+                let wanted = SNIFFED.saturating_sub(seen.len());
+                seen.extend_from_slice(chunk.get(..wanted).unwrap_or(chunk));
+                let Some(is_stream) = sniff(seen, self.streaming == Streaming::Yes && self.status < 400)
+                else {
+                    return;
+                };
+                let seen = std::mem::take(seen);
+                self.form =
+                    if is_stream { self.stream() } else { Form::Whole { body: Vec::new(), over: false } };
+                self.read(&seen, tell);
+                self.read(chunk.get(wanted..).unwrap_or_default(), tell);
+            }
+            Form::Whole { body, over } => *over |= !append(body, chunk, self.limit),
+            Form::Stream(stream) => {
+                stream
+                    .sse
+                    .limit(self.limit.saturating_sub(stream.answer.held()).max(self.limit.min(LEAST_EVENT)));
+                let (call, status) = (self.call, self.status);
+                let Stream { sse, answer } = &mut **stream;
+                let mut over = false;
+                sse.feed(chunk, &mut |read| over = over || step(&mut **answer, &read, call, status, tell));
+                if over {
+                    self.form = Form::Over;
+                }
+            }
+            Form::Over => {}
+        }
+    }
+
+    /// Tells what the end means: of the `whole` body, or of what came before it broke off.
+    pub(crate) fn finish(mut self, whole: bool, tell: &mut dyn FnMut(LlmEvent)) {
+        if let Form::Unknown(seen) = &mut self.form {
+            let seen = std::mem::take(seen);
+            let is_stream = self.streaming == Streaming::Yes && self.status < 400;
+            self.form = if is_stream { self.stream() } else { Form::Whole { body: Vec::new(), over: false } };
+            self.read(&seen, tell);
+        }
+        match self.form {
+            Form::Whole { body, over } => {
+                finish_whole(self.dialect, self.call, self.status, body.into(), whole && !over, tell);
+            }
+            Form::Stream(stream) => finish_stream(*stream, self.call, self.status, whole, tell),
+            Form::Unknown(_) | Form::Over => {}
+        }
+    }
+
+    /// How many bytes of memory it holds.
+    pub(crate) fn held(&self) -> usize {
+        match &self.form {
+            Form::Unknown(seen) => seen.capacity(),
+            Form::Whole { body, .. } => body.capacity(),
+            Form::Stream(stream) => stream.sse.held() + stream.answer.held(),
+            Form::Over => 0,
+        }
+    }
+
+    fn stream(&self) -> Form {
+        let answer: Box<dyn Gather + Send> = match self.dialect {
+            Dialect::OpenAiChat => Box::new(openai_chat::Stream::new(self.call, self.status, self.limit)),
+            Dialect::AnthropicMessages => {
+                Box::new(anthropic_messages::Stream::new(self.call, self.status, self.limit))
+            }
+        };
+        Form::Stream(Box::new(Stream { sse: SseReader::new(self.limit), answer }))
+    }
+}
+
+/// Whether a response that begins like this is a stream: as `said`, where it could be either. `None` where more must
+/// be seen.
+fn sniff(seen: &[u8], said: bool) -> Option<bool> {
+    let text = seen.strip_prefix(b"\xef\xbb\xbf").unwrap_or(seen).trim_ascii_start();
+    match text.first() {
+        None if seen.len() < SNIFFED => None,
+        None => Some(said),
+        Some(b'{' | b'[' | b'<' | b'"') => Some(false),
+        Some(b':') => Some(true),
+        Some(_) => {
+            let fields: [&[u8]; 4] = [b"data:", b"event:", b"id:", b"retry:"];
+            if fields.iter().any(|field| text.starts_with(field)) {
+                Some(true)
+            } else if seen.len() < SNIFFED && fields.iter().any(|field| field.starts_with(text)) {
+                None
+            } else {
+                Some(said)
+            }
+        }
+    }
+}
+
+/// Appends what fits below `limit`; says whether that was all.
+fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
+    let fits = chunk.len().min(limit.saturating_sub(body.len()));
+    let needed = body.len() + fits;
+    if needed > body.capacity() {
+        let capacity = needed.max(body.capacity().saturating_mul(2)).min(limit);
+        body.reserve_exact(capacity - body.len());
+    }
+    body.extend_from_slice(chunk.get(..fits).unwrap_or_default());
+    fits == chunk.len()
+}
+
+fn finish_whole(
+    dialect: Dialect,
+    call: CallId,
+    status: u16,
+    body: Bytes,
+    whole: bool,
+    tell: &mut dyn FnMut(LlmEvent),
+) {
+    if status >= 400 {
+        return tell_failure(failure::of_body(call, status, &body), body, tell);
+    }
+    let read = |body: &[u8]| {
+        let answered = match dialect {
+            Dialect::OpenAiChat => openai_chat::read_answer(call, body),
+            Dialect::AnthropicMessages => anthropic_messages::read_answer(call, body),
+        };
+        let failure = answered.error.found.then(|| answered.error.failure(call, status, body));
+        (answered.completion, failure, answered.read)
+    };
+    let (mut completion, mut failure, mut how) = read(&body);
+    if how == json::Read::Broken
+        && let Some(mended) = json::mend(&body)
+    {
+        (completion, failure, how) = read(&mended);
+    }
+    completion.body = body.clone();
+    match failure {
+        Some(failure) => {
+            if completion.answers.iter().any(|answer| !answer.parts.is_empty()) {
+                tell(LlmEvent::Cut(completion.into()));
+            }
+            tell_failure(failure, body, tell);
+        }
+        None => {
+            tell_tools(&completion, tell);
+            let complete = whole && how != json::Read::Broken;
+            let completion = completion.into();
+            tell(if complete { LlmEvent::Completion(completion) } else { LlmEvent::Cut(completion) });
+        }
+    }
+}
+
+fn tell_failure(mut failure: perimeter_interceptor::ApiFailure, body: Bytes, tell: &mut dyn FnMut(LlmEvent)) {
+    failure.body = body;
+    tell(LlmEvent::Failure(failure.into()));
+}
+
+fn tell_tools(completion: &Completion, tell: &mut dyn FnMut(LlmEvent)) {
+    for part in completion.answers.iter().flat_map(|answer| &answer.parts) {
+        if let Part::ToolUse(tool) = part {
+            tell(LlmEvent::ToolUse(tool.clone()));
+        }
+    }
+}
+
+/// Reads an event of a stream; says whether it was the last.
+fn step(
+    answer: &mut dyn Gather,
+    read: &sse::Read<'_>,
+    call: CallId,
+    status: u16,
+    tell: &mut dyn FnMut(LlmEvent),
+) -> bool {
+    let event = match read {
+        sse::Read::Event(event) => event,
+        sse::Read::TooLarge => {
+            answer.lose();
+            return false;
+        }
+    };
+    let step = if status < 400 { answer.event(event, tell) } else { refused(event, call, status) };
+    match step {
+        Step::More => return false,
+        Step::Done => conclude(answer, true, tell),
+        Step::Failed(failure) => {
+            if answer.said() {
+                conclude(answer, false, tell);
+            }
+            tell(LlmEvent::Failure(failure.into()));
+        }
+    }
+    true
+}
+
+/// An event of a response whose status says that it is an error.
+fn refused(event: &sse::Event<'_>, call: CallId, status: u16) -> Step {
+    if event.data.is_empty() || event.data == b"[DONE]" {
+        return Step::More;
+    }
+    let mut failure = failure::of_body(call, status, event.data);
+    failure.body = Bytes::copy_from_slice(event.data);
+    Step::Failed(failure)
+}
+
+fn finish_stream(mut stream: Stream, call: CallId, status: u16, whole: bool, tell: &mut dyn FnMut(LlmEvent)) {
+    let answer = &mut *stream.answer;
+    let mut over = false;
+    if whole {
+        stream.sse.finish(&mut |read| over = over || step(answer, &read, call, status, tell));
+    }
+    if over {
+        return;
+    }
+    if status >= 400 {
+        return tell_failure(failure::of_body(call, status, b""), Bytes::new(), tell);
+    }
+    let complete = whole && answer.stopped();
+    conclude(answer, complete, tell);
+}
+
+fn conclude(answer: &mut dyn Gather, complete: bool, tell: &mut dyn FnMut(LlmEvent)) {
+    let complete = complete && answer.intact();
+    if complete {
+        answer.settle(tell);
+    }
+    let completion = answer.completion().into();
+    tell(if complete { LlmEvent::Completion(completion) } else { LlmEvent::Cut(completion) });
+}

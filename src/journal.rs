@@ -1,0 +1,279 @@
+//! What passes, told in one order for all: the forwarding threads write records, the scribe reads them.
+//!
+//! Writing never waits and never fails. A record is written before what it tells of goes on its way, so whatever
+//! follows from it is written after it.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{request, response};
+use perimeter_interceptor::{BodyEnd, Failure, Peer};
+
+use crate::memory::Memory;
+use crate::queue;
+use crate::raw_head::RawHead;
+
+/// Something that passed.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// In which exchange of this run.
+    pub exchange: u64,
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub what: What,
+    /// What it counts in the queue, bytes.
+    weight: u32,
+}
+
+impl Record {
+    /// What it counts in the queue, bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight as usize
+    }
+}
+
+/// What passed.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// An exchange began.
+    Request {
+        /// As the client sent it, credentials and all.
+        head: RequestHead,
+        /// The client's end of the connection.
+        client: SocketAddr,
+    },
+    /// A response began.
+    Response(ResponseHead),
+    /// Bytes follow that are not HTTP.
+    Upgraded(Arc<str>),
+    /// No provider answered.
+    Failed(Box<Failure>),
+    /// A part of a body.
+    Chunk {
+        /// Whose.
+        from: Peer,
+        /// The part.
+        bytes: Bytes,
+        /// Whether the body ends with it, whole and without trailers.
+        ends: bool,
+    },
+    /// A lane is over.
+    Closed {
+        /// Whose.
+        from: Peer,
+        /// How.
+        end: BodyEnd,
+        /// How many bytes of it were not told, its last ones.
+        unseen: u64,
+    },
+}
+
+/// A request's head, as cheaply as it can be had.
+#[derive(Debug)]
+pub(crate) enum RequestHead {
+    /// As it came.
+    Raw(Arc<RawHead>),
+    /// As hyper read it.
+    Parts(Box<request::Parts>),
+}
+
+/// A response's head, as cheaply as it can be had.
+#[derive(Debug)]
+pub(crate) enum ResponseHead {
+    /// As it came.
+    Raw(Arc<RawHead>),
+    /// As it was made.
+    Parts(Box<response::Parts>),
+}
+
+/// What a record weighs besides what it holds.
+const RECORD: usize = mem::size_of::<Record>();
+
+/// What a head weighs besides its text: the ends of its exchange, which must arrive, are paid for here.
+const HEAD: usize = 1024;
+
+/// A shorter chunk is copied: a clone keeps the whole buffer that it was cut from, and keeps hyper from using that
+/// buffer again.
+const COPIED: usize = 4 * 1024;
+
+/// The writing end of the journal.
+#[derive(Clone, Debug)]
+pub(crate) struct Journal {
+    queue: queue::Sender<Record>,
+    losses: Arc<Losses>,
+}
+
+/// What was lost on the way to the scribe.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    /// The exchanges so far, those that were lost too.
+    exchanges: AtomicU64,
+    /// Exchanges of which nothing was told.
+    pub refused: AtomicU64,
+    /// Bytes that were not told.
+    pub unseen: AtomicU64,
+}
+
+/// The reading end.
+pub(crate) type Reader = queue::Receiver<Record>;
+
+/// Makes a journal that holds at most `capacity` bytes, which also count as `memory`.
+pub(crate) fn journal(capacity: usize, memory: Arc<Memory>) -> (Journal, Reader) {
+    let (queue, reader) = queue::bounded(capacity, memory);
+    (Journal { queue, losses: Arc::default() }, reader)
+}
+
+/// Both lanes of an exchange that is told.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// What the client says.
+    pub client: Lane,
+    /// What the upstream says, or we in its place.
+    pub upstream: Lane,
+}
+
+impl Journal {
+    /// Tells that an exchange began. `None` where there is no room for it: then nothing of it will be told.
+    pub(crate) fn open(&self, head: RequestHead, client: SocketAddr, at: Instant) -> Option<Opened> {
+        let text = match &head {
+            RequestHead::Raw(raw) => raw.len(),
+            RequestHead::Parts(parts) => parts.uri.path().len() + text_of(&parts.headers),
+        };
+        let exchange = self.losses.exchanges.fetch_add(1, Relaxed);
+        let what = What::Request { head, client };
+        if !self.offer(exchange, at, what, text + HEAD) {
+            self.losses.refused.fetch_add(1, Relaxed);
+            return None;
+        }
+        let lane = |from| Lane { journal: self.clone(), exchange, from, unseen: 0, open: true };
+        Some(Opened { client: lane(Peer::Client), upstream: lane(Peer::Upstream) })
+    }
+
+    /// What was lost so far.
+    pub(crate) fn losses(&self) -> &Arc<Losses> {
+        &self.losses
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn weight(&self) -> &Arc<AtomicUsize> {
+        self.queue.weight()
+    }
+
+    fn offer(&self, exchange: u64, at: Instant, what: What, weight: usize) -> bool {
+        let weight = weight + RECORD;
+        let record = Record { exchange, at, what, weight: clamp(weight) };
+        self.queue.offer(record, weight)
+    }
+
+    fn push(&self, exchange: u64, at: Instant, what: What, weight: usize) {
+        let weight = weight + RECORD;
+        self.queue.push(Record { exchange, at, what, weight: clamp(weight) }, weight);
+    }
+}
+
+/// No record is near that large: a chunk is what one read brought.
+fn clamp(weight: usize) -> u32 {
+    u32::try_from(weight).unwrap_or(u32::MAX)
+}
+
+fn text_of(headers: &http::HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// What one peer says in one exchange. Dropped before its end, it tells that it was aborted, so the end is told
+/// whatever happens.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    journal: Journal,
+    exchange: u64,
+    from: Peer,
+    /// Once something was refused nothing more is told: what was told is a prefix.
+    unseen: u64,
+    open: bool,
+}
+
+impl Lane {
+    /// The response's head.
+    pub(crate) fn head(&self, head: ResponseHead, at: Instant) {
+        let text = match &head {
+            ResponseHead::Raw(raw) => raw.len(),
+            ResponseHead::Parts(parts) => text_of(&parts.headers),
+        };
+        self.journal.push(self.exchange, at, What::Response(head), text);
+    }
+
+    /// What follows on the connection is this protocol.
+    pub(crate) fn upgraded(&self, protocol: &str) {
+        self.journal.push(self.exchange, Instant::now(), What::Upgraded(protocol.into()), protocol.len());
+    }
+
+    /// No provider answered.
+    pub(crate) fn failed(&self, failure: Failure) {
+        let weight = failure.message.len();
+        self.journal.push(self.exchange, Instant::now(), What::Failed(Box::new(failure)), weight);
+    }
+
+    /// A part of the body, and whether the body ends with it.
+    pub(crate) fn chunk(&mut self, chunk: &Bytes, ends: bool) {
+        if !self.open {
+            return;
+        }
+        if !chunk.is_empty() && self.unseen == 0 {
+            let bytes = if chunk.len() < COPIED { Bytes::copy_from_slice(chunk) } else { chunk.clone() };
+            if self.offer(bytes, ends) {
+                self.open = !ends;
+                return;
+            }
+        }
+        self.missed(chunk.len());
+        if ends {
+            self.close(BodyEnd::COMPLETE);
+        }
+    }
+
+    /// Bytes of another protocol.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        if self.open
+            && !bytes.is_empty()
+            && (self.unseen > 0 || !self.offer(Bytes::copy_from_slice(bytes), false))
+        {
+            self.missed(bytes.len());
+        }
+    }
+
+    fn offer(&self, bytes: Bytes, ends: bool) -> bool {
+        let weight = bytes.len();
+        let what = What::Chunk { from: self.from, bytes, ends };
+        self.journal.offer(self.exchange, Instant::now(), what, weight)
+    }
+
+    fn missed(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.unseen += bytes;
+        self.journal.losses.unseen.fetch_add(bytes, Relaxed);
+    }
+
+    /// The lane is over. The first to say how is right.
+    pub(crate) fn close(&mut self, end: BodyEnd) {
+        if mem::replace(&mut self.open, false) {
+            let what = What::Closed { from: self.from, end, unseen: self.unseen };
+            self.journal.push(self.exchange, Instant::now(), what, 0);
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.close(BodyEnd::Aborted);
+    }
+}
+
+/// The time from `earlier` to `later`.
+pub(crate) fn between(earlier: Instant, later: Instant) -> Duration {
+    later.saturating_duration_since(earlier)
+}

@@ -1,0 +1,136 @@
+//! How those who watch are doing, and what they saw.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use super::Text;
+use crate::crew::Gauge;
+use crate::journal::Losses;
+use crate::memory::Memory;
+use crate::scribe::tally::Tally;
+
+/// Where the numbers about watching are.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// All that is held.
+    pub memory: Arc<Memory>,
+    /// What the journal lost.
+    pub journal: Arc<Losses>,
+    /// What the journal holds, bytes.
+    pub journal_bytes: Arc<AtomicUsize>,
+    /// What the scribe counted.
+    pub tally: Arc<Tally>,
+    /// The interceptors.
+    pub crew: Vec<Arc<Gauge>>,
+}
+
+type PerInterceptor = (&'static str, &'static str, fn(&Gauge) -> u64);
+
+const PER_INTERCEPTOR: [PerInterceptor; 3] = [
+    ("perimeter_interceptor_errors_total", "Callbacks that returned an error.", |gauge| {
+        gauge.errors.load(Relaxed)
+    }),
+    ("perimeter_interceptor_panics_total", "Callbacks that panicked.", |gauge| gauge.panics.load(Relaxed)),
+    ("perimeter_interceptor_retired", "Whether it was retired after too many panics.", |gauge| {
+        u64::from(gauge.retired.load(Relaxed))
+    }),
+];
+
+impl Observation {
+    /// The interceptors that were retired.
+    pub(crate) fn retired(&self) -> Vec<String> {
+        let retired = self.crew.iter().filter(|gauge| gauge.retired.load(Relaxed));
+        retired.map(|gauge| gauge.name.to_string()).collect()
+    }
+
+    pub(super) fn render(&self, text: &mut Text) {
+        self.calls(text);
+        self.queues(text);
+        text.single(
+            "perimeter_observe_memory_bytes",
+            "gauge",
+            "Memory held for those who watch, bytes; its bound is observe.memory.",
+            self.memory.used(),
+        );
+        text.single(
+            "perimeter_observe_memory_limit_bytes",
+            "gauge",
+            "observe.memory, bytes.",
+            self.memory.limit(),
+        );
+        text.single(
+            "perimeter_scribe_lag_seconds",
+            "gauge",
+            "How long the oldest record of the last batch had waited to be read.",
+            self.tally.lag().as_secs_f64(),
+        );
+        text.single("perimeter_scribe_records_total", "counter", "Records read.", self.tally.records());
+        text.single(
+            "perimeter_scribe_panics_total",
+            "counter",
+            "Records that could not be read for a fault of perimeter's own.",
+            self.tally.panics(),
+        );
+        for (name, help, value) in PER_INTERCEPTOR {
+            text.family(name, if name.ends_with("_total") { "counter" } else { "gauge" }, help);
+            for gauge in &self.crew {
+                text.sample(name, &format!("{{interceptor=\"{}\"}}", label(&gauge.name)), value(gauge));
+            }
+        }
+    }
+
+    fn calls(&self, text: &mut Text) {
+        const NAME: &str = "perimeter_calls_total";
+        text.family(NAME, "counter", "Exchanges that are over, by what was asked and how it ended.");
+        for line in self.tally.lines() {
+            let model = label(line.model.as_deref().unwrap_or_default());
+            let labels =
+                format!("{{dialect=\"{}\",model=\"{model}\",outcome=\"{}\"}}", line.dialect, line.outcome);
+            text.sample(NAME, &labels, line.count);
+        }
+    }
+
+    /// The journal and each mailbox.
+    fn queues(&self, text: &mut Text) {
+        let journal = [
+            self.journal_bytes.load(Relaxed) as u64,
+            self.journal.refused.load(Relaxed),
+            self.journal.unseen.load(Relaxed),
+        ];
+        let counted = |counter: &AtomicU64| counter.load(Relaxed);
+        let mailboxes = self.crew.iter().map(|gauge| {
+            let values = [gauge.held.load(Relaxed) as u64, counted(&gauge.refused), counted(&gauge.unseen)];
+            (label(&gauge.name), values)
+        });
+        let queues: Vec<_> = std::iter::once(("journal".to_owned(), journal)).chain(mailboxes).collect();
+        let families = [
+            (
+                "perimeter_queue_bytes",
+                "gauge",
+                "What waits in the journal or in an interceptor's mailbox, bytes.",
+            ),
+            (
+                "perimeter_refused_exchanges_total",
+                "counter",
+                "Exchanges that were not told, for want of room.",
+            ),
+            (
+                "perimeter_unseen_bytes_total",
+                "counter",
+                "Bytes of told exchanges that were not, for want of room.",
+            ),
+        ];
+        for (index, (name, kind, help)) in families.into_iter().enumerate() {
+            text.family(name, kind, help);
+            for (queue, values) in &queues {
+                let value = values.get(index).copied().unwrap_or_default();
+                text.sample(name, &format!("{{queue=\"{queue}\"}}"), value);
+            }
+        }
+    }
+}
+
+/// A label's value (Prometheus text format 0.0.4).
+fn label(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,292 @@
+//! A queue bounded by the weight of what it holds: many senders that never wait, one reader.
+//!
+//! Waking a sleeping thread costs a sender more than everything else here. So a reader that has just been busy only
+//! dozes: it looks again by itself, and is woken only where much has come meanwhile.
+
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::memory::Memory;
+
+/// How long what came may wait for a dozing reader.
+const DOZE: Duration = Duration::from_millis(2);
+
+/// Dozing reader: so many items wake it early.
+const MANY: usize = 512;
+
+/// How long nothing came before a dozing reader sleeps, and the next sender has to wake it.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// Makes a queue for `capacity` bytes, of which each also counts as `memory`.
+pub(crate) fn bounded<T>(capacity: usize, memory: Arc<Memory>) -> (Sender<T>, Receiver<T>) {
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State { items: Vec::new(), senders: 1, reader: Reader::Awake }),
+        changed: Condvar::new(),
+        weight: Arc::default(),
+        capacity,
+        memory,
+    });
+    let receiver = Receiver { shared: shared.clone(), last_came: Instant::now() };
+    (Sender(shared), receiver)
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    weight: Arc<AtomicUsize>,
+    capacity: usize,
+    memory: Arc<Memory>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: Vec<T>,
+    senders: usize,
+    reader: Reader,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    Awake,
+    Dozing,
+    Asleep,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end that gives. When the last one is gone, the reader comes to its end.
+#[derive(Debug)]
+pub(crate) struct Sender<T>(Arc<Shared<T>>);
+
+impl<T> Sender<T> {
+    /// Whether `weight` more would fit. A big item may not use the last eighth, which is kept for small ones.
+    pub(crate) fn has_room(&self, weight: usize) -> bool {
+        let capacity = self.0.capacity;
+        let capacity = if weight > capacity / 64 { capacity - capacity / 8 } else { capacity };
+        self.0.weight.load(Relaxed).saturating_add(weight) <= capacity
+    }
+
+    /// Gives `item`, if it fits.
+    pub(crate) fn offer(&self, item: T, weight: usize) -> bool {
+        if !self.has_room(weight) || !self.0.memory.take(weight) {
+            return false;
+        }
+        self.0.weight.fetch_add(weight, Relaxed);
+        self.give(item);
+        true
+    }
+
+    /// Gives an item that must arrive.
+    pub(crate) fn push(&self, item: T, weight: usize) {
+        self.0.memory.take_anyhow(weight);
+        self.0.weight.fetch_add(weight, Relaxed);
+        self.give(item);
+    }
+
+    fn give(&self, item: T) {
+        let mut state = self.0.lock();
+        state.items.push(item);
+        let wake = match state.reader {
+            Reader::Awake => false,
+            Reader::Dozing => state.items.len() == MANY || self.0.is_half_full(),
+            Reader::Asleep => true,
+        };
+        if wake {
+            state.reader = Reader::Awake;
+        }
+        drop(state);
+        if wake {
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn weight(&self) -> &Arc<AtomicUsize> {
+        &self.0.weight
+    }
+}
+
+impl<T> Shared<T> {
+    fn is_half_full(&self) -> bool {
+        self.weight.load(Relaxed) > self.capacity / 2
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.0.lock().senders += 1;
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.senders -= 1;
+        if state.senders == 0 {
+            state.reader = Reader::Awake;
+            drop(state);
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+/// The end that takes.
+#[derive(Debug)]
+pub(crate) struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+    last_came: Instant,
+}
+
+/// What a look into the queue found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Something, now in the batch.
+    Some,
+    /// Nothing until the time was over.
+    Nothing,
+    /// Nothing, and nobody is left who could give.
+    Closed,
+}
+
+impl<T> Receiver<T> {
+    /// Puts all that waits into `batch`, which is empty. Waits up to `patience` for something to come.
+    ///
+    /// The weight of what was taken counts until [`Receiver::release`].
+    pub(crate) fn take(&mut self, batch: &mut Vec<T>, patience: Duration) -> Taken {
+        let shared = &*self.shared;
+        let until = Instant::now() + patience;
+        let mut state = shared.lock();
+        // Senders are spared a wake-up, and the reader many small batches, by not looking at once.
+        if state.senders > 0 && state.items.len() < MANY && !shared.is_half_full() {
+            state = wait(shared, state, Reader::Dozing, DOZE.min(patience));
+        }
+        loop {
+            if !state.items.is_empty() {
+                mem::swap(&mut state.items, batch);
+                state.reader = Reader::Awake;
+                self.last_came = Instant::now();
+                return Taken::Some;
+            }
+            if state.senders == 0 {
+                return Taken::Closed;
+            }
+            let now = Instant::now();
+            if now >= until {
+                state.reader = Reader::Awake;
+                return Taken::Nothing;
+            }
+            let rest = until - now;
+            let (how, time) = match now.duration_since(self.last_came) < QUIET {
+                true => (Reader::Dozing, DOZE.min(rest)),
+                false => (Reader::Asleep, rest),
+            };
+            state = wait(shared, state, how, time);
+        }
+    }
+
+    /// What weighed `weight` is no longer held.
+    pub(crate) fn release(&self, weight: usize) {
+        self.shared.weight.fetch_sub(weight, Relaxed);
+        self.shared.memory.give_back(weight);
+    }
+}
+
+fn wait<'a, T>(
+    shared: &'a Shared<T>,
+    mut state: MutexGuard<'a, State<T>>,
+    how: Reader,
+    time: Duration,
+) -> MutexGuard<'a, State<T>> {
+    state.reader = how;
+    let (mut state, _) = shared.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
+    state.reader = Reader::Awake;
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn queue(capacity: usize) -> (Sender<u32>, Receiver<u32>, Arc<Memory>) {
+        let memory = Arc::new(Memory::new(1 << 20));
+        let (sender, receiver) = bounded(capacity, memory.clone());
+        (sender, receiver, memory)
+    }
+
+    fn all(receiver: &mut Receiver<u32>) -> Vec<u32> {
+        let mut batch = Vec::new();
+        while receiver.take(&mut batch, Duration::ZERO) == Taken::Nothing {}
+        batch
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_what_must_arrive_arrives() {
+        let (sender, mut receiver, memory) = queue(640);
+        assert!(sender.offer(1, 10));
+        assert!(sender.offer(2, 550));
+        assert!(!sender.offer(3, 20), "a big one may not have the last eighth");
+        assert!(sender.offer(4, 10), "a small one may");
+        sender.push(5, 500);
+        assert!(!sender.offer(6, 1));
+        assert_eq!((sender.weight().load(Relaxed), memory.used()), (1070, 1070));
+        assert_eq!(all(&mut receiver), [1, 2, 4, 5]);
+        receiver.release(1070);
+        assert_eq!((sender.weight().load(Relaxed), memory.used()), (0, 0));
+    }
+
+    #[test]
+    fn the_memory_of_all_is_a_bound_too() {
+        let memory = Arc::new(Memory::new(100));
+        let (sender, _receiver) = bounded(1 << 20, memory.clone());
+        assert!(memory.take(95));
+        assert!(!sender.offer(1, 10));
+        assert_eq!((sender.weight().load(Relaxed), memory.used()), (0, 95));
+    }
+
+    #[test]
+    fn many_senders_keep_their_own_order_and_the_reader_sees_the_end() {
+        let (sender, mut receiver, _) = queue(1 << 30);
+        let threads: Vec<_> = (0..4_u32)
+            .map(|thread| {
+                let sender = sender.clone();
+                thread::spawn(move || (0..5_000).for_each(|n| sender.push(thread << 16 | n, 1)))
+            })
+            .collect();
+        drop(sender);
+        let (mut seen, mut batch) = ([0; 4], Vec::new());
+        while receiver.take(&mut batch, Duration::from_secs(60)) != Taken::Closed {
+            for item in batch.drain(..) {
+                let next = &mut seen[(item >> 16) as usize];
+                assert_eq!(item & 0xffff, *next);
+                *next += 1;
+            }
+        }
+        assert_eq!(seen, [5_000; 4]);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
+    #[test]
+    fn a_sleeping_reader_is_woken() {
+        let (sender, mut receiver, _) = queue(1 << 20);
+        receiver.last_came -= QUIET;
+        let reader = thread::spawn(move || {
+            let mut batch = Vec::new();
+            (receiver.take(&mut batch, Duration::from_secs(600)), batch)
+        });
+        while sender.0.lock().reader != Reader::Asleep {
+            thread::yield_now();
+        }
+        sender.push(7, 1);
+        assert_eq!(reader.join().unwrap(), (Taken::Some, vec![7]));
+    }
+}

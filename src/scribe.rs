@@ -1,0 +1,339 @@
+//! Reads the journal once, for everyone who watches: records in, notices out.
+//!
+//! Pure: it does no I/O, reads no clock and spawns nothing (but for [`task`], its thread). Time comes in with records.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use perimeter_interceptor::host::{Notice, What};
+use perimeter_interceptor::{
+    BodyEnd, End, Exchange, ExchangeId, Interest, LlmEvent, Peer, Session, SessionEnd, Unseen, Upgrade,
+};
+
+use crate::config;
+use crate::journal::{self, Record, between};
+use crate::memory::Memory;
+
+pub(crate) mod decode;
+mod head;
+mod labels;
+mod mask;
+mod reading;
+mod sessions;
+pub(crate) mod sse;
+pub(crate) mod tally;
+pub(crate) mod task;
+
+pub(crate) use mask::Masks;
+use reading::{Outcome, Reading};
+use sessions::Sessions;
+use tally::Tally;
+
+/// What a scribe works with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// What is masked.
+    pub masks: Masks,
+    /// Where exchanges go, for people.
+    pub upstream: Arc<str>,
+    /// `session`.
+    pub session: config::Session,
+    /// `observe.body_limit`, bytes.
+    pub body_limit: usize,
+    /// Tells the exchanges of this run from those of others: random.
+    pub run: u64,
+    /// What anybody wants to hear.
+    pub interest: Interest,
+}
+
+/// Reads the journal.
+#[derive(Debug)]
+pub(crate) struct Scribe {
+    settings: Settings,
+    memory: Arc<Memory>,
+    tally: Arc<Tally>,
+    open: HashMap<u64, Open>,
+    sessions: Sessions,
+    clock: (Instant, SystemTime),
+}
+
+/// An exchange that is not over.
+#[derive(Debug)]
+struct Open {
+    exchange: Arc<Exchange>,
+    began: Instant,
+    request: Option<BodyEnd>,
+    response: Option<BodyEnd>,
+    unseen: Unseen,
+    upgraded: bool,
+    /// Whether the response is an answer of the proxy's own.
+    failed: bool,
+    reading: Option<Box<Reading>>,
+}
+
+/// Is told what the scribe has read.
+pub(crate) type Tell<'a> = &'a mut dyn FnMut(Notice);
+
+impl Scribe {
+    /// A scribe that has read nothing. `clock` is what both clocks say at one moment.
+    pub(crate) fn new(
+        settings: Settings,
+        memory: Arc<Memory>,
+        tally: Arc<Tally>,
+        clock: (Instant, SystemTime),
+    ) -> Self {
+        let sessions = Sessions::new(&settings.session);
+        Self { settings, memory, tally, open: HashMap::new(), sessions, clock }
+    }
+
+    /// Sets the clock anew: the two drift apart when the machine sleeps or its time is set.
+    pub(crate) fn set_clock(&mut self, clock: (Instant, SystemTime)) {
+        self.clock = clock;
+    }
+
+    /// Reads one record.
+    pub(crate) fn ingest(&mut self, record: Record, tell: Tell<'_>) {
+        let Record { exchange, at, what, .. } = record;
+        match what {
+            journal::What::Request { head, client } => self.begin(exchange, at, &head, client, tell),
+            what => self.follow(exchange, at, what, tell),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        number: u64,
+        at: Instant,
+        head: &journal::RequestHead,
+        client: std::net::SocketAddr,
+        tell: Tell<'_>,
+    ) {
+        let mut head = head::request(head);
+        let began = self.system_time(at);
+        let mut exchange =
+            Exchange::new(self.id(number, began), began, client, self.settings.upstream.clone());
+        exchange.labels = labels::labels(&head, self.settings.session.legacy_headers);
+        self.settings.masks.headers(&mut head.headers);
+        self.settings.masks.uri(&mut head.uri);
+        let reads = self.settings.interest.includes(Interest::LLM);
+        let reading =
+            if reads { Reading::begin(&head, &self.memory, self.settings.body_limit) } else { None };
+        let open = Open {
+            exchange: Arc::new(exchange),
+            began: at,
+            request: None,
+            response: None,
+            unseen: Unseen::default(),
+            upgraded: false,
+            failed: false,
+            reading: reading.map(Box::new),
+        };
+        tell(open.notice(at, What::RequestHead(Arc::new(head))));
+        self.open.insert(number, open);
+    }
+
+    fn follow(&mut self, number: u64, at: Instant, what: journal::What, tell: Tell<'_>) {
+        let Some(open) = self.open.get_mut(&number) else { return };
+        let masks = &self.settings.masks;
+        let mut attach = attach(&mut self.sessions, &open.exchange, at);
+        match what {
+            journal::What::Request { .. } => {}
+            journal::What::Response(head) => {
+                let mut head = head::response(&head);
+                masks.headers(&mut head.headers);
+                if let Some(reading) = &mut open.reading
+                    && !open.failed
+                {
+                    reading.response_head(&head);
+                }
+                tell(open.notice(at, What::ResponseHead(Arc::new(head))));
+            }
+            journal::What::Upgraded(protocol) => {
+                open.upgraded = true;
+                tell(open.notice(at, What::Upgrade(Arc::new(Upgrade::new(protocol)))));
+            }
+            journal::What::Failed(failure) => {
+                open.failed = true;
+                tell(open.notice(at, What::Failure(failure.into())));
+            }
+            journal::What::Chunk { from, bytes, ends } => {
+                open.chunk(at, from, bytes, &mut attach, tell);
+                if ends {
+                    open.close(at, from, BodyEnd::COMPLETE, 0, masks, &mut attach, tell);
+                }
+            }
+            journal::What::Closed { from, end, unseen } => {
+                open.close(at, from, end, unseen, masks, &mut attach, tell);
+            }
+        }
+        attach.ended(tell);
+        if open.request.is_some() && open.response.is_some() {
+            self.end(number, at, tell);
+        }
+    }
+
+    /// Both sides are over.
+    fn end(&mut self, number: u64, at: Instant, tell: Tell<'_>) {
+        let Some(mut open) = self.open.remove(&number) else { return };
+        let mut attach = attach(&mut self.sessions, &open.exchange, at);
+        open.read(at, tell, |reading, tell| {
+            reading.request_end(false, &mut || attach.session(), tell);
+            reading.response_end(false, tell);
+        });
+        attach.ended(tell);
+        if let Some(reading) = &open.reading {
+            self.tally.call(reading.dialect.name(), reading.model.as_ref(), reading.outcome);
+        } else {
+            self.tally.call("http", None, if open.failed { Outcome::None } else { Outcome::Complete });
+        }
+        let aborted = || BodyEnd::Aborted;
+        let mut end = End::new(
+            open.request.take().unwrap_or_else(aborted),
+            open.response.take().unwrap_or_else(aborted),
+            between(open.began, at),
+        );
+        end.unseen = open.unseen;
+        tell(open.notice(at, What::End(end)));
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now: Instant, tell: Tell<'_>) {
+        self.sessions.expire(now, &mut |end| tell(session_end(end)));
+    }
+
+    /// Nothing comes any more: ends whatever is open.
+    pub(crate) fn close(&mut self, now: Instant, tell: Tell<'_>) {
+        let mut numbers: Vec<u64> = self.open.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            self.end(number, now, tell);
+        }
+        self.sessions.close(&mut |end| tell(session_end(end)));
+    }
+
+    /// Reading a record of this exchange failed in a way that nobody foresaw: it is not read any more, but ends.
+    pub(crate) fn give_up(&mut self, exchange: u64) {
+        if let Some(open) = self.open.get_mut(&exchange) {
+            open.reading = None;
+        }
+    }
+
+    fn system_time(&self, at: Instant) -> SystemTime {
+        let (instant, system) = self.clock;
+        match at.checked_duration_since(instant) {
+            Some(later) => system + later,
+            None => system.checked_sub(between(at, instant)).unwrap_or(system),
+        }
+    }
+
+    /// A UUID of version 7 (RFC 9562 section 5.7): milliseconds, then the number within this run, then the run.
+    fn id(&self, number: u64, began: SystemTime) -> ExchangeId {
+        let since = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let millis = since.as_millis() & 0xffff_ffff_ffff;
+        let (high, low) = (u128::from(number >> 32 & 0xfff), u128::from(number & 0xffff_ffff));
+        let run = u128::from(self.settings.run & 0x3fff_ffff);
+        ExchangeId::new(millis << 80 | 7 << 76 | high << 64 | 2 << 62 | low << 30 | run)
+    }
+}
+
+impl Open {
+    fn notice(&self, at: Instant, what: What) -> Notice {
+        Notice::Exchange { exchange: self.exchange.clone(), elapsed: between(self.began, at), what }
+    }
+
+    fn chunk(&mut self, at: Instant, from: Peer, bytes: Bytes, attach: &mut Attach<'_>, tell: Tell<'_>) {
+        if self.upgraded {
+            return tell(self.notice(at, What::UpgradedChunk(from, bytes)));
+        }
+        match from {
+            Peer::Client => {
+                tell(self.notice(at, What::RequestChunk(bytes.clone())));
+                if let Some(reading) = &mut self.reading {
+                    reading.request_chunk(&bytes);
+                }
+            }
+            Peer::Upstream => {
+                tell(self.notice(at, What::ResponseChunk(bytes.clone())));
+                self.read(at, tell, |reading, tell| {
+                    reading.response_chunk(&bytes, &mut || attach.session(), tell);
+                });
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are what is borrowed from the scribe")]
+    fn close(
+        &mut self,
+        at: Instant,
+        from: Peer,
+        mut end: BodyEnd,
+        unseen: u64,
+        masks: &Masks,
+        attach: &mut Attach<'_>,
+        tell: Tell<'_>,
+    ) {
+        if let BodyEnd::Complete { trailers: Some(trailers) } = &mut end {
+            masks.headers(Arc::make_mut(trailers));
+        }
+        self.unseen.add(from, unseen);
+        let whole = end.is_complete() && unseen == 0;
+        match from {
+            Peer::Client => {
+                self.read(at, tell, |reading, tell| {
+                    reading.request_end(whole, &mut || attach.session(), tell);
+                });
+                if !self.upgraded {
+                    tell(self.notice(at, What::RequestEnd(end.clone())));
+                }
+                self.request = Some(end);
+            }
+            Peer::Upstream => {
+                self.read(at, tell, |reading, tell| reading.response_end(whole, tell));
+                self.response = Some(end);
+            }
+        }
+    }
+
+    /// Reads, and tells what was read.
+    fn read(
+        &mut self,
+        at: Instant,
+        tell: Tell<'_>,
+        read: impl FnOnce(&mut Reading, &mut dyn FnMut(LlmEvent)),
+    ) {
+        let Some(mut reading) = self.reading.take() else { return };
+        read(&mut reading, &mut |event| tell(self.notice(at, What::Llm(event))));
+        self.reading = Some(reading);
+    }
+}
+
+/// Attaches a call to its session, when it has been read.
+struct Attach<'a> {
+    sessions: &'a mut Sessions,
+    exchange: Arc<Exchange>,
+    at: Instant,
+    ended: Vec<SessionEnd>,
+}
+
+fn attach<'a>(sessions: &'a mut Sessions, exchange: &Arc<Exchange>, at: Instant) -> Attach<'a> {
+    Attach { sessions, exchange: exchange.clone(), at, ended: Vec::new() }
+}
+
+impl Attach<'_> {
+    fn session(&mut self) -> Arc<Session> {
+        Arc::new(self.sessions.attach(self.at, &self.exchange, &mut |end| self.ended.push(end)))
+    }
+
+    /// Tells of the sessions that had to make room.
+    fn ended(self, tell: Tell<'_>) {
+        for end in self.ended {
+            tell(session_end(end));
+        }
+    }
+}
+
+fn session_end(end: SessionEnd) -> Notice {
+    Notice::SessionEnd(Arc::new(end))
+}

@@ -1,0 +1,241 @@
+//! Credentials are masked before anybody who watches sees a head.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use percent_encoding::percent_decode_str;
+use ring::hmac;
+
+use crate::config;
+
+/// Headers whose values are secrets.
+const HEADERS: [&str; 10] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "ocp-apim-subscription-key",
+    "x-amz-security-token",
+    "cookie",
+    "set-cookie",
+    "x-perimeter-key",
+];
+
+/// Query parameters whose values are secrets.
+const QUERY: [&str; 6] =
+    ["key", "api_key", "access_token", "x-amz-signature", "x-amz-security-token", "x-amz-credential"];
+
+/// A browser's WebSocket cannot send `Authorization`, so OpenAI takes the key as a protocol of this name.
+const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
+
+/// What is a secret, and how it is told without being told.
+#[derive(Debug)]
+pub(crate) struct Masks {
+    key: hmac::Key,
+    headers: Vec<HeaderName>,
+    query: Vec<String>,
+}
+
+impl Masks {
+    /// The built-in table and `more`. The fingerprints of secrets are made with `key`.
+    pub(crate) fn new(key: &[u8], more: &config::Mask) -> Self {
+        let names = HEADERS.into_iter().chain(more.headers.iter().map(String::as_str));
+        let query = QUERY.into_iter().chain(more.query.iter().map(String::as_str));
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, key),
+            headers: names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
+            query: query.map(str::to_ascii_lowercase).collect(),
+        }
+    }
+
+    /// Masks the headers that are secrets.
+    pub(super) fn headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in headers.iter_mut() {
+            let masked = if self.headers.contains(name) {
+                self.header(value)
+            } else if name == http::header::SEC_WEBSOCKET_PROTOCOL {
+                self.protocols(value)
+            } else if *name == http::header::REFERER || *name == http::header::LOCATION {
+                self.address(value)
+            } else {
+                continue;
+            };
+            if masked.as_bytes() != value.as_bytes() {
+                // It is made of visible characters.
+                *value = HeaderValue::try_from(masked).unwrap_or_else(|_| HeaderValue::from_static("***"));
+            }
+        }
+    }
+
+    /// Keeps the scheme, where there is one.
+    fn header(&self, value: &HeaderValue) -> String {
+        let bytes = value.as_bytes();
+        let space = bytes.iter().position(|byte| *byte == b' ').filter(|at| {
+            let scheme = &bytes[..*at];
+            (1..=20).contains(&scheme.len())
+                && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+        });
+        match space {
+            Some(at) => {
+                let scheme = String::from_utf8_lossy(&bytes[..at]);
+                format!("{scheme} {}", self.fingerprint(bytes[at..].trim_ascii()))
+            }
+            None => self.fingerprint(bytes),
+        }
+    }
+
+    fn protocols(&self, value: &HeaderValue) -> String {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let masked = text.split(',').map(|protocol| {
+            let name = protocol.trim_start();
+            let blank = &protocol[..protocol.len() - name.len()];
+            match name.get(..KEY_PROTOCOL.len()) {
+                Some(start) if start.eq_ignore_ascii_case(KEY_PROTOCOL) => {
+                    let key = name.get(KEY_PROTOCOL.len()..).unwrap_or_default();
+                    format!("{blank}{start}{}", self.fingerprint(key.trim_end().as_bytes()))
+                }
+                _ => protocol.to_owned(),
+            }
+        });
+        masked.collect::<Vec<_>>().join(",")
+    }
+
+    /// An address in a header may have secrets in its query.
+    fn address(&self, value: &HeaderValue) -> String {
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        match text.split_once('?') {
+            Some((path, query)) => match self.query(query) {
+                Some(masked) => format!("{path}?{masked}"),
+                None => text,
+            },
+            None => text,
+        }
+    }
+
+    /// Masks what is a secret in a target: parameters, and user information of the absolute form.
+    pub(super) fn uri(&self, uri: &mut Uri) {
+        let masked_query = uri.query().and_then(|query| self.query(query));
+        let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if masked_query.is_none() && !user {
+            return;
+        }
+        let mut parts = std::mem::take(uri).into_parts();
+        if let (Some(query), Some(path)) = (masked_query, &parts.path_and_query) {
+            let masked = format!("{}?{query}", path.path());
+            parts.path_and_query =
+                PathAndQuery::try_from(masked).ok().or_else(|| path.path().parse::<PathAndQuery>().ok());
+        }
+        if let Some(authority) = parts.authority.take() {
+            let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+            parts.authority = host.parse().ok();
+        }
+        *uri = Uri::from_parts(parts).unwrap_or_default();
+    }
+
+    /// The query with its secrets masked; `None` where it has none.
+    fn query(&self, query: &str) -> Option<String> {
+        let mut masks = false;
+        let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if !value.is_empty() && self.is_secret(name) => {
+                masks = true;
+                format!("{name}={}", self.fingerprint(value.as_bytes()))
+            }
+            _ => parameter.to_owned(),
+        });
+        let masked = parameters.collect::<Vec<_>>().join("&");
+        masks.then_some(masked)
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        let name = percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
+        self.query.contains(&name)
+    }
+
+    /// Tells the uses of one secret from those of another, and nothing else.
+    fn fingerprint(&self, secret: &[u8]) -> String {
+        if secret.is_empty() {
+            return String::new();
+        }
+        let tag = hmac::sign(&self.key, secret);
+        let hex: String = tag.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("***{hex}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masks() -> Masks {
+        let more = config::Mask { headers: vec!["X-My-Key".to_owned()], query: vec!["Sig".to_owned()] };
+        Masks::new(&[7; 32], &more)
+    }
+
+    fn header(name: &'static str, value: &'static str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        masks().headers(&mut headers);
+        headers[name].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_masked_header_keeps_its_scheme_and_tells_keys_apart() {
+        let masked = header("authorization", "Bearer sk-secret");
+        assert!(masked.starts_with("Bearer ***") && masked.len() == 18, "{masked}");
+        assert_eq!(masked, header("authorization", "Bearer sk-secret"));
+        assert_ne!(masked, header("authorization", "Bearer sk-other"));
+        assert_eq!(header("x-api-key", "sk-secret"), masked["Bearer ".len()..]);
+        for (name, value) in [
+            ("api-key", "secret-1"),
+            ("cookie", "a=secret-1; b=secret-2"),
+            ("set-cookie", "a=secret-1; Path=/"),
+            ("x-my-key", "secret-1"),
+            ("x-perimeter-key", "secret-1"),
+            ("proxy-authorization", "Basic secret-1"),
+            ("authorization", "secret-1"),
+            ("authorization", "secret-1 and a blank, such as no scheme has"),
+        ] {
+            assert!(!header(name, value).contains("secret-1"), "{name}: {}", header(name, value));
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays() {
+        for (name, value) in [
+            ("openai-organization", "org-1"),
+            ("user-agent", "x"),
+            ("sec-websocket-protocol", "realtime, openai-beta.realtime-v1"),
+            ("authorization", ""),
+            ("location", "/v1/files?after=1"),
+        ] {
+            assert_eq!(header(name, value), value);
+        }
+    }
+
+    #[test]
+    fn a_key_among_protocols_is_masked() {
+        let masked = header("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-x, other");
+        assert!(masked.starts_with("realtime, openai-insecure-api-key.***"), "{masked}");
+        assert!(masked.ends_with(", other") && !masked.contains("sk-x"), "{masked}");
+    }
+
+    #[test]
+    fn secrets_in_a_target_are_masked() {
+        for (target, starts, ends) in [
+            ("/v1/m?key=AIza&alt=sse", "/v1/m?key=***", "&alt=sse"),
+            ("/v1/m?alt=sse&API_Key=x", "/v1/m?alt=sse&API_Key=***", ""),
+            ("/v1/m?%6bey=AIza", "/v1/m?%6bey=***", ""),
+            ("/v1/m?sig=AIza", "/v1/m?sig=***", ""),
+            ("http://user:AIza@h/p?a=b", "http://h/p?a=b", ""),
+        ] {
+            let mut uri = target.parse().unwrap();
+            masks().uri(&mut uri);
+            let masked = uri.to_string();
+            assert!(masked.starts_with(starts) && masked.ends_with(ends), "{target}: {masked}");
+            assert!(!masked.contains("AIza"), "{masked}");
+        }
+        let mut uri: Uri = "/v1/m?keyboard=1&k".parse().unwrap();
+        masks().uri(&mut uri);
+        assert_eq!(uri, "/v1/m?keyboard=1&k");
+    }
+}

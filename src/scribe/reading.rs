@@ -1,0 +1,321 @@
+//! One exchange being read.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, Session};
+
+use super::decode::Decoder;
+use crate::dialect::{Dialect, Prompt, Reader, Streaming};
+use crate::memory::Memory;
+
+/// Events of a response that came before its request had ended wait for it, up to so many. After that the request
+/// counts as cut.
+const WAITING: usize = 256;
+
+/// How a call ended, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// The model finished.
+    Complete,
+    /// The provider answered with an error.
+    Error,
+    /// The answer broke off, or was not seen to its end.
+    Cut,
+    /// There was no answer.
+    None,
+}
+
+impl Outcome {
+    /// The word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Error => "error",
+            Self::Cut => "cut",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A call being read: its request, and then the answer.
+pub(super) struct Reading {
+    pub(super) dialect: Dialect,
+    id: CallId,
+    request: Request,
+    response: Option<Response>,
+    waiting: Vec<LlmEvent>,
+    pub(super) model: Option<Arc<str>>,
+    pub(super) outcome: Outcome,
+    /// What it holds of `memory`, bytes.
+    held: usize,
+    memory: Arc<Memory>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+enum Request {
+    Coming(Body),
+    Told,
+}
+
+/// A request's body, decoded.
+#[derive(Debug)]
+struct Body {
+    decoder: Option<Decoder>,
+    /// A body that came in one piece is not copied.
+    piece: Bytes,
+    rest: Vec<u8>,
+    /// Whether something is missing behind it.
+    cut: bool,
+}
+
+struct Response {
+    decoder: Option<Decoder>,
+    /// Gone when the end was read, or nothing more can be.
+    reader: Option<Reader>,
+}
+
+/// Opens the session of a call whose request has been read.
+pub(super) type Attach<'a> = &'a mut dyn FnMut() -> Arc<Session>;
+
+/// Is told what is read.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(LlmEvent);
+
+impl Reading {
+    /// Begins to read the call of this request, if it is one.
+    pub(super) fn begin(head: &RequestHead, memory: &Arc<Memory>, limit: usize) -> Option<Self> {
+        let dialect = Dialect::of(&head.method, head.uri.path())?;
+        let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut body = Body { decoder: None, piece: Bytes::new(), rest: Vec::new(), cut: false };
+        match decoder(&head.headers, limit) {
+            Ok(decoder) => body.decoder = decoder,
+            Err(Opaque) => body.cut = true,
+        }
+        if let Some(length) = length
+            && body.decoder.is_none()
+        {
+            body.rest.reserve(usize::min(length, EARLY));
+        }
+        Some(Self {
+            dialect,
+            id: CallId::default(),
+            request: Request::Coming(body),
+            response: None,
+            waiting: Vec::new(),
+            model: None,
+            outcome: Outcome::None,
+            held: 0,
+            memory: memory.clone(),
+            limit,
+        })
+    }
+
+    /// A part of the request's body came.
+    pub(super) fn request_chunk(&mut self, chunk: &Bytes) {
+        let Request::Coming(body) = &mut self.request else { return };
+        body.add(chunk, self.limit);
+        let more = body.len().saturating_sub(self.held);
+        if !self.memory.take(more) {
+            body.clear();
+            self.account();
+            return;
+        }
+        self.held += more;
+    }
+
+    /// The request has ended, whole or not.
+    pub(super) fn request_end(&mut self, whole: bool, attach: Attach<'_>, tell: Tell<'_>) {
+        let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
+        let (body, whole) = body.finish(whole);
+        let Prompt { model, streaming, partial, turns, tools } =
+            self.dialect.read_request(self.id, &body, whole);
+        let mut call = Call::new(self.id, self.dialect.name(), attach());
+        self.model.clone_from(&model);
+        call.model = model;
+        call.streaming = streaming;
+        call.partial = partial || !whole;
+        call.news = turns;
+        call.tools = tools;
+        call.body = body;
+        tell(LlmEvent::Call(Arc::new(call)));
+        for event in mem::take(&mut self.waiting) {
+            tell(event);
+        }
+        self.account();
+    }
+
+    /// The response's head came.
+    pub(super) fn response_head(&mut self, head: &ResponseHead) {
+        let kind = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        let streaming = Streaming::of(kind);
+        let reader = self.dialect.reader(self.id, head.status.as_u16(), streaming, self.limit);
+        self.response = Some(match decoder(&head.headers, self.limit) {
+            Ok(decoder) => Response { decoder, reader: Some(reader) },
+            Err(Opaque) => Response { decoder: None, reader: None },
+        });
+    }
+
+    /// A part of the response's body came.
+    pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: Attach<'_>, tell: Tell<'_>) {
+        let mut events = Vec::new();
+        let Some(Response { decoder, reader: Some(reader) }) = &mut self.response else { return };
+        let mut keep = |event| events.push(event);
+        let broken = match decoder {
+            None => {
+                reader.read(chunk, &mut keep);
+                false
+            }
+            Some(decoder) => decoder.decode(chunk, &mut |piece| reader.read(piece, &mut keep)).is_err(),
+        };
+        for event in events {
+            self.tell(event, tell);
+        }
+        if self.waiting.len() > WAITING {
+            self.request_end(false, attach, tell);
+        }
+        if broken || !self.account() {
+            self.response_end(false, tell);
+        }
+    }
+
+    /// The response has ended, whole or not.
+    pub(super) fn response_end(&mut self, whole: bool, tell: Tell<'_>) {
+        let Some(Response { decoder, reader }) = &mut self.response else { return };
+        let Some(mut reader) = reader.take() else { return };
+        let mut events = Vec::new();
+        let mut keep = |event| events.push(event);
+        let decoded = decoder.take().is_none_or(|decoder| {
+            let mut rest = |piece: &[u8]| reader.read(piece, &mut keep);
+            decoder.finish(&mut rest).is_ok()
+        });
+        reader.finish(whole && decoded, &mut keep);
+        for event in events {
+            self.tell(event, tell);
+        }
+        self.account();
+    }
+
+    /// Tells an event of the response, once the call has been told.
+    fn tell(&mut self, event: LlmEvent, tell: Tell<'_>) {
+        match &event {
+            LlmEvent::Completion(_) => self.outcome = Outcome::Complete,
+            LlmEvent::Failure(_) => self.outcome = Outcome::Error,
+            LlmEvent::Cut(_) => self.outcome = Outcome::Cut,
+            _ => {}
+        }
+        if matches!(self.request, Request::Told) {
+            tell(event);
+        } else {
+            self.waiting.push(event);
+        }
+    }
+
+    /// Brings what is taken of the memory up to date with what is held. False where there is no room for it.
+    fn account(&mut self) -> bool {
+        let request = match &self.request {
+            Request::Coming(body) => body.len(),
+            Request::Told => 0,
+        };
+        let response = self.response.as_ref().and_then(|response| response.reader.as_ref());
+        let holds = request + response.map_or(0, Reader::held);
+        if holds <= self.held {
+            self.memory.give_back(self.held - holds);
+        } else if !self.memory.take(holds - self.held) {
+            return false;
+        }
+        self.held = holds;
+        true
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dialect, model, outcome, held, .. } = self;
+        write!(f, "Reading {{ {dialect:?}, {model:?}, {outcome:?}, {held} bytes }}")
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.memory.give_back(self.held);
+    }
+}
+
+/// So much of a body is made room for before it comes.
+const EARLY: usize = 64 * 1024;
+
+impl Body {
+    fn len(&self) -> usize {
+        self.piece.len() + self.rest.len()
+    }
+
+    fn add(&mut self, chunk: &Bytes, limit: usize) {
+        if self.cut {
+            return;
+        }
+        let Some(decoder) = &mut self.decoder else {
+            if self.len() == 0 && chunk.len() <= limit {
+                self.piece = chunk.clone();
+            } else {
+                self.unite();
+                self.cut = append(&mut self.rest, chunk, limit);
+            }
+            return;
+        };
+        let (rest, cut) = (&mut self.rest, &mut self.cut);
+        let decoded = decoder.decode(chunk, &mut |piece| {
+            if !*cut {
+                *cut = append(rest, piece, limit);
+            }
+        });
+        self.cut |= decoded.is_err();
+    }
+
+    /// Copies a first piece to where the others go.
+    fn unite(&mut self) {
+        let piece = mem::take(&mut self.piece);
+        self.rest.extend_from_slice(&piece);
+    }
+
+    fn clear(&mut self) {
+        self.piece = Bytes::new();
+        self.rest = Vec::new();
+        self.cut = true;
+    }
+
+    /// The body, and whether it is all there.
+    fn finish(mut self, whole: bool) -> (Bytes, bool) {
+        let mut whole = whole && !self.cut;
+        if let Some(decoder) = self.decoder.take() {
+            let rest = &mut self.rest;
+            whole &= decoder.finish(&mut |piece| rest.extend_from_slice(piece)).is_ok();
+        }
+        if self.rest.is_empty() {
+            return (self.piece, whole);
+        }
+        if !self.piece.is_empty() {
+            self.unite();
+        }
+        (Bytes::from(self.rest), whole)
+    }
+}
+
+/// Adds what fits; true where something did not.
+fn append(body: &mut Vec<u8>, piece: &[u8], limit: usize) -> bool {
+    let fits = limit.saturating_sub(body.len()).min(piece.len());
+    body.extend_from_slice(piece.get(..fits).unwrap_or_default());
+    fits < piece.len()
+}
+
+/// A content encoding that nobody here knows.
+struct Opaque;
+
+fn decoder(headers: &HeaderMap, limit: usize) -> Result<Option<Decoder>, Opaque> {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes);
+    Decoder::of(encodings, limit).map_err(|_| Opaque)
+}

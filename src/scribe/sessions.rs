@@ -1,0 +1,174 @@
+//! Which conversation a call belongs to: the one that the client names, else one of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use perimeter_interceptor::{Exchange, Session, SessionEnd};
+
+use crate::config;
+
+/// The sessions that clients have named, the one without a call for the longest time first to go.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    told: LruCache<Arc<str>, Told>,
+    enabled: bool,
+    max: usize,
+    /// How long a session is remembered without a call.
+    ttl: Duration,
+    /// How long after its last call it counts as over.
+    complete_after: Duration,
+}
+
+#[derive(Debug)]
+struct Told {
+    calls: u32,
+    first: Instant,
+    last: Instant,
+    /// Whether its end was told since its last call.
+    ended: bool,
+}
+
+impl Sessions {
+    pub(super) fn new(config: &config::Session) -> Self {
+        Self {
+            told: LruCache::unbounded(),
+            enabled: config.enabled,
+            max: config.max_sessions,
+            ttl: config.session_ttl_seconds,
+            complete_after: config.completion_timeout,
+        }
+    }
+
+    /// The session of a call that was made `now`. `over` is told of one that has to make room.
+    pub(super) fn attach(
+        &mut self,
+        now: Instant,
+        exchange: &Exchange,
+        over: &mut dyn FnMut(SessionEnd),
+    ) -> Session {
+        let labels = &exchange.labels;
+        let mut session = match labels.session.as_ref().filter(|_| self.enabled) {
+            Some(id) => self.told(now, id),
+            None => Session::new(exchange.id.to_string()),
+        };
+        session.agent.clone_from(&labels.agent);
+        session.tags.clone_from(&labels.tags);
+        while self.told.len() > self.max {
+            if let Some((id, told)) = self.told.pop_lru() {
+                told.end(id, over);
+            }
+        }
+        session
+    }
+
+    fn told(&mut self, now: Instant, id: &Arc<str>) -> Session {
+        let told = self.told.get_or_insert_mut(id.clone(), || Told {
+            calls: 0,
+            first: now,
+            last: now,
+            ended: false,
+        });
+        told.calls = told.calls.saturating_add(1);
+        told.last = now;
+        told.ended = false;
+        let mut session = Session::new(id.clone());
+        session.told = true;
+        session.is_new = told.calls == 1;
+        session.call = told.calls;
+        session
+    }
+
+    /// Tells `over` of the sessions that have been quiet for long enough, and forgets the old ones.
+    pub(super) fn expire(&mut self, now: Instant, over: &mut dyn FnMut(SessionEnd)) {
+        let quiet = |told: &Told| now.saturating_duration_since(told.last);
+        while let Some((_, told)) = self.told.peek_lru()
+            && quiet(told) > self.ttl
+        {
+            if let Some((id, told)) = self.told.pop_lru() {
+                told.end(id, over);
+            }
+        }
+        let complete_after = self.complete_after;
+        for (id, told) in self.told.iter_mut().rev().take_while(|(_, told)| quiet(told) > complete_after) {
+            if !told.ended {
+                told.ended = true;
+                over(SessionEnd::new(id.clone(), told.calls, told.last.duration_since(told.first)));
+            }
+        }
+    }
+
+    /// Tells `over` of all that are left.
+    pub(super) fn close(&mut self, over: &mut dyn FnMut(SessionEnd)) {
+        while let Some((id, told)) = self.told.pop_lru() {
+            told.end(id, over);
+        }
+    }
+}
+
+impl Told {
+    fn end(self, id: Arc<str>, over: &mut dyn FnMut(SessionEnd)) {
+        if !self.ended {
+            over(SessionEnd::new(id, self.calls, self.last.duration_since(self.first)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use perimeter_interceptor::ExchangeId;
+
+    use super::*;
+
+    fn exchange(session: Option<&str>) -> Exchange {
+        let client = ([127, 0, 0, 1], 1).into();
+        let mut exchange = Exchange::new(ExchangeId::new(1), SystemTime::UNIX_EPOCH, client, "u");
+        exchange.labels.session = session.map(Into::into);
+        exchange
+    }
+
+    #[test]
+    fn a_told_session_counts_its_calls_and_ends_once_for_each_silence() {
+        let mut sessions = Sessions::new(&config::Session::default());
+        let mut over = Vec::new();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut tell = |end: SessionEnd| over.push((end.id.to_string(), end.calls, end.lasted.as_secs()));
+        for (seconds, id, call) in [(0, "a", 1), (1, "b", 1), (5, "a", 2)] {
+            let session = sessions.attach(at(seconds), &exchange(Some(id)), &mut tell);
+            assert_eq!((&*session.id, session.call, session.is_new), (id, call, call == 1));
+        }
+        for seconds in [30, 33, 34, 36, 100] {
+            sessions.expire(at(seconds), &mut tell);
+        }
+        let session = sessions.attach(at(200), &exchange(Some("a")), &mut tell);
+        assert_eq!((session.call, session.is_new), (3, false));
+        sessions.close(&mut tell);
+        assert_eq!(over, [("b".into(), 1, 0), ("a".into(), 2, 5), ("a".into(), 3, 200)]);
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room_and_an_old_one_is_new_again() {
+        let config = config::Session { max_sessions: 2, ..config::Session::default() };
+        let mut sessions = Sessions::new(&config);
+        let mut over = Vec::new();
+        let mut tell = |end: SessionEnd| over.push(end.id.to_string());
+        let start = Instant::now();
+        for id in ["a", "b", "a", "c"] {
+            sessions.attach(start, &exchange(Some(id)), &mut tell);
+        }
+        let later = start + Duration::from_secs(3601);
+        sessions.expire(later, &mut tell);
+        assert!(sessions.attach(later, &exchange(Some("a")), &mut tell).is_new);
+        assert_eq!(over, ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn without_a_name_a_call_is_a_session_of_its_own() {
+        let mut sessions = Sessions::new(&config::Session::default());
+        let session = sessions.attach(Instant::now(), &exchange(None), &mut |_| unreachable!());
+        assert_eq!((&*session.id, session.told), ("00000000-0000-0000-0000-000000000001", false));
+    }
+}
