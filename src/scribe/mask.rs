@@ -21,6 +21,10 @@ const HEADERS: [&str; 10] = [
     "x-perimeter-key",
 ];
 
+/// How credentials begin in `Authorization` and `Proxy-Authorization`. Any other word may be a part of the secret.
+const SCHEMES: [&str; 8] =
+    ["basic", "bearer", "digest", "negotiate", "token", "apikey", "key", "aws4-hmac-sha256"];
+
 /// Query parameters whose values are secrets.
 const QUERY: [&str; 6] =
     ["key", "api_key", "access_token", "x-amz-signature", "x-amz-security-token", "x-amz-credential"];
@@ -71,9 +75,7 @@ impl Masks {
     fn header(&self, value: &HeaderValue) -> String {
         let bytes = value.as_bytes();
         let space = bytes.iter().position(|byte| *byte == b' ').filter(|at| {
-            let scheme = &bytes[..*at];
-            (1..=20).contains(&scheme.len())
-                && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+            SCHEMES.iter().any(|scheme| bytes[..*at].eq_ignore_ascii_case(scheme.as_bytes()))
         });
         match space {
             Some(at) => {
