@@ -333,6 +333,11 @@ fn conclude(answer: &mut dyn Gather, complete: bool, tell: &mut dyn FnMut(LlmEve
     if complete {
         answer.settle(tell);
     }
-    let completion = answer.completion().into();
+    let mut completion = answer.completion();
+    if completion.answers.is_empty() && completion.id.is_none() {
+        // Nothing came, so there is nothing that would have come at once.
+        completion.body = Bytes::new();
+    }
+    let completion = completion.into();
     tell(if complete { LlmEvent::Completion(completion) } else { LlmEvent::Cut(completion) });
 }

@@ -74,9 +74,10 @@ impl Masks {
     /// Keeps the scheme, where there is one.
     fn header(&self, value: &HeaderValue) -> String {
         let bytes = value.as_bytes();
-        let space = bytes.iter().position(|byte| *byte == b' ').filter(|at| {
-            SCHEMES.iter().any(|scheme| bytes[..*at].eq_ignore_ascii_case(scheme.as_bytes()))
-        });
+        let space = bytes
+            .iter()
+            .position(|byte| *byte == b' ')
+            .filter(|at| SCHEMES.iter().any(|scheme| bytes[..*at].eq_ignore_ascii_case(scheme.as_bytes())));
         match space {
             Some(at) => {
                 let scheme = String::from_utf8_lossy(&bytes[..at]);

@@ -12,6 +12,7 @@ use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, S
 use super::decode::Decoder;
 use crate::dialect::{Dialect, Prompt, Reader, Streaming};
 use crate::memory::Memory;
+use crate::weight;
 
 /// Events of a response that came before its request had ended wait for it, up to so many. After that the request
 /// counts as cut.
@@ -57,19 +58,19 @@ pub(super) struct Reading {
     limit: usize,
 }
 
-#[derive(Debug)]
 enum Request {
     Coming(Body),
     Told,
 }
 
 /// A request's body, decoded.
-#[derive(Debug)]
 struct Body {
     decoder: Option<Decoder>,
     /// A body that came in one piece is not copied.
     piece: Bytes,
     rest: Vec<u8>,
+    /// What room is made for, bytes.
+    expected: usize,
     /// Whether something is missing behind it.
     cut: bool,
 }
@@ -91,15 +92,11 @@ impl Reading {
     pub(super) fn begin(head: &RequestHead, memory: &Arc<Memory>, limit: usize) -> Option<Self> {
         let dialect = Dialect::of(&head.method, head.uri.path())?;
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut body = Body { decoder: None, piece: Bytes::new(), rest: Vec::new(), cut: false };
+        let expected = usize::min(length.unwrap_or(0), EARLY);
+        let mut body = Body { decoder: None, piece: Bytes::new(), rest: Vec::new(), expected, cut: false };
         match decoder(&head.headers, limit) {
             Ok(decoder) => body.decoder = decoder,
             Err(Opaque) => body.cut = true,
-        }
-        if let Some(length) = length
-            && body.decoder.is_none()
-        {
-            body.rest.reserve(usize::min(length, EARLY));
         }
         Some(Self {
             dialect,
@@ -119,13 +116,12 @@ impl Reading {
     pub(super) fn request_chunk(&mut self, chunk: &Bytes) {
         let Request::Coming(body) = &mut self.request else { return };
         body.add(chunk, self.limit);
-        let more = body.len().saturating_sub(self.held);
-        if !self.memory.take(more) {
+        if !self.account()
+            && let Request::Coming(body) = &mut self.request
+        {
             body.clear();
             self.account();
-            return;
         }
-        self.held += more;
     }
 
     /// The request has ended, whole or not.
@@ -186,13 +182,10 @@ impl Reading {
     /// The response has ended, whole or not.
     pub(super) fn response_end(&mut self, whole: bool, tell: Tell<'_>) {
         let Some(Response { decoder, reader }) = &mut self.response else { return };
-        let Some(mut reader) = reader.take() else { return };
+        let Some(reader) = reader.take() else { return };
         let mut events = Vec::new();
         let mut keep = |event| events.push(event);
-        let decoded = decoder.take().is_none_or(|decoder| {
-            let mut rest = |piece: &[u8]| reader.read(piece, &mut keep);
-            decoder.finish(&mut rest).is_ok()
-        });
+        let decoded = decoder.take().is_none_or(|decoder| decoder.finish().is_ok());
         reader.finish(whole && decoded, &mut keep);
         for event in events {
             self.tell(event, tell);
@@ -218,11 +211,11 @@ impl Reading {
     /// Brings what is taken of the memory up to date with what is held. False where there is no room for it.
     fn account(&mut self) -> bool {
         let request = match &self.request {
-            Request::Coming(body) => body.len(),
+            Request::Coming(body) => body.held(),
             Request::Told => 0,
         };
-        let response = self.response.as_ref().and_then(|response| response.reader.as_ref());
-        let holds = request + response.map_or(0, Reader::held);
+        let waiting: usize = self.waiting.iter().map(weight::event_of).sum();
+        let holds = request + self.response.as_ref().map_or(0, Response::held) + waiting;
         if holds <= self.held {
             self.memory.give_back(self.held - holds);
         } else if !self.memory.take(holds - self.held) {
@@ -246,12 +239,22 @@ impl Drop for Reading {
     }
 }
 
-/// So much of a body is made room for before it comes.
-const EARLY: usize = 64 * 1024;
+/// So much of a body is made room for before it comes, at most. A length may be a lie.
+const EARLY: usize = 1024 * 1024;
+
+impl Response {
+    fn held(&self) -> usize {
+        self.decoder.as_ref().map_or(0, Decoder::held) + self.reader.as_ref().map_or(0, Reader::held)
+    }
+}
 
 impl Body {
     fn len(&self) -> usize {
         self.piece.len() + self.rest.len()
+    }
+
+    fn held(&self) -> usize {
+        self.decoder.as_ref().map_or(0, Decoder::held) + self.piece.len() + self.rest.capacity()
     }
 
     fn add(&mut self, chunk: &Bytes, limit: usize) {
@@ -279,12 +282,16 @@ impl Body {
     /// Copies a first piece to where the others go.
     fn unite(&mut self) {
         let piece = mem::take(&mut self.piece);
+        if self.rest.is_empty() {
+            self.rest.reserve(self.expected.max(piece.len()));
+        }
         self.rest.extend_from_slice(&piece);
     }
 
     fn clear(&mut self) {
         self.piece = Bytes::new();
         self.rest = Vec::new();
+        self.decoder = None;
         self.cut = true;
     }
 
@@ -292,8 +299,7 @@ impl Body {
     fn finish(mut self, whole: bool) -> (Bytes, bool) {
         let mut whole = whole && !self.cut;
         if let Some(decoder) = self.decoder.take() {
-            let rest = &mut self.rest;
-            whole &= decoder.finish(&mut |piece| rest.extend_from_slice(piece)).is_ok();
+            whole &= decoder.finish().is_ok();
         }
         if self.rest.is_empty() {
             return (self.piece, whole);

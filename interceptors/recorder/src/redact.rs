@@ -1,15 +1,12 @@
 //! Takes secrets out of JSON text.
 //!
 //! The text stays valid JSON of the same shape: what is replaced lies inside one string, and neither begins nor ends
-//! within an escape. One pass looks for the beginnings of keys and the names of secrets; only there is anything read
-//! more closely, each time to an end that the next look begins behind. So it takes linear time, and next to none
-//! where there is nothing. What is left behind is not found again.
+//! within an escape. One pass looks for the beginnings of keys, and for names of secrets before `:` and `=`; only there
+//! is anything read more closely, and what was read in vain is read again only so often. So it takes linear time, and
+//! next to none where there is nothing. What is left behind is not found again.
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::LazyLock;
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 
 mod named;
 mod shape;
@@ -24,18 +21,12 @@ const REDACTED: &str = "[REDACTED]";
 /// values of members that are named as secrets (`"password"`, `"api_key"`, …), also in JSON inside strings.
 pub fn redact(json: &str) -> Cow<'_, str> {
     let mut redacted = String::new();
+    let mut clues = Clues::in_text(json.as_bytes());
     let mut kept = 0;
-    let mut from = 0;
-    while let Some(found) = CLUES.find(json, from) {
-        match found.secret_in(json.as_bytes(), kept) {
-            Some(secret) => {
-                redacted.push_str(&json[kept..secret.start]);
-                redacted.push_str(REDACTED);
-                kept = secret.end;
-                from = secret.end;
-            }
-            None => from = found.at.start + 1,
-        }
+    while let Some(secret) = clues.next_secret() {
+        redacted.push_str(&json[kept..secret.start]);
+        redacted.push_str(REDACTED);
+        kept = secret.end;
     }
     if kept == 0 {
         return Cow::Borrowed(json);
@@ -44,65 +35,69 @@ pub fn redact(json: &str) -> Cow<'_, str> {
     Cow::Owned(redacted)
 }
 
-static CLUES: LazyLock<Clues> = LazyLock::new(Clues::new);
-
-/// What a secret may be recognised by.
-struct Clues {
-    texts: AhoCorasick,
-    clues: Vec<Clue>,
-}
-
-enum Clue {
-    Shape(&'static Shape),
-    Name(&'static Name),
-}
-
-/// A clue, and where its text stands.
-struct Found<'a> {
-    clue: &'a Clue,
+/// What may be the beginning of a secret, or its name.
+struct Clue<T: 'static> {
+    kind: &'static T,
     at: Range<usize>,
+    /// Where to look for the next one.
+    next: usize,
 }
 
-impl Clues {
-    #[expect(clippy::expect_used, reason = "its texts are constants, and a few dozen")]
-    fn new() -> Self {
-        let mut texts = Vec::new();
-        let mut clues = Vec::new();
-        for shape in shape::SHAPES {
-            texts.push(shape.prefix.to_owned());
-            clues.push(Clue::Shape(shape));
-        }
-        for name in named::NAMES {
-            for spelling in name.spellings() {
-                texts.push(spelling);
-                clues.push(Clue::Name(name));
+/// A text, and the next clues in it.
+struct Clues<'a> {
+    text: &'a [u8],
+    /// What is before it has been dealt with.
+    floor: usize,
+    shape: Option<Clue<Shape>>,
+    name: Option<Clue<Name>>,
+}
+
+impl<'a> Clues<'a> {
+    fn in_text(text: &'a [u8]) -> Self {
+        Self { text, floor: 0, shape: shape::find(text, 0), name: named::find(text, 0, 0) }
+    }
+
+    fn next_secret(&mut self) -> Option<Range<usize>> {
+        loop {
+            let shape_at = self.shape.as_ref().map(|clue| clue.at.start);
+            let name_at = self.name.as_ref().map(|clue| clue.at.start);
+            let is_shape = match (shape_at, name_at) {
+                (None, None) => return None,
+                (Some(shape), Some(name)) => shape <= name,
+                (shape, _) => shape.is_some(),
+            };
+            let secret = if is_shape { self.behind_shape() } else { self.behind_name() };
+            if let Some(secret) = secret {
+                self.go_on_behind(secret.end);
+                return Some(secret);
             }
         }
-        let texts = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::LeftmostLongest)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&texts)
-            .expect("a few dozen short texts make an automaton");
-        Self { texts, clues }
     }
 
-    fn find(&self, text: &str, from: usize) -> Option<Found<'_>> {
-        let found = self.texts.find(Input::new(text).range(from..))?;
-        Some(Found { clue: self.clues.get(found.pattern().as_usize())?, at: found.range() })
+    /// Reads what is behind the next shape, and finds the one after it.
+    fn behind_shape(&mut self) -> Option<Range<usize>> {
+        let Clue { kind, at, next } = self.shape.take()?;
+        self.shape = shape::find(self.text, next);
+        let secret = kind.secret_after(self.text.get(self.floor..at.start)?, self.text.get(at.end..)?)?;
+        Some(at.end + secret.start..at.end + secret.end)
     }
-}
 
-impl Found<'_> {
-    /// The secret that this clue gives away, if it does. What is before `floor` has been dealt with.
-    fn secret_in(&self, text: &[u8], floor: usize) -> Option<Range<usize>> {
-        let before = text.get(floor..self.at.start)?;
-        let rest = text.get(self.at.end..)?;
-        let secret = match self.clue {
-            Clue::Shape(shape) => shape.secret_after(before, text.get(self.at.clone())?, rest),
-            Clue::Name(name) => name.secret_after(before, rest),
-        }?;
-        Some(self.at.end + secret.start..self.at.end + secret.end)
+    /// The same for the next name.
+    fn behind_name(&mut self) -> Option<Range<usize>> {
+        let Clue { kind, at, next } = self.name.take()?;
+        self.name = named::find(self.text, self.floor, next);
+        let secret = kind.secret_after(self.text.get(self.floor..at.start)?, self.text.get(at.end..)?)?;
+        Some(at.end + secret.start..at.end + secret.end)
+    }
+
+    fn go_on_behind(&mut self, end: usize) {
+        self.floor = end;
+        if self.shape.as_ref().is_some_and(|clue| clue.at.start < end) {
+            self.shape = shape::find(self.text, end);
+        }
+        if self.name.as_ref().is_some_and(|clue| clue.at.start < end) {
+            self.name = named::find(self.text, end, end);
+        }
     }
 }
 

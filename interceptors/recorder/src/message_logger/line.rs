@@ -110,7 +110,10 @@ impl<'a> Line<'a> {
     /// Its JSON. Line ends can only stand between a body's tokens, where a space means the same.
     pub(super) fn to_text(&self) -> String {
         let text = serde_json::to_string(self).unwrap_or_default();
-        if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
+        match memchr::memchr2(b'\n', b'\r', text.as_bytes()) {
+            Some(_) => text.replace(['\n', '\r'], " "),
+            None => text,
+        }
     }
 }
 

@@ -7,7 +7,9 @@
 
 use std::ops::Range;
 
-use super::{REDACTED, is_random, is_word, run};
+use memchr::memchr2_iter;
+
+use super::{Clue, REDACTED, is_random, is_word, run};
 
 /// What a secret may be called.
 pub(super) struct Name {
@@ -26,7 +28,7 @@ enum Strength {
     Aws,
 }
 
-pub(super) const NAMES: &[Name] = &[
+const NAMES: &[Name] = &[
     strong("password"),
     strong("passwd"),
     strong("passphrase"),
@@ -56,17 +58,57 @@ const fn strong(words: &'static str) -> Name {
     Name { words, strength: Strength::Strong }
 }
 
+/// The next name that stands before a `:` or `=` at or behind `from`, and itself not before `floor`.
+pub(super) fn find(text: &[u8], floor: usize, from: usize) -> Option<Clue<Name>> {
+    memchr2_iter(b':', b'=', text.get(from..)?).find_map(|sign| {
+        let sign = from + sign;
+        let before = before_quote(text.get(floor..sign)?.trim_ascii_end());
+        if !may_end_name(before) {
+            return None;
+        }
+        let names = NAMES.iter().filter_map(|name| Some((name.length_at_end_of(before)?, name)));
+        let (length, kind) = names.max_by_key(|(length, _)| *length)?;
+        let end = floor + before.len();
+        Some(Clue { kind, at: end - length..end, next: sign + 1 })
+    })
+}
+
+/// What is before the quote that ends `text`, if one does.
+fn before_quote(text: &[u8]) -> &[u8] {
+    let quoted = match text {
+        [start @ .., b'"' | b'\''] => start,
+        [start @ .., b'u', b'0', b'0', b'2', b'2'] if start.ends_with(b"\\") => start,
+        _ => return text,
+    };
+    let slashes = quoted.iter().rev().take_while(|byte| **byte == b'\\').count();
+    quoted.get(..quoted.len() - slashes).unwrap_or_default()
+}
+
+/// A quick look at its last two letters: nearly all that stands before a colon is no secret's name.
+fn may_end_name(text: &[u8]) -> bool {
+    let Some([a, b]) = text.last_chunk() else { return false };
+    let end = [a.to_ascii_lowercase(), b.to_ascii_lowercase()];
+    NAMES.iter().any(|name| name.words.as_bytes().ends_with(&end))
+}
+
 /// How much of a value in text is looked at before anything is known. No key is longer.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 1024;
 
 impl Name {
-    /// `access_token`, `access-token`, `accesstoken`; capitals do not matter.
-    pub(super) fn spellings(&self) -> Vec<String> {
-        let mut spellings = vec![self.words.replace(' ', "_")];
-        if self.words.contains(' ') {
-            spellings.extend([self.words.replace(' ', "-"), self.words.replace(' ', "")]);
+    /// How much of the end of `text` is this name: `access_token`, `access-token`, `AccessToken`.
+    fn length_at_end_of(&self, text: &[u8]) -> Option<usize> {
+        let mut start = text;
+        for word in self.words.rsplit(' ') {
+            if start.len() < text.len() {
+                start = start.strip_suffix(b"_").or_else(|| start.strip_suffix(b"-")).unwrap_or(start);
+            }
+            let (before, end) = start.split_at_checked(start.len().checked_sub(word.len())?)?;
+            if !end.eq_ignore_ascii_case(word.as_bytes()) {
+                return None;
+            }
+            start = before;
         }
-        spellings
+        Some(text.len() - start.len())
     }
 
     /// Where in `rest` the secret is that this name stands before.

@@ -1,13 +1,16 @@
 //! Secrets that their first characters give away.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use super::{is_random, is_word, run};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+
+use super::{Clue, is_random, is_word, run};
 
 /// One kind of secret.
 pub(super) struct Shape {
     /// How it begins. This much of it is kept.
-    pub(super) prefix: &'static str,
+    prefix: &'static str,
     /// Given what follows the prefix, where in it the secret is.
     secret: fn(&[u8]) -> Option<Range<usize>>,
     /// Where it may begin.
@@ -20,13 +23,11 @@ enum Begins {
     Word,
     /// Where a word may, but not inside base64: nothing in it is foreign to an image's bytes.
     OutsideBase64,
-    /// Where a word may, in capitals or not.
-    AnyCase,
     /// Anywhere.
     Anywhere,
 }
 
-pub(super) const SHAPES: &[Shape] = &[
+const SHAPES: &[Shape] = &[
     word("sk-", |rest| token(rest, 20, 24)),
     word("sk-proj-", |rest| token(rest, 16, 16)),
     word("sk-svcacct-", |rest| token(rest, 16, 16)),
@@ -58,7 +59,9 @@ pub(super) const SHAPES: &[Shape] = &[
     word("xapp-", slack),
     word("eyJ", jwt),
     Shape { prefix: "AIza", secret: |rest| token(rest, 30, 12), begins: Begins::OutsideBase64 },
-    Shape { prefix: "Bearer ", secret: bearer, begins: Begins::AnyCase },
+    word("Bearer ", bearer),
+    word("bearer ", bearer),
+    word("BEARER ", bearer),
     Shape { prefix: "-----BEGIN ", secret: pem, begins: Begins::Anywhere },
 ];
 
@@ -66,17 +69,30 @@ const fn word(prefix: &'static str, secret: fn(&[u8]) -> Option<Range<usize>>) -
     Shape { prefix, secret, begins: Begins::Word }
 }
 
+static PREFIXES: LazyLock<AhoCorasick> = LazyLock::new(prefixes);
+
+#[expect(clippy::expect_used, reason = "the prefixes are constants, and a few dozen")]
+fn prefixes() -> AhoCorasick {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(SHAPES.iter().map(|shape| shape.prefix))
+        .expect("a few dozen short texts make an automaton")
+}
+
+/// The next text, at or behind `from`, that a secret may begin with.
+pub(super) fn find(text: &[u8], from: usize) -> Option<Clue<Shape>> {
+    let found = PREFIXES.find(Input::new(text).range(from..))?;
+    let kind = SHAPES.get(found.pattern().as_usize())?;
+    Some(Clue { kind, at: found.range(), next: found.start() + 1 })
+}
+
 impl Shape {
-    /// Where in `rest` the secret is whose beginning was `found`, behind `before`.
-    pub(super) fn secret_after(&self, before: &[u8], found: &[u8], rest: &[u8]) -> Option<Range<usize>> {
-        let same_case = found == self.prefix.as_bytes();
+    /// Where in `rest` the secret is whose beginning stands between it and `before`.
+    pub(super) fn secret_after(&self, before: &[u8], rest: &[u8]) -> Option<Range<usize>> {
         let begins = match self.begins {
-            Begins::Word => same_case && begins_word(before),
-            Begins::OutsideBase64 => {
-                same_case && begins_word(before) && !matches!(before.last(), Some(b'+' | b'/'))
-            }
-            Begins::AnyCase => begins_word(before),
-            Begins::Anywhere => same_case,
+            Begins::Word => begins_word(before),
+            Begins::OutsideBase64 => begins_word(before) && !matches!(before.last(), Some(b'+' | b'/')),
+            Begins::Anywhere => true,
         };
         if begins { (self.secret)(rest) } else { None }
     }

@@ -1,1 +1,13 @@
+//! The promises of the recorders, on real files, driven as the proxy drives them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
+mod message_lines;
+mod system_prompts;
+
+mod files;
+mod settings;
+
+mod crash;
+mod full_disk;
