@@ -241,11 +241,11 @@ fn a_key_given_by_a_flag_is_warned_about_once() {
 fn what_has_no_effect_is_named_in_one_warning() {
     let provider = Provider::start();
     let yaml =
-        "llm: {max_retries: 3}\nlive_trace: {a: 1}\ninterceptors: [{type: printer}, {type: live_trace}]\n";
+        "llm: {max_retries: 3}\nlive_trace: {a: 1}\ninterceptors: [{type: http_recorder}, {type: live_trace}]\n";
     let stderr = Proxy::to(&provider).yaml(yaml).start().stop().stderr;
     let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
-    for name in ["llm.max_retries", "live_trace", "interceptor printer", "interceptor live_trace"] {
+    for name in ["llm.max_retries", "live_trace", "interceptor http_recorder", "interceptor live_trace"] {
         assert!(warnings[0].contains(name), "{stderr}");
     }
 }
@@ -273,7 +273,7 @@ fn a_valid_file_is_summed_up() {
     assert_eq!(
         ended.stdout,
         "✓ Configuration is valid: c.yaml\n  Server: http://[::1]:4100\n  LLM: openai at \
-         https://***@api.openai.com/v1\n  Interceptors: none\n"
+         https://***@api.openai.com/v1\n  Interceptors: printer\n"
     );
     assert_eq!(ended.stderr, "");
 }

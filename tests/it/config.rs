@@ -58,7 +58,7 @@ fn two_keys_are_enough() {
     assert_eq!(config.llm.base_url.to_string(), "https://api.anthropic.com");
     assert_eq!((config.server.host, config.server.port), (Host::Localhost, 4000));
     assert_eq!(config.llm.timeout, Duration::from_secs(30));
-    assert!(config.interceptors.is_empty());
+    assert_eq!(kinds(&config), ["printer"]);
 }
 
 #[test]
@@ -96,7 +96,18 @@ fn the_predecessors_names_of_levels_and_providers_are_taken_in_any_case() {
 fn a_section_whose_keys_are_all_commented_out_is_its_defaults() {
     let config = accepted("{LLM}server:\n  # port: 1\ninterceptors:\n  # - type: printer\nobserve:\n");
     assert_eq!(config.server.port, 4000);
-    assert!(config.interceptors.is_empty());
+    assert_eq!(kinds(&config), ["printer"]);
+}
+
+#[test]
+fn an_empty_list_of_interceptors_is_none() {
+    assert!(accepted("{LLM}interceptors: []\n").interceptors.is_empty());
+}
+
+/// The interceptors that are enabled.
+fn kinds(config: &Config) -> Vec<&str> {
+    let enabled = config.interceptors.iter().filter(|entry| entry.enabled);
+    enabled.map(|entry| entry.kind.as_str()).collect()
 }
 
 #[test]
@@ -118,7 +129,7 @@ fn text_that_looks_like_a_number_keeps_its_zeros() {
 fn anchors_aliases_and_merge_keys_work() {
     let config = accepted(
         "llm: &llm {type: openai, base_url: http://x}\nserver:\n  drain: &wait 7s\n  flush: *wait\n\
-         interceptors:\n  - type: printer\n    config: &c {a: 1, b: 2}\n  - type: printer\n    \
+         interceptors:\n  - type: live_trace\n    config: &c {a: 1, b: 2}\n  - type: live_trace\n    \
          config:\n      <<: *c\n      b: 3\n",
     );
     assert_eq!(config.server.flush, Duration::from_secs(7));
@@ -264,14 +275,14 @@ fn the_interceptors_flag_replaces_the_list_and_keeps_the_settings_of_those_it_na
 fn the_predecessors_keys_are_accepted_with_one_warning_that_names_them_all() {
     let loaded = read(
         "llm: {type: openai, base_url: http://x, max_retries: 3}\nlive_trace: {session_completion_timeout: 5}\n\
-         cylestio: {}\ninterceptors:\n  - type: printer\n  - type: live_trace\n    enabled: false\n",
+         cylestio: {}\ninterceptors:\n  - type: http_recorder\n  - type: live_trace\n    enabled: false\n",
     )
     .unwrap();
     assert_eq!(
         loaded.warnings,
         [
             "config.yaml: accepted, but without effect in this version: llm.max_retries, live_trace, cylestio, \
-          interceptor printer (not built yet in this version)"
+          interceptor http_recorder (not built yet in this version)"
         ]
     );
 }
@@ -300,9 +311,15 @@ fn a_key_that_nobody_beyond_loopback_may_use_is_warned_about() {
 #[test]
 fn the_example_is_the_defaults() {
     let text = fs::read_to_string("config.example.yaml").unwrap();
-    let example = shown(&accepted(&text));
-    let bare = shown(&accepted("llm: {type: openai, base_url: https://api.openai.com}\n"));
-    assert_eq!(example, bare);
+    let example = accepted(&text);
+    let bare = accepted("llm: {type: openai, base_url: https://api.openai.com}\n");
+    assert_eq!(kinds(&example), kinds(&bare));
+    let without_interceptors = |config: &Config| {
+        let mut shown = shown(config);
+        shown["interceptors"] = serde_json::Value::Null;
+        shown
+    };
+    assert_eq!(without_interceptors(&example), without_interceptors(&bare));
 }
 
 #[test]
