@@ -3,6 +3,7 @@
 
 mod support;
 
+mod compliance;
 mod message_lines;
 mod system_prompts;
 
