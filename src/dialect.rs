@@ -4,6 +4,8 @@
 //! what can be read of it, and holds no more memory than it is allowed.
 
 mod anthropic_messages;
+#[cfg(test)]
+mod bounds;
 mod budget;
 mod failure;
 mod fields;

@@ -124,3 +124,15 @@ impl<'de> Take<'de> for Code<'_, 'de> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_no_json_is_the_message_in_part() {
+        let failure = of_body(CallId(0), 502, format!(" {}", "é".repeat(900)).as_bytes());
+        assert_eq!(&*failure.message, "é".repeat(500));
+        assert_eq!(failure.kind, None);
+    }
+}

@@ -44,7 +44,7 @@ impl Case {
         let mut reader = self.dialect.reader(call, self.status, streaming, 1 << 20);
         let mut tell = |event: LlmEvent| {
             assert_eq!(event.call(), call);
-            show(&mut out, &event);
+            show(&mut out, &event, &self.response);
         };
         for chunk in chunks {
             reader.read(chunk, &mut tell);
@@ -145,7 +145,7 @@ fn show_prompt(out: &mut String, prompt: &Prompt) {
     }
 }
 
-fn show(out: &mut String, event: &LlmEvent) {
+fn show(out: &mut String, event: &LlmEvent, response: &[u8]) {
     match event {
         LlmEvent::Delta(delta) => {
             let (what, text) = match &delta.said {
@@ -158,14 +158,14 @@ fn show(out: &mut String, event: &LlmEvent) {
             writeln!(out, "delta {} {what} {text:?}", delta.choice).unwrap();
         }
         LlmEvent::ToolUse(tool) => writeln!(out, "tool use {} {}", tool.choice, show_tool(tool)).unwrap(),
-        LlmEvent::Completion(completion) => show_completion(out, "completion", completion),
-        LlmEvent::Cut(completion) => show_completion(out, "cut", completion),
-        LlmEvent::Failure(failure) => show_failure(out, failure),
+        LlmEvent::Completion(completion) => show_completion(out, "completion", completion, response),
+        LlmEvent::Cut(completion) => show_completion(out, "cut", completion, response),
+        LlmEvent::Failure(failure) => show_failure(out, failure, response),
         other => panic!("{other:?}"),
     }
 }
 
-fn show_completion(out: &mut String, what: &str, completion: &Completion) {
+fn show_completion(out: &mut String, what: &str, completion: &Completion, response: &[u8]) {
     let id = completion.id.as_deref().unwrap_or("-");
     let model = completion.model.as_deref().unwrap_or("-");
     writeln!(out, "{what} id={id} model={model}").unwrap();
@@ -187,18 +187,20 @@ fn show_completion(out: &mut String, what: &str, completion: &Completion) {
         }
         out.push('\n');
     }
-    show_body(out, &completion.body);
+    show_body(out, &completion.body, response);
 }
 
-fn show_failure(out: &mut String, failure: &ApiFailure) {
+fn show_failure(out: &mut String, failure: &ApiFailure, response: &[u8]) {
     let kind = failure.kind.as_deref().unwrap_or("-");
     writeln!(out, "failure {} kind={kind} {:?}", failure.status, failure.message).unwrap();
-    show_body(out, &failure.body);
+    show_body(out, &failure.body, response);
 }
 
-fn show_body(out: &mut String, body: &[u8]) {
-    for line in String::from_utf8_lossy(body).lines() {
-        writeln!(out, "  | {line}").unwrap();
+fn show_body(out: &mut String, body: &[u8], response: &[u8]) {
+    if body == response {
+        out.push_str("  | as it came\n");
+    } else {
+        writeln!(out, "  | {}", String::from_utf8_lossy(body)).unwrap();
     }
 }
 

@@ -220,3 +220,6 @@ fn field(line: &[u8]) -> (&[u8], &[u8]) {
         None => (line, b""),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,9 @@ impl<'de> Take<'de> for &mut Block<'de, '_> {
                 }
                 "content" => {
                     let content = Content { call: self.call, room: self.room, parts: &mut self.content };
-                    json::value(&mut object, content)?
+                    // The results of some server tools have an object there. It is skipped, and nothing is odd.
+                    json::value(&mut object, content)?;
+                    true
                 }
                 "is_error" => json::value(&mut object, Flag(&mut self.is_error))?,
                 "source" => json::value(&mut object, &mut self.source)?,
@@ -112,6 +114,12 @@ impl<'de> Take<'de> for &mut Block<'de, '_> {
 }
 
 impl<'de> Take<'de> for &mut Source<'de> {
+    /// A search result's.
+    fn text(self, text: Cow<'de, str>) -> bool {
+        self.url = Some(text);
+        true
+    }
+
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
         while let Some(key) = json::key(&mut object)? {
             match &*key {
@@ -125,7 +133,7 @@ impl<'de> Take<'de> for &mut Source<'de> {
     }
 }
 
-/// Takes content: a text, or a list of blocks. Some blocks of server tools have an object there, which is skipped.
+/// Takes content: a text, or a list of blocks.
 pub(super) struct Content<'s, 'r> {
     pub(super) call: CallId,
     pub(super) room: &'r Room,

@@ -93,7 +93,10 @@ impl Stream {
     /// Later counts are of all so far. Some servers write none, or 0, in the one place or the other.
     fn count(&mut self, fields: Fields<'_>) {
         for (name, value) in fields.0 {
-            let says_nothing = matches!(value.get(), "null" | "0") && self.usage.get(&name).is_some();
+            let says_nothing = match self.usage.number(&name) {
+                Some(_) => !value.get().parse::<u64>().is_ok_and(|number| number > 0),
+                None => value.get() == "null" && self.usage.get(&name).is_some(),
+            };
             if !says_nothing {
                 self.usage.set(&name, value, &mut self.budget);
             }

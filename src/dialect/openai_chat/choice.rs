@@ -127,13 +127,14 @@ impl Choice {
         }
     }
 
-    /// Tells the tools whose input is JSON to its end: another tool has begun. Those that are not are waited for,
-    /// since a server may write several at once.
+    /// Tells the last tool if its input is JSON to its end: another tool begins. If it is not, it is waited for, since
+    /// a server may write several at once.
     fn tell_complete(&mut self, call: CallId, tell: &mut dyn FnMut(LlmEvent)) {
-        for tool in &mut self.tools {
-            if !tool.told && serde_json::from_str::<IgnoredAny>(&tool.input).is_ok() {
-                tool.tell(call, self.index, tell);
-            }
+        if let Some(tool) = self.tools.last_mut()
+            && !tool.told
+            && serde_json::from_str::<IgnoredAny>(&tool.input).is_ok()
+        {
+            tool.tell(call, self.index, tell);
         }
     }
 

@@ -140,7 +140,7 @@ impl Top {
         keep(&mut self.model, body.model.as_deref());
         keep(&mut self.fingerprint, body.fingerprint.as_deref());
         keep(&mut self.tier, body.tier.as_deref());
-        self.created = self.created.or(body.created);
+        self.created = self.created.or(body.created.filter(|created| *created > 0));
         if let Some(written) = body.usage
             && written.get().len() < MOST_USAGE
         {

@@ -1,0 +1,317 @@
+//! What holds for any bytes: nothing panics, memory is bounded, and every response comes to one end.
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use perimeter_interceptor::{CallId, Completion, LlmEvent, Part, Role, Said};
+use proptest::prelude::*;
+
+use super::{Dialect, Streaming};
+
+const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+
+/// What a reader may hold beside its limit: the least that an event may take, and names.
+const BESIDE: usize = 64 * 1024 + 1024;
+
+/// Every body of the golden cases.
+static BODIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut bodies = Vec::new();
+    for dialect in DIALECTS {
+        let mut cases: Vec<_> =
+            fs::read_dir(root.join(dialect.name())).unwrap().map(|case| case.unwrap().path()).collect();
+        cases.sort();
+        for case in cases {
+            for name in ["request.json", "response.json", "response.sse"] {
+                bodies.extend(fs::read(case.join(name)));
+            }
+        }
+    }
+    bodies
+});
+
+#[derive(Debug)]
+struct Response {
+    dialect: Dialect,
+    status: u16,
+    streaming: Streaming,
+    limit: usize,
+    whole: bool,
+}
+
+impl Response {
+    /// Reads a response in these pieces, and checks what must hold of any.
+    fn read<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<LlmEvent> {
+        let mut told = Vec::new();
+        let mut reader = self.dialect.reader(CallId(1), self.status, self.streaming, self.limit);
+        for chunk in chunks {
+            reader.read(chunk, &mut |event| told.push(event));
+            assert!(reader.held() <= self.limit + BESIDE, "{} of {}", reader.held(), self.limit);
+        }
+        reader.finish(self.whole, &mut |event| told.push(event));
+        let (end, before) = told.split_last().expect("an end");
+        let is_end = |event: &LlmEvent| {
+            matches!(event, LlmEvent::Completion(_) | LlmEvent::Cut(_) | LlmEvent::Failure(_))
+        };
+        assert!(is_end(end), "{end:?}");
+        let before = match before.split_last() {
+            Some((LlmEvent::Cut(_), before)) if matches!(end, LlmEvent::Failure(_)) => before,
+            _ => before,
+        };
+        assert!(!before.iter().any(is_end), "{told:?}");
+        told
+    }
+}
+
+fn end(told: &[LlmEvent]) -> (&'static str, Completion) {
+    match told.last() {
+        Some(LlmEvent::Completion(completion)) => ("completion", (**completion).clone()),
+        Some(LlmEvent::Cut(completion)) => ("cut", (**completion).clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn text(completion: &Completion) -> &str {
+    match &*completion.answers[0].parts {
+        [Part::Text(text)] => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn deltas(told: &[LlmEvent]) -> usize {
+    told.iter().filter(|event| matches!(event, LlmEvent::Delta(_))).count()
+}
+
+/// A stream of this many deltas of the text `said`.
+fn stream(dialect: Dialect, said: &str, deltas: usize) -> String {
+    match dialect {
+        Dialect::OpenAiChat => {
+            let delta =
+                format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":{said:?}}}}}]}}\n\n");
+            let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+            delta.repeat(deltas) + stop + "data: [DONE]\n\n"
+        }
+        Dialect::AnthropicMessages => {
+            let delta = format!(
+                "data: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":{said:?}}}}}\n\n"
+            );
+            let stop = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+            delta.repeat(deltas) + stop + "data: {\"type\":\"message_stop\"}\n\n"
+        }
+    }
+}
+
+fn streamed(dialect: Dialect, limit: usize) -> Response {
+    Response { dialect, status: 200, streaming: Streaming::Yes, limit, whole: true }
+}
+
+#[test]
+fn an_answer_beyond_the_limit_goes_on_in_deltas_and_ends_cut() {
+    for dialect in DIALECTS {
+        let stream = stream(dialect, "é1234567", 1000);
+        let told = streamed(dialect, 5000).read(stream.as_bytes().chunks(100));
+        assert_eq!(deltas(&told), 1000);
+        let (how, completion) = end(&told);
+        assert_eq!(how, "cut");
+        let text = text(&completion);
+        assert!(text.len() > 3000 && "é1234567".repeat(1000).starts_with(text));
+    }
+}
+
+#[test]
+fn an_event_beyond_the_limit_is_passed_over_and_the_answer_ends_cut() {
+    for dialect in DIALECTS {
+        let small = stream(dialect, "before", 1);
+        let first = small.find("\n\n").unwrap() + 2;
+        let large = stream(dialect, &"x".repeat(100_000), 1);
+        let large = &large[..large.find("\n\n").unwrap() + 2];
+        let all = [&small[..first], large, &small].concat();
+        let told = streamed(dialect, 50_000).read(all.as_bytes().chunks(1000));
+        assert_eq!(deltas(&told), 2);
+        let (how, completion) = end(&told);
+        assert_eq!((how, text(&completion)), ("cut", "before"));
+    }
+}
+
+#[test]
+fn a_whole_body_beyond_the_limit_is_read_as_far_as_it_is_held() {
+    let body = format!(
+        "{{\"id\":\"x\",\"model\":\"m\",\"content\":[{{\"type\":\"text\",\"text\":\"first\"}},{{\"type\":\"text\",\"text\":\"{}\"}}]}}",
+        "y".repeat(9000)
+    );
+    let response = Response { streaming: Streaming::No, ..streamed(Dialect::AnthropicMessages, 1000) };
+    let (how, completion) = end(&response.read(body.as_bytes().chunks(300)));
+    assert_eq!((how, text(&completion), completion.body.len()), ("cut", "first", 1000));
+}
+
+#[test]
+fn many_small_things_do_not_grow_large() {
+    let many = |element: &str| format!("[{}null]", format!("{element},").repeat(400_000));
+    let bodies = [
+        format!("{{\"messages\":{}}}", many(r#"{"role":"a"}"#)),
+        format!("{{\"messages\":[{{\"role\":\"user\",\"content\":{}}}]}}", many(r#"{"type":"a"}"#)),
+        format!("{{\"tools\":{}}}", many(r#"{"type":"a"}"#)),
+        format!("{{\"messages\":[{{\"tool_calls\":{}}}]}}", many("{}")),
+    ];
+    for dialect in DIALECTS {
+        for body in &bodies {
+            let prompt = dialect.read_request(CallId(0), body.as_bytes(), true);
+            let parts: usize = prompt.turns.iter().map(|turn| turn.parts.len()).sum();
+            assert!(prompt.partial || prompt.turns.is_empty());
+            assert!(prompt.turns.len() + prompt.tools.len() + parts <= 200_001);
+        }
+    }
+}
+
+#[test]
+fn an_answer_of_very_many_pieces_is_bounded() {
+    let many = |make: fn(usize) -> String| (0..20_000).map(make).collect::<String>();
+    let choices =
+        many(|n| format!("data: {{\"choices\":[{{\"index\":{n},\"delta\":{{\"content\":\"a\"}}}}]}}\n\n"));
+    let tools = many(|n| {
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{{\"index\":{n},\"id\":\"{n}\"}}]}}}}]}}\n\n"
+        )
+    });
+    let blocks = many(|n| {
+        format!("data: {{\"type\":\"content_block_start\",\"index\":{n},\"content_block\":{{}}}}\n\n")
+    });
+    for (dialect, stream) in
+        [(Dialect::OpenAiChat, choices), (Dialect::OpenAiChat, tools), (Dialect::AnthropicMessages, blocks)]
+    {
+        let (how, _) = end(&streamed(dialect, 1 << 20).read(stream.as_bytes().chunks(5000)));
+        assert_eq!(how, "cut");
+    }
+}
+
+#[test]
+fn deep_nesting_is_only_partial() {
+    for dialect in DIALECTS {
+        for body in [
+            "[".repeat(1 << 20),
+            "{\"messages\":[".repeat(100_000),
+            format!("{{\"model\":\"m\",\"x\":{}", "[".repeat(1 << 20)),
+        ] {
+            let prompt = dialect.read_request(CallId(0), body.as_bytes(), true);
+            assert!(prompt.partial);
+            streamed(dialect, 1 << 22).read([body.as_bytes()]);
+            streamed(dialect, 1 << 22).read(["data: ".as_bytes(), body.as_bytes(), b"\n\n"]);
+        }
+    }
+}
+
+#[test]
+fn a_content_type_says_whether_it_is_a_stream() {
+    assert_eq!(Streaming::of(Some(b"text/event-stream; charset=utf-8")), Streaming::Yes);
+    assert_eq!(Streaming::of(Some(b" Text/Event-Stream")), Streaming::Yes);
+    assert_eq!(Streaming::of(Some(b"application/json")), Streaming::No);
+    assert_eq!(Streaming::of(Some(b"")), Streaming::Unknown);
+    assert_eq!(Streaming::of(None), Streaming::Unknown);
+}
+
+#[test]
+fn the_first_bytes_are_believed_rather_than_the_content_type() {
+    for dialect in DIALECTS {
+        let stream = stream(dialect, "said", 1);
+        let response = Response { streaming: Streaming::No, ..streamed(dialect, 10_000) };
+        let told = response.read([stream.as_bytes()]);
+        assert!(matches!(&told[0], LlmEvent::Delta(delta) if delta.said == Said::Text("said".into())));
+        assert_eq!(end(&told).0, "completion");
+        let told = streamed(dialect, 10_000).read([&b" \n{\"id\": \"x\"}"[..]]);
+        assert_eq!(end(&told).1.id.as_deref(), Some("x"));
+    }
+}
+
+fn response() -> impl Strategy<Value = Response> {
+    let streaming = prop::sample::select(vec![Streaming::Yes, Streaming::No, Streaming::Unknown]);
+    let limit = prop::sample::select(vec![0, 1, 100, 1000, 100_000]);
+    let status = prop::sample::select(vec![200, 204, 400, 529]);
+    (prop::sample::select(DIALECTS.to_vec()), status, streaming, limit, any::<bool>()).prop_map(
+        |(dialect, status, streaming, limit, whole)| Response { dialect, status, streaming, limit, whole },
+    )
+}
+
+/// A body of the golden cases, a little changed: bytes overwritten, a part taken out or doubled.
+fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8, any::<u8>());
+    (0..BODIES.len(), prop::collection::vec(change, 0..6)).prop_map(|(body, changes)| {
+        let mut body = BODIES[body].clone();
+        for (one, other, what, byte) in changes {
+            if body.is_empty() {
+                break;
+            }
+            let (one, other) = (one.index(body.len()), other.index(body.len()));
+            let (from, to) = (one.min(other), one.max(other));
+            match what {
+                0 => body[from] = byte,
+                1 => body[from] = *br#"{}[],:"\0-eE.nt"#.get(usize::from(byte) % 15).unwrap(),
+                2 => drop(body.drain(from..to.min(from + 40))),
+                _ => {
+                    let part = body[from..to.min(from + 200)].to_vec();
+                    body.splice(from..from, part);
+                }
+            }
+        }
+        body
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_bytes_come_to_an_end(
+        response in response(),
+        body in prop::collection::vec(any::<u8>(), 0..400),
+        size in 1usize..100,
+    ) {
+        response.read(body.chunks(size));
+        response.dialect.read_request(CallId(0), &body, response.whole);
+    }
+
+    #[test]
+    fn a_response_that_is_nearly_right_comes_to_the_same_end_however_it_is_cut(
+        response in response(),
+        body in nearly_right(),
+        size in 1usize..100,
+    ) {
+        let cut = response.read(body.chunks(size));
+        if response.limit == 100_000 {
+            let whole = response.read([&*body]);
+            prop_assert_eq!(format!("{whole:?}"), format!("{cut:?}"));
+        }
+    }
+
+    #[test]
+    fn a_request_tells_no_more_than_was_in_it(
+        dialect in prop::sample::select(DIALECTS.to_vec()),
+        body in nearly_right(),
+        whole in any::<bool>(),
+    ) {
+        let prompt = dialect.read_request(CallId(0), &body, whole);
+        prop_assert!(whole || prompt.partial);
+        let texts: usize = prompt.turns.iter().map(|turn| turn.text().len()).sum();
+        // A byte that is no UTF-8 becomes one that is.
+        prop_assert!(texts <= body.len());
+    }
+
+    #[test]
+    fn a_request_that_is_cut_tells_how_it_began(
+        dialect in prop::sample::select(DIALECTS.to_vec()),
+        body in 0..BODIES.len(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let body = &BODIES[body];
+        let mut whole = dialect.read_request(CallId(0), body, true);
+        let mut cut = dialect.read_request(CallId(0), &body[..at.index(body.len() + 1)], false);
+        prop_assert!(cut.partial);
+        // Anthropic's system prompt may stand behind the cut, and still is the first turn.
+        for prompt in [&mut whole, &mut cut] {
+            prompt.turns.retain(|turn| turn.role != Role::System);
+        }
+        if let Some((_, turns)) = cut.turns.split_last() {
+            prop_assert!(whole.turns.starts_with(turns), "{:?} {:?}", whole.turns, cut.turns);
+        }
+    }
+}
