@@ -257,7 +257,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// `session`: nothing acts on it yet.
+/// `session`: how calls are gathered.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Session {

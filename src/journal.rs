@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{request, response};
-use perimeter_interceptor::{BodyEnd, Failure, Peer};
+use http::{Method, request, response};
+use perimeter_interceptor::{BodyEnd, Failure, Interest, Peer};
 
 use crate::memory::Memory;
 use crate::queue;
@@ -82,6 +82,23 @@ pub(crate) enum RequestHead {
     Parts(Box<request::Parts>),
 }
 
+impl RequestHead {
+    /// Whether it is a call, as `is_call` has it.
+    fn is(&self, is_call: fn(&Method, &str) -> bool) -> bool {
+        let raw = match self {
+            Self::Parts(parts) => return is_call(&parts.method, parts.uri.path()),
+            Self::Raw(raw) => raw,
+        };
+        let mut words = raw.lines().next().unwrap_or_default().split(|byte| *byte == b' ');
+        let (Some(method), Some(target)) = (words.next(), words.next()) else { return false };
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        match (Method::from_bytes(method), std::str::from_utf8(path)) {
+            (Ok(method), Ok(path)) => is_call(&method, path),
+            _ => false,
+        }
+    }
+}
+
 /// A response's head, as cheaply as it can be had.
 #[derive(Debug)]
 pub(crate) enum ResponseHead {
@@ -106,6 +123,25 @@ const COPIED: usize = 4 * 1024;
 pub(crate) struct Journal {
     queue: queue::Sender<Record>,
     losses: Arc<Losses>,
+    appetite: Appetite,
+}
+
+/// Of which bodies somebody wants to hear. The others are not told, only that they ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appetite {
+    /// What everyone together wants.
+    pub interest: Interest,
+    /// Whether a request with this method and path is a call that can be read.
+    pub is_call: fn(&Method, &str) -> bool,
+}
+
+impl Appetite {
+    /// Everything.
+    const ALL: Self = Self { interest: Interest::ALL, is_call: |_, _| true };
+
+    fn wants(&self, chunks: Interest, is_call: bool) -> bool {
+        self.interest.includes(chunks) || (is_call && self.interest.includes(Interest::LLM))
+    }
 }
 
 /// What was lost on the way to the scribe.
@@ -125,7 +161,7 @@ pub(crate) type Reader = queue::Receiver<Record>;
 /// Makes a journal that holds at most `capacity` bytes, which also count as `memory`.
 pub(crate) fn journal(capacity: usize, memory: Arc<Memory>) -> (Journal, Reader) {
     let (queue, reader) = queue::bounded(capacity, memory);
-    (Journal { queue, losses: Arc::default() }, reader)
+    (Journal { queue, losses: Arc::default(), appetite: Appetite::ALL }, reader)
 }
 
 /// Both lanes of an exchange that is told.
@@ -138,20 +174,36 @@ pub(crate) struct Opened {
 }
 
 impl Journal {
+    /// Tells only of the bodies that somebody wants to hear of.
+    pub(crate) fn for_appetite(self, appetite: Appetite) -> Self {
+        Self { appetite, ..self }
+    }
+
     /// Tells that an exchange began. `None` where there is no room for it: then nothing of it will be told.
     pub(crate) fn open(&self, head: RequestHead, client: SocketAddr, at: Instant) -> Option<Opened> {
         let text = match &head {
             RequestHead::Raw(raw) => raw.len(),
             RequestHead::Parts(parts) => parts.uri.path().len() + text_of(&parts.headers),
         };
+        let is_call = self.appetite.interest.includes(Interest::LLM) && head.is(self.appetite.is_call);
         let exchange = self.losses.exchanges.fetch_add(1, Relaxed);
         let what = What::Request { head, client };
         if !self.offer(exchange, at, what, text + HEAD) {
             self.losses.refused.fetch_add(1, Relaxed);
             return None;
         }
-        let lane = |from| Lane { journal: self.clone(), exchange, from, unseen: 0, open: true };
-        Some(Opened { client: lane(Peer::Client), upstream: lane(Peer::Upstream) })
+        let lane = |from, chunks| Lane {
+            journal: self.clone(),
+            exchange,
+            from,
+            tells: self.appetite.wants(chunks, is_call),
+            unseen: 0,
+            open: true,
+        };
+        Some(Opened {
+            client: lane(Peer::Client, Interest::REQUEST_CHUNKS),
+            upstream: lane(Peer::Upstream, Interest::RESPONSE_CHUNKS),
+        })
     }
 
     /// What was lost so far.
@@ -192,6 +244,8 @@ pub(crate) struct Lane {
     journal: Journal,
     exchange: u64,
     from: Peer,
+    /// Whether somebody wants to hear of the body.
+    tells: bool,
     /// Once something was refused nothing more is told: what was told is a prefix.
     unseen: u64,
     open: bool,
@@ -223,14 +277,16 @@ impl Lane {
         if !self.open {
             return;
         }
-        if !chunk.is_empty() && self.unseen == 0 {
+        if self.tells && !chunk.is_empty() && self.unseen == 0 {
             let bytes = if chunk.len() < COPIED { Bytes::copy_from_slice(chunk) } else { chunk.clone() };
             if self.offer(bytes, ends) {
                 self.open = !ends;
                 return;
             }
         }
-        self.missed(chunk.len());
+        if self.tells {
+            self.missed(chunk.len());
+        }
         if ends {
             self.close(BodyEnd::COMPLETE);
         }
@@ -239,6 +295,7 @@ impl Lane {
     /// Bytes of another protocol.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         if self.open
+            && self.journal.appetite.interest.includes(Interest::UPGRADED_CHUNKS)
             && !bytes.is_empty()
             && (self.unseen > 0 || !self.offer(Bytes::copy_from_slice(bytes), false))
         {

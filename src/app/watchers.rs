@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::RunError;
 use crate::config::Config;
 use crate::crew::{Crew, Leaving, dismiss};
-use crate::journal::{self, Journal};
+use crate::dialect::Dialect;
+use crate::journal::{self, Appetite, Journal};
 use crate::memory::Memory;
 use crate::metrics::Observation;
 use crate::registry::Hire;
@@ -42,6 +43,8 @@ impl Watchers {
             names.push(name);
         }
         let (journal, reader) = journal::journal(size(observe.journal), memory.clone());
+        let is_call = |method: &_, path: &_| Dialect::of(method, path).is_some();
+        let journal = journal.for_appetite(Appetite { interest: crew.interest(), is_call });
         let tally = Arc::new(Tally::default());
         let observation = Arc::new(Observation {
             memory: memory.clone(),
