@@ -31,6 +31,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// A record that came by no queue.
+    pub(crate) fn new(exchange: u64, at: Instant, what: What) -> Self {
+        Self { exchange, at, what, weight: 0 }
+    }
+
     /// What it counts in the queue, bytes.
     pub(crate) fn weight(&self) -> usize {
         self.weight as usize

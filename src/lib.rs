@@ -16,6 +16,8 @@ mod dialect;
 mod error;
 mod journal;
 mod logging;
+#[doc(hidden)]
+pub mod measure;
 mod memory;
 mod metrics;
 mod proxy;

@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use perimeter::measure::Scribe;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -32,27 +33,11 @@ pub(crate) struct Options {
 }
 
 /// One call and its answer, cut as they come from sockets.
-#[expect(dead_code, reason = "nobody reads it before the scribe is plugged in")]
 struct Conversation {
     request: Vec<Bytes>,
     response: Vec<Bytes>,
     /// Whether the response is SSE rather than JSON.
     is_stream: bool,
-}
-
-/// A scribe that goes on from exchange to exchange, as that of a proxy does. Put in its place what perimeter gives
-/// out to be measured.
-struct Scribe;
-
-/// A scribe that has read nothing; none while there is none to measure.
-fn scribe() -> Option<Scribe> {
-    None
-}
-
-/// Reads a whole exchange, heads, chunks and ends: `POST /v1/chat/completions` with `application/json`, answered 200
-/// with `application/json` or `text/event-stream`. How many notices it told.
-fn scribe_read(_scribe: &mut Scribe, _conversation: &Conversation) -> usize {
-    0
 }
 
 /// Who reads.
@@ -68,22 +53,26 @@ enum Reader {
 impl Reader {
     const ALL: [Self; 3] = [Self::Value, Self::Ignored, Self::Scribe];
 
-    /// How many documents or notices it was; none if there is no such reader.
-    fn read(self, case: &Case, scribe: &mut Option<Scribe>) -> Option<usize> {
+    /// How many documents or notices it was.
+    fn read(self, case: &Case, scribe: &mut Scribe) -> usize {
         match self {
-            Self::Value => Some(parse::<Value>(&case.json)),
-            Self::Ignored => Some(parse::<IgnoredAny>(&case.json)),
-            Self::Scribe => Some(scribe_read(scribe.as_mut()?, &case.conversation)),
+            Self::Value => parse::<Value>(&case.json),
+            Self::Ignored => parse::<IgnoredAny>(&case.json),
+            Self::Scribe => {
+                let Conversation { request, response, is_stream } = &case.conversation;
+                let kind = if *is_stream { "text/event-stream" } else { "application/json" };
+                scribe.read(request, response, kind)
+            }
         }
     }
 
     /// Nanoseconds that reading so often takes.
-    fn time(self, case: &Case, times: usize, scribe: &mut Option<Scribe>) -> Option<u64> {
+    fn time(self, case: &Case, times: usize, scribe: &mut Scribe) -> u64 {
         let started = thread_time();
         for _ in 0..times {
-            black_box(self.read(black_box(case), scribe)?);
+            black_box(self.read(black_box(case), scribe));
         }
-        Some(thread_time().saturating_sub(started))
+        thread_time().saturating_sub(started)
     }
 }
 
@@ -176,15 +165,13 @@ struct Row {
 }
 
 /// One round of a case: microseconds per unit, in the order of [`Reader::ALL`].
-type Times = [Option<f64>; 3];
+type Times = [f64; 3];
 
 fn row(case: &Case, rounds: &[Times]) -> Row {
     let of = |reader: Reader| move |times: &Times| times[reader as usize];
-    let spread = |reader| Spread::of(rounds.iter().filter_map(of(reader)));
-    let scribe_to = |reader| {
-        let ratio = |times: &Times| Some(of(Reader::Scribe)(times)? / of(reader)(times)?);
-        Spread::of(rounds.iter().filter_map(ratio))
-    };
+    let spread = |reader| Spread::of(rounds.iter().map(of(reader)));
+    let scribe_to =
+        |reader| Spread::of(rounds.iter().map(|times| of(Reader::Scribe)(times) / of(reader)(times)));
     Row {
         what: case.name,
         unit: case.unit,
@@ -201,7 +188,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let rounds = options.rounds.unwrap_or(if options.quick { 5 } else { 15 });
     let slice = if options.quick { 5_000_000 } else { 20_000_000 };
     let cases = Case::all();
-    let mut scribe = scribe();
+    let mut scribe = Scribe::default();
     let times: Vec<[usize; 3]> =
         cases.iter().map(|case| Reader::ALL.map(|reader| times(reader, case, slice, &mut scribe))).collect();
     let mut measured: Vec<Vec<Times>> = cases.iter().map(|_| Vec::new()).collect();
@@ -219,18 +206,18 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 }
 
 /// How often a reader must read a case to take about `slice` nanoseconds.
-fn times(reader: Reader, case: &Case, slice: u64, scribe: &mut Option<Scribe>) -> usize {
-    let once = reader.time(case, 3, scribe).unwrap_or(0) / 3;
+fn times(reader: Reader, case: &Case, slice: u64, scribe: &mut Scribe) -> usize {
+    let once = reader.time(case, 3, scribe) / 3;
     usize::try_from(slice / once.max(1)).unwrap_or(usize::MAX).clamp(1, 100_000)
 }
 
 /// Every reader once, in an order that turns.
-fn round(case: &Case, times: &[usize; 3], number: usize, scribe: &mut Option<Scribe>) -> Times {
-    let mut measured = [None; 3];
+fn round(case: &Case, times: &[usize; 3], number: usize, scribe: &mut Scribe) -> Times {
+    let mut measured = [0.0; 3];
     for place in 0..Reader::ALL.len() {
         let at = (place + number) % Reader::ALL.len();
         let nanos = Reader::ALL[at].time(case, times[at], scribe);
-        measured[at] = nanos.map(|nanos| nanos as f64 / 1000.0 / times[at] as f64 / case.units);
+        measured[at] = nanos as f64 / 1000.0 / times[at] as f64 / case.units;
     }
     measured
 }
@@ -263,8 +250,11 @@ mod tests {
         for case in Case::all() {
             let events = if case.unit == Unit::Event { 1000 + 2 } else { 1 };
             assert_eq!(case.json.len(), 1 + events, "{}", case.name);
-            assert_eq!(Reader::Value.read(&case, &mut None), Some(case.json.len()), "{}", case.name);
-            assert_eq!(Reader::Ignored.read(&case, &mut None), Some(case.json.len()), "{}", case.name);
+            let mut scribe = Scribe::default();
+            assert_eq!(Reader::Value.read(&case, &mut scribe), case.json.len(), "{}", case.name);
+            assert_eq!(Reader::Ignored.read(&case, &mut scribe), case.json.len(), "{}", case.name);
+            // Two heads, both ends, the call and what answers it.
+            assert!(Reader::Scribe.read(&case, &mut scribe) >= 4 + events, "{}", case.name);
             assert_eq!(case.conversation.request.concat(), case.json[0], "{}", case.name);
         }
     }
@@ -272,11 +262,9 @@ mod tests {
     #[test]
     fn ratios_are_of_the_same_round() {
         let case = Case::exchange("", 1024, Unit::Request);
-        let rounds = [[Some(10.0), Some(5.0), Some(12.0)], [Some(20.0), Some(10.0), Some(24.0)]];
+        let rounds = [[10.0, 5.0, 12.0], [20.0, 10.0, 24.0]];
         let read = row(&case, &rounds);
         assert_eq!(read.scribe_to_value, Some(Spread { median: 1.2, min: 1.2, max: 1.2 }));
         assert_eq!(read.value_us, Some(Spread { median: 15.0, min: 10.0, max: 20.0 }));
-        let unread = row(&case, &[[Some(10.0), Some(5.0), None]]);
-        assert!(unread.scribe_us.is_none() && unread.scribe_to_value.is_none());
     }
 }

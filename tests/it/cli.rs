@@ -240,8 +240,7 @@ fn a_key_given_by_a_flag_is_warned_about_once() {
 #[test]
 fn what_has_no_effect_is_named_in_one_warning() {
     let provider = Provider::start();
-    let yaml =
-        "llm: {max_retries: 3}\nlive_trace: {a: 1}\ninterceptors: [{type: http_recorder}, {type: live_trace}]\n";
+    let yaml = "llm: {max_retries: 3}\nlive_trace: {a: 1}\ninterceptors: [{type: http_recorder}, {type: live_trace}]\n";
     let stderr = Proxy::to(&provider).yaml(yaml).start().stop().stderr;
     let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
