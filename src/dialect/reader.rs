@@ -288,21 +288,26 @@ fn step(
             return false;
         }
     };
-    let step = if status < 400 { answer.event(event, tell) } else { refused(event, call, status) };
+    let mut step = if status < 400 { answer.event(event, tell) } else { Step::More };
+    if matches!(step, Step::More) && (status >= 400 || event.name == b"error") {
+        step = refused(event, call, status);
+    }
     match step {
         Step::More => return false,
         Step::Done => conclude(answer, true, tell),
-        Step::Failed(failure) => {
-            if answer.said() {
-                conclude(answer, false, tell);
-            }
-            tell(LlmEvent::Failure(failure.into()));
-        }
+        Step::Failed(failure) => fail(answer, failure, tell),
     }
     true
 }
 
-/// An event of a response whose status says that it is an error.
+fn fail(answer: &mut dyn Gather, failure: perimeter_interceptor::ApiFailure, tell: &mut dyn FnMut(LlmEvent)) {
+    if answer.said() {
+        conclude(answer, false, tell);
+    }
+    tell(LlmEvent::Failure(failure.into()));
+}
+
+/// An event that is an error by its name, or by the status of its response.
 fn refused(event: &sse::Event<'_>, call: CallId, status: u16) -> Step {
     if event.data.is_empty() || event.data == b"[DONE]" {
         return Step::More;

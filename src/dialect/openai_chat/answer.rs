@@ -15,6 +15,7 @@ use crate::dialect::reader::Answered;
 /// The top of an answer, as far as it was read.
 pub(super) struct Body<'de, 'r> {
     room: &'r Room,
+    pub(super) object: Option<Cow<'de, str>>,
     pub(super) id: Option<Cow<'de, str>>,
     pub(super) model: Option<Cow<'de, str>>,
     pub(super) created: Option<u64>,
@@ -62,6 +63,7 @@ impl<'r> Body<'_, 'r> {
     pub(super) fn new(room: &'r Room) -> Self {
         Self {
             room,
+            object: None,
             id: None,
             model: None,
             created: None,
@@ -79,6 +81,7 @@ impl<'de> Take<'de> for &mut Body<'de, '_> {
         let mut fine = true;
         while let Some(key) = json::key(&mut object)? {
             fine &= match &*key {
+                "object" => json::value(&mut object, Str(&mut self.object))?,
                 "id" => json::value(&mut object, Str(&mut self.id))?,
                 "model" => json::value(&mut object, Str(&mut self.model))?,
                 "created" => json::value(&mut object, Number(&mut self.created))?,

@@ -10,6 +10,7 @@ use super::answer::{Body, Choice as Read, usage};
 use super::choice::Choice;
 use super::message::Message;
 use crate::dialect::budget::Budget;
+use crate::dialect::failure;
 use crate::dialect::json::{self, Room};
 use crate::dialect::reader::{Gather, Step};
 use crate::scribe::sse;
@@ -51,10 +52,14 @@ impl Stream {
             self.choice(read, tell);
         }
         self.top.add(&body, &mut self.budget);
-        if !body.error.found {
+        let mut failure = if body.error.found {
+            body.error.failure(self.call, self.status, data)
+        } else if body.object.as_deref() == Some("error") {
+            // As vLLM writes it: no object holds the error, it is one.
+            failure::of_body(self.call, self.status, data)
+        } else {
             return Some(Step::More);
-        }
-        let mut failure = body.error.failure(self.call, self.status, data);
+        };
         failure.body = Bytes::copy_from_slice(data);
         Some(Step::Failed(failure))
     }
