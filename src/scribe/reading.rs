@@ -158,19 +158,18 @@ impl Reading {
 
     /// A part of the response's body came.
     pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: Attach<'_>, tell: Tell<'_>) {
-        let mut events = Vec::new();
-        let Some(Response { decoder, reader: Some(reader) }) = &mut self.response else { return };
-        let mut keep = |event| events.push(event);
-        let broken = match decoder {
-            None => {
-                reader.read(chunk, &mut keep);
-                false
+        let Self { response, request, waiting, outcome, .. } = self;
+        let Some(Response { decoder, reader: Some(reader) }) = response else { return };
+        let broken = {
+            let mut keep = told_after(request, waiting, outcome, &mut *tell);
+            match decoder {
+                None => {
+                    reader.read(chunk, &mut keep);
+                    false
+                }
+                Some(decoder) => decoder.decode(chunk, &mut |piece| reader.read(piece, &mut keep)).is_err(),
             }
-            Some(decoder) => decoder.decode(chunk, &mut |piece| reader.read(piece, &mut keep)).is_err(),
         };
-        for event in events {
-            self.tell(event, tell);
-        }
         if self.waiting.len() > WAITING {
             self.request_end(false, attach, tell);
         }
@@ -181,31 +180,12 @@ impl Reading {
 
     /// The response has ended, whole or not.
     pub(super) fn response_end(&mut self, whole: bool, tell: Tell<'_>) {
-        let Some(Response { decoder, reader }) = &mut self.response else { return };
+        let Self { response, request, waiting, outcome, .. } = self;
+        let Some(Response { decoder, reader }) = response else { return };
         let Some(reader) = reader.take() else { return };
-        let mut events = Vec::new();
-        let mut keep = |event| events.push(event);
         let decoded = decoder.take().is_none_or(|decoder| decoder.finish().is_ok());
-        reader.finish(whole && decoded, &mut keep);
-        for event in events {
-            self.tell(event, tell);
-        }
+        reader.finish(whole && decoded, &mut told_after(request, waiting, outcome, tell));
         self.account();
-    }
-
-    /// Tells an event of the response, once the call has been told.
-    fn tell(&mut self, event: LlmEvent, tell: Tell<'_>) {
-        match &event {
-            LlmEvent::Completion(_) => self.outcome = Outcome::Complete,
-            LlmEvent::Failure(_) => self.outcome = Outcome::Error,
-            LlmEvent::Cut(_) => self.outcome = Outcome::Cut,
-            _ => {}
-        }
-        if matches!(self.request, Request::Told) {
-            tell(event);
-        } else {
-            self.waiting.push(event);
-        }
     }
 
     /// Brings what is taken of the memory up to date with what is held. False where there is no room for it.
@@ -223,6 +203,29 @@ impl Reading {
         }
         self.held = holds;
         true
+    }
+}
+
+/// Tells the events of a response once its call has been told.
+fn told_after(
+    request: &Request,
+    waiting: &mut Vec<LlmEvent>,
+    outcome: &mut Outcome,
+    tell: Tell<'_>,
+) -> impl FnMut(LlmEvent) {
+    let is_told = matches!(request, Request::Told);
+    move |event| {
+        match &event {
+            LlmEvent::Completion(_) => *outcome = Outcome::Complete,
+            LlmEvent::Failure(_) => *outcome = Outcome::Error,
+            LlmEvent::Cut(_) => *outcome = Outcome::Cut,
+            _ => {}
+        }
+        if is_told {
+            tell(event);
+        } else {
+            waiting.push(event);
+        }
     }
 }
 
