@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::memory::Memory;
+use crate::priority;
 use crate::weight;
 
 mod worker;
@@ -141,6 +142,7 @@ impl Crew {
         let (ends, leaving) = Leaving::new(name);
         let worker = Worker { inbox, gauge: gauge.clone(), memory: self.memory.clone() };
         thread::Builder::new().name(format!("perimeter-{name}")).spawn(move || {
+            priority::behind_the_traffic();
             // Its states need not be `Send`: they are born and die here.
             worker.work(Desk::new(interceptor, interest));
             drop(ends);

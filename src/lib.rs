@@ -20,6 +20,7 @@ mod logging;
 pub mod measure;
 mod memory;
 mod metrics;
+mod priority;
 mod proxy;
 mod queue;
 mod raw_head;

@@ -10,6 +10,7 @@ use crate::crew::{Crew, Leaving, dismiss};
 use crate::dialect::Dialect;
 use crate::journal::{self, Appetite, Journal};
 use crate::memory::Memory;
+use crate::priority;
 use crate::metrics::Observation;
 use crate::registry::Hire;
 use crate::scribe::tally::Tally;
@@ -67,6 +68,7 @@ impl Watchers {
         thread::Builder::new()
             .name("perimeter-scribe".to_owned())
             .spawn(move || {
+                priority::behind_the_traffic();
                 scribe::task::run(reader, scribe, crew, &tally);
                 drop(ends);
             })
