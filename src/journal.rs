@@ -3,13 +3,14 @@
 //! Writing never waits and never fails. A record is written before what it tells of goes on its way, so whatever
 //! follows from it is written after it.
 
+use std::cell::RefCell;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Method, request, response};
 use perimeter_interceptor::{BodyEnd, Failure, Interest, Peer};
 
@@ -82,19 +83,27 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) enum RequestHead {
     /// As it came.
-    Raw(Arc<RawHead>),
+    Raw(Bytes),
     /// As hyper read it.
     Parts(Box<request::Parts>),
 }
 
 impl RequestHead {
+    /// The bytes of `raw`, or else what was made of them.
+    pub(crate) fn of(raw: Option<&RawHead>, parts: &request::Parts) -> Self {
+        match raw {
+            Some(raw) => Self::Raw(copied(raw.bytes())),
+            None => Self::Parts(Box::new(parts.clone())),
+        }
+    }
+
     /// Whether it is a call, as `is_call` has it.
     fn is(&self, is_call: fn(&Method, &str) -> bool) -> bool {
         let raw = match self {
             Self::Parts(parts) => return is_call(&parts.method, parts.uri.path()),
             Self::Raw(raw) => raw,
         };
-        let mut words = raw.lines().next().unwrap_or_default().split(|byte| *byte == b' ');
+        let mut words = raw.split(|byte| *byte == b' ' || *byte == b'\r');
         let (Some(method), Some(target)) = (words.next(), words.next()) else { return false };
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         match (Method::from_bytes(method), std::str::from_utf8(path)) {
@@ -108,9 +117,19 @@ impl RequestHead {
 #[derive(Debug)]
 pub(crate) enum ResponseHead {
     /// As it came.
-    Raw(Arc<RawHead>),
+    Raw(Bytes),
     /// As it was made.
     Parts(Box<response::Parts>),
+}
+
+impl ResponseHead {
+    /// The bytes of `raw`, or else what was made of them.
+    pub(crate) fn of(raw: Option<&RawHead>, parts: &response::Parts) -> Self {
+        match raw {
+            Some(raw) => Self::Raw(copied(raw.bytes())),
+            None => Self::Parts(Box::new(parts.clone())),
+        }
+    }
 }
 
 /// What a record weighs besides what it holds.
@@ -125,7 +144,10 @@ const COPIED: usize = 4 * 1024;
 
 /// The writing end of the journal.
 #[derive(Clone, Debug)]
-pub(crate) struct Journal {
+pub(crate) struct Journal(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     queue: queue::Sender<Record>,
     losses: Arc<Losses>,
     appetite: Appetite,
@@ -142,7 +164,8 @@ pub(crate) struct Appetite {
 
 impl Appetite {
     /// Everything.
-    const ALL: Self = Self { interest: Interest::ALL, is_call: |_, _| true };
+    #[cfg(test)]
+    pub(crate) const ALL: Self = Self { interest: Interest::ALL, is_call: |_, _| true };
 
     fn wants(&self, chunks: Interest, is_call: bool) -> bool {
         self.interest.includes(chunks) || (is_call && self.interest.includes(Interest::LLM))
@@ -163,10 +186,11 @@ pub(crate) struct Losses {
 /// The reading end.
 pub(crate) type Reader = queue::Receiver<Record>;
 
-/// Makes a journal that holds at most `capacity` bytes, which also count as `memory`.
-pub(crate) fn journal(capacity: usize, memory: Arc<Memory>) -> (Journal, Reader) {
+/// Makes a journal that holds at most `capacity` bytes, which also count as `memory`, and tells only of the bodies in
+/// `appetite`.
+pub(crate) fn journal(capacity: usize, memory: Arc<Memory>, appetite: Appetite) -> (Journal, Reader) {
     let (queue, reader) = queue::bounded(capacity, memory);
-    (Journal { queue, losses: Arc::default(), appetite: Appetite::ALL }, reader)
+    (Journal(Arc::new(Inner { queue, losses: Arc::default(), appetite })), reader)
 }
 
 /// Both lanes of an exchange that is told.
@@ -179,29 +203,25 @@ pub(crate) struct Opened {
 }
 
 impl Journal {
-    /// Tells only of the bodies that somebody wants to hear of.
-    pub(crate) fn for_appetite(self, appetite: Appetite) -> Self {
-        Self { appetite, ..self }
-    }
-
     /// Tells that an exchange began. `None` where there is no room for it: then nothing of it will be told.
     pub(crate) fn open(&self, head: RequestHead, client: SocketAddr, at: Instant) -> Option<Opened> {
         let text = match &head {
             RequestHead::Raw(raw) => raw.len(),
             RequestHead::Parts(parts) => parts.uri.path().len() + text_of(&parts.headers),
         };
-        let is_call = self.appetite.interest.includes(Interest::LLM) && head.is(self.appetite.is_call);
-        let exchange = self.losses.exchanges.fetch_add(1, Relaxed);
+        let Inner { losses, appetite, .. } = &*self.0;
+        let is_call = appetite.interest.includes(Interest::LLM) && head.is(appetite.is_call);
+        let exchange = losses.exchanges.fetch_add(1, Relaxed);
         let what = What::Request { head, client };
         if !self.offer(exchange, at, what, text + HEAD) {
-            self.losses.refused.fetch_add(1, Relaxed);
+            losses.refused.fetch_add(1, Relaxed);
             return None;
         }
         let lane = |from, chunks| Lane {
             journal: self.clone(),
             exchange,
             from,
-            tells: self.appetite.wants(chunks, is_call),
+            tells: appetite.wants(chunks, is_call),
             unseen: 0,
             open: true,
         };
@@ -213,23 +233,23 @@ impl Journal {
 
     /// What was lost so far.
     pub(crate) fn losses(&self) -> &Arc<Losses> {
-        &self.losses
+        &self.0.losses
     }
 
     /// How many bytes wait.
     pub(crate) fn weight(&self) -> &Arc<AtomicUsize> {
-        self.queue.weight()
+        self.0.queue.weight()
     }
 
     fn offer(&self, exchange: u64, at: Instant, what: What, weight: usize) -> bool {
         let weight = weight + RECORD;
         let record = Record { exchange, at, what, weight: clamp(weight) };
-        self.queue.offer(record, weight)
+        self.0.queue.offer(record, weight)
     }
 
     fn push(&self, exchange: u64, at: Instant, what: What, weight: usize) {
         let weight = weight + RECORD;
-        self.queue.push(Record { exchange, at, what, weight: clamp(weight) }, weight);
+        self.0.queue.push(Record { exchange, at, what, weight: clamp(weight) }, weight);
     }
 }
 
@@ -240,6 +260,31 @@ fn clamp(weight: usize) -> u32 {
 
 fn text_of(headers: &http::HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// What is copied is put together in blocks of this size: memory that one thread takes and another gives back is slow
+/// to take.
+const BLOCK: usize = 64 * 1024;
+
+thread_local! {
+    static COPIES: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// Whether a chunk may share its memory with others, so that who keeps it must copy it.
+pub(crate) fn is_borrowed(chunk: &Bytes) -> bool {
+    chunk.len() < COPIED
+}
+
+/// A copy that shares its memory with those before and after it. It is for the way to the scribe and no further: who
+/// keeps it keeps a whole block.
+fn copied(bytes: &[u8]) -> Bytes {
+    COPIES.with_borrow_mut(|block| {
+        if block.capacity() < bytes.len() {
+            block.reserve(BLOCK.max(bytes.len()));
+        }
+        block.extend_from_slice(bytes);
+        block.split().freeze()
+    })
 }
 
 /// What one peer says in one exchange. Dropped before its end, it tells that it was aborted, so the end is told
@@ -283,7 +328,7 @@ impl Lane {
             return;
         }
         if self.tells && !chunk.is_empty() && self.unseen == 0 {
-            let bytes = if chunk.len() < COPIED { Bytes::copy_from_slice(chunk) } else { chunk.clone() };
+            let bytes = if chunk.len() < COPIED { copied(chunk) } else { chunk.clone() };
             if self.offer(bytes, ends) {
                 self.open = !ends;
                 return;
@@ -300,9 +345,9 @@ impl Lane {
     /// Bytes of another protocol.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         if self.open
-            && self.journal.appetite.interest.includes(Interest::UPGRADED_CHUNKS)
+            && self.journal.0.appetite.interest.includes(Interest::UPGRADED_CHUNKS)
             && !bytes.is_empty()
-            && (self.unseen > 0 || !self.offer(Bytes::copy_from_slice(bytes), false))
+            && (self.unseen > 0 || !self.offer(copied(bytes), false))
         {
             self.missed(bytes.len());
         }
@@ -317,7 +362,7 @@ impl Lane {
     fn missed(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         self.unseen += bytes;
-        self.journal.losses.unseen.fetch_add(bytes, Relaxed);
+        self.journal.0.losses.unseen.fetch_add(bytes, Relaxed);
     }
 
     /// The lane is over. The first to say how is right.

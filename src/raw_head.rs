@@ -49,9 +49,9 @@ impl RawHead {
         self.bytes.is_empty()
     }
 
-    /// How many bytes of it have come.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+    /// What has come of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Takes what belongs to this head of `bytes`: their number, and whether the head has ended with them.

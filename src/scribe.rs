@@ -62,6 +62,7 @@ pub(crate) struct Scribe {
 /// An exchange that is not over.
 #[derive(Debug)]
 struct Open {
+    interest: Interest,
     exchange: Arc<Exchange>,
     began: Instant,
     request: Option<BodyEnd>,
@@ -121,6 +122,7 @@ impl Scribe {
         let reading =
             if reads { Reading::begin(&head, &self.memory, self.settings.body_limit) } else { None };
         let open = Open {
+            interest: self.settings.interest,
             exchange: Arc::new(exchange),
             began: at,
             request: None,
@@ -245,17 +247,21 @@ impl Open {
 
     fn chunk(&mut self, at: Instant, from: Peer, bytes: Bytes, attach: &mut Attach<'_>, tell: Tell<'_>) {
         if self.upgraded {
-            return tell(self.notice(at, What::UpgradedChunk(from, bytes)));
+            return tell(self.notice(at, What::UpgradedChunk(from, Bytes::copy_from_slice(&bytes))));
         }
         match from {
             Peer::Client => {
-                tell(self.notice(at, What::RequestChunk(bytes.clone())));
+                if self.interest.includes(Interest::REQUEST_CHUNKS) {
+                    tell(self.notice(at, What::RequestChunk(kept(&bytes))));
+                }
                 if let Some(reading) = &mut self.reading {
                     reading.request_chunk(&bytes);
                 }
             }
             Peer::Upstream => {
-                tell(self.notice(at, What::ResponseChunk(bytes.clone())));
+                if self.interest.includes(Interest::RESPONSE_CHUNKS) {
+                    tell(self.notice(at, What::ResponseChunk(kept(&bytes))));
+                }
                 self.read(at, tell, |reading, tell| {
                     reading.response_chunk(&bytes, &mut || attach.session(), tell);
                 });
@@ -307,6 +313,11 @@ impl Open {
         read(&mut reading, &mut |event| tell(self.notice(at, What::Llm(event))));
         self.reading = Some(reading);
     }
+}
+
+/// A chunk that may be kept for as long as somebody likes: see [`journal::is_borrowed`].
+pub(crate) fn kept(chunk: &Bytes) -> Bytes {
+    if journal::is_borrowed(chunk) { Bytes::copy_from_slice(chunk) } else { chunk.clone() }
 }
 
 /// Attaches a call to its session, when it has been read.

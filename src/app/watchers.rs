@@ -10,8 +10,8 @@ use crate::crew::{Crew, Leaving, dismiss};
 use crate::dialect::Dialect;
 use crate::journal::{self, Appetite, Journal};
 use crate::memory::Memory;
-use crate::priority;
 use crate::metrics::Observation;
+use crate::priority;
 use crate::registry::Hire;
 use crate::scribe::tally::Tally;
 use crate::scribe::{self, Masks, Scribe};
@@ -43,9 +43,9 @@ impl Watchers {
             leaving.push(hire.into(&mut crew, &name)?);
             names.push(name);
         }
-        let (journal, reader) = journal::journal(size(observe.journal), memory.clone());
         let is_call = |method: &_, path: &_| Dialect::of(method, path).is_some();
-        let journal = journal.for_appetite(Appetite { interest: crew.interest(), is_call });
+        let appetite = Appetite { interest: crew.interest(), is_call };
+        let (journal, reader) = journal::journal(size(observe.journal), memory.clone(), appetite);
         let tally = Arc::new(Tally::default());
         let observation = Arc::new(Observation {
             memory: memory.clone(),

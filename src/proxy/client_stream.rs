@@ -127,8 +127,8 @@ impl Handle {
 
     /// Gives the response that is to be written next the looks of `raw`. To be called when nothing else waits to be
     /// written: see [`Handle::poll_drained`].
-    pub(super) fn write_head_like(&self, raw: Arc<RawHead>) {
-        self.lock().writer.expect(raw);
+    pub(super) fn write_head_like(&self, raw: RawHead) {
+        self.lock().writer.expect(Arc::new(raw));
     }
 
     /// Waits until hyper holds nothing of an earlier response: it takes the next pipelined request before the client

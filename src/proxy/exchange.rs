@@ -106,7 +106,7 @@ impl Gateway {
         let lane = if upgrade.is_none() { exchange.from_client.take() } else { None };
         let mut request = Request::from_parts(parts, Body::new(Tap::new(body, lane)));
         if let Some(raw) = raw {
-            request.extensions_mut().insert(raw);
+            request.extensions_mut().insert(Arc::new(raw));
         }
         if let Some(gate) = exchange.gate.clone() {
             hyper::ext::on_informational(&mut request, move |response| {
@@ -130,21 +130,11 @@ impl Gateway {
         }
     }
 
-    fn open(
-        &self,
-        client: &Client,
-        parts: &request::Parts,
-        bodiless: bool,
-    ) -> (Exchange, Option<Arc<RawHead>>) {
+    fn open(&self, client: &Client, parts: &request::Parts, bodiless: bool) -> (Exchange, Option<RawHead>) {
         let (open, raw, trusted) = client.stream.open_exchange();
-        let raw = raw.map(Arc::new);
         let account = Account::open(self.metrics.clone(), &parts.method, &parts.uri);
         let lanes = self.journal.as_ref().and_then(|journal| {
-            let head = match &raw {
-                Some(raw) => RequestHead::Raw(raw.clone()),
-                None => RequestHead::Parts(Box::new(parts.clone())),
-            };
-            journal.open(head, client.peer, account.began())
+            journal.open(RequestHead::of(raw.as_ref(), parts), client.peer, account.began())
         });
         let (from_client, from_upstream) = lanes.map(|lanes| (lanes.client, lanes.upstream)).unzip();
         let exchange = Exchange {
@@ -193,7 +183,7 @@ impl Gateway {
             return self.failed(exchange, &UpstreamError::Unasked);
         }
         let upstream_side = is_upgrade.then(|| hyper::upgrade::on(&mut response));
-        let raw = response.extensions_mut().remove::<RawHead>().map(Arc::new);
+        let raw = response.extensions_mut().remove::<RawHead>();
         let (mut parts, body) = response.into_parts();
         account.answered(parts.status.as_u16());
         exchange.tell_head(raw.as_ref(), &parts);
@@ -243,13 +233,9 @@ impl Exchange {
         }
     }
 
-    fn tell_head(&self, raw: Option<&Arc<RawHead>>, parts: &response::Parts) {
+    fn tell_head(&self, raw: Option<&RawHead>, parts: &response::Parts) {
         let Some(lane) = &self.from_upstream else { return };
-        let head = match raw {
-            Some(raw) => ResponseHead::Raw(raw.clone()),
-            None => ResponseHead::Parts(Box::new(parts.clone())),
-        };
-        lane.head(head, self.account.answered_at());
+        lane.head(ResponseHead::of(raw, parts), self.account.answered_at());
     }
 
     fn pass(mut self, mut parts: response::Parts, body: Body) -> Response<ResponseBody> {

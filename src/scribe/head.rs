@@ -5,7 +5,6 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use perimeter_interceptor::{RequestHead, ResponseHead};
 
 use crate::journal;
-use crate::raw_head::RawHead;
 
 /// The head of a request. What cannot be read of it is left out: hyper has judged it before.
 pub(super) fn request(head: &journal::RequestHead) -> RequestHead {
@@ -38,8 +37,12 @@ pub(super) fn response(head: &journal::ResponseHead) -> ResponseHead {
     }
 }
 
-fn first_line(raw: &RawHead) -> &[u8] {
-    raw.lines().next().unwrap_or_default().trim_ascii_end()
+fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    raw.split(|byte| *byte == b'\n')
+}
+
+fn first_line(raw: &[u8]) -> &[u8] {
+    lines(raw).next().unwrap_or_default().trim_ascii_end()
 }
 
 fn version(word: &[u8]) -> Version {
@@ -64,10 +67,10 @@ fn escaped(word: &[u8]) -> Vec<u8> {
     escaped
 }
 
-fn headers(raw: &RawHead) -> HeaderMap {
+fn headers(raw: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     let mut last: Option<(HeaderName, Vec<u8>)> = None;
-    for line in raw.lines().skip(1) {
+    for line in lines(raw).skip(1) {
         if let (Some((_, value)), [b' ' | b'\t', ..]) = (&mut last, line) {
             // A folded line (RFC 9112 section 5.2), which a response may have.
             value.push(b' ');
@@ -93,21 +96,15 @@ fn append(headers: &mut HeaderMap, header: Option<(HeaderName, Vec<u8>)>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use bytes::Bytes;
 
     use super::*;
-
-    fn raw(text: &[u8]) -> Arc<RawHead> {
-        let mut raw = RawHead::default();
-        assert!(raw.feed(text).1);
-        Arc::new(raw)
-    }
 
     #[test]
     fn a_request_is_read_as_it_came() {
         let text =
             b"POST /v1/x?a=\"b\"#c HTTP/1.0\r\nHost: h\r\nX-Two:  1 \r\nx-two:2\r\nX-Bytes: \xff\r\n\r\n";
-        let head = request(&journal::RequestHead::Raw(raw(text)));
+        let head = request(&journal::RequestHead::Raw(Bytes::from_static(text)));
         assert_eq!((&head.method, head.version), (&Method::POST, Version::HTTP_10));
         assert_eq!(head.uri.to_string(), "/v1/x?a=%22b%22%23c");
         let two: Vec<_> = head.headers.get_all("x-two").iter().collect();
@@ -118,7 +115,7 @@ mod tests {
     #[test]
     fn a_response_is_read_as_it_came() {
         let text = b"HTTP/1.1 404 Not Found\r\nServer: s\r\nX-Folded: a\r\n  b\r\n\tc\r\nEmpty:\r\n\r\n";
-        let head = response(&journal::ResponseHead::Raw(raw(text)));
+        let head = response(&journal::ResponseHead::Raw(Bytes::from_static(text)));
         assert_eq!(head.status, StatusCode::NOT_FOUND);
         assert_eq!(head.headers["x-folded"], "a b c");
         assert_eq!(head.headers["empty"], "");

@@ -266,7 +266,7 @@ impl Body {
         }
         let Some(decoder) = &mut self.decoder else {
             if self.len() == 0 && chunk.len() <= limit {
-                self.piece = chunk.clone();
+                self.piece = super::kept(chunk);
             } else {
                 self.unite();
                 self.cut = append(&mut self.rest, chunk, limit);
