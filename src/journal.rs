@@ -106,10 +106,7 @@ impl RequestHead {
         let mut words = raw.split(|byte| *byte == b' ' || *byte == b'\r');
         let (Some(method), Some(target)) = (words.next(), words.next()) else { return false };
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        match (Method::from_bytes(method), std::str::from_utf8(path)) {
-            (Ok(method), Ok(path)) => is_call(&method, path),
-            _ => false,
-        }
+        Method::from_bytes(method).is_ok_and(|method| is_call(&method, &String::from_utf8_lossy(path)))
     }
 }
 
@@ -140,7 +137,7 @@ const HEAD: usize = 1024;
 
 /// A shorter chunk is copied: a clone keeps the whole buffer that it was cut from, and keeps hyper from using that
 /// buffer again.
-const COPIED: usize = 4 * 1024;
+const COPIED: usize = 16 * 1024;
 
 /// The writing end of the journal.
 #[derive(Clone, Debug)]
