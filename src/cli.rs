@@ -50,7 +50,7 @@ Examples:
 /// Parses the arguments, runs the subcommand, and says how it went: 0, 1 (run time) or 2 (usage, configuration).
 ///
 /// A configuration may name the interceptors of `registry`. Exchanges go to `upstream`, if there is one, in place of
-/// what is at `llm.base_url`.
+/// what is at `llm.base_url` (which still has to be there, and is what requests are addressed to).
 pub fn main(registry: &Registry, upstream: Option<Upstream>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::config::{Problem, Reader};
 use crate::crew::{Crew, Leaving};
 
-/// What a configuration may write as an interceptor's `type`.
+/// What a configuration may write as an interceptor's `type`, and `--interceptors` may name.
 #[derive(Clone, Debug)]
 pub struct Registry {
     kinds: Vec<Kind>,
@@ -101,9 +101,12 @@ impl Registry {
         registry
     }
 
-    /// Lets a configuration name `kind`. Its settings (`config`) are read as `C`, and `make` makes the interceptor of
-    /// them when the proxy starts; what it fails with stops the start. A name that is there already means the new kind
-    /// from now on.
+    /// Lets a configuration name `kind`.
+    ///
+    /// Its settings (`config`) are read as `C`: what `C` does not take is refused with its line, before anything starts
+    /// and by `validate-config` too. Where there is no `config`, as with `--interceptors`, `C` is read from an empty
+    /// map, so every field needs a default there. `make` makes the interceptor when the proxy starts; what it fails
+    /// with stops the start. A name that is there already means the new kind from now on.
     pub fn register<C, I, E>(
         &mut self,
         kind: &'static str,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 
-use crate::body::Body;
+use crate::body::{Body, BoxError};
 
 mod connect;
 mod http1;
@@ -22,7 +22,20 @@ pub(crate) use http1::HttpUpstream;
 pub use tls::TlsError;
 pub(crate) use tls::client_config;
 
-/// A service that answers requests as a provider does.
+/// A service that answers requests as a provider does. Each forwarding thread has its own clone.
+///
+/// A request comes as it would leave for `llm.base_url`. A response leaves as it is, less what belongs to one
+/// connection; its body may fail, and then breaks off for the client.
+///
+/// ```
+/// use http::{Request, Response};
+/// use perimeter::body::Body;
+/// use perimeter::upstream::{Upstream, UpstreamError};
+///
+/// let upstream = Upstream::new(tower::service_fn(|request: Request<Body>| async move {
+///     Ok::<_, UpstreamError>(Response::new(Body::full(format!("you asked for {}", request.uri()))))
+/// }));
+/// ```
 pub type Upstream = tower::util::BoxCloneSyncService<Request<Body>, Response<Body>, UpstreamError>;
 
 /// When an upstream did what; in the extensions of its response, so that the proxy's own time can be told
@@ -96,6 +109,12 @@ pub enum UpstreamError {
     /// The upstream switched protocols though nobody had asked it to.
     #[error("the upstream switched protocols unasked")]
     Unasked,
+    /// An upstream in this process has no answer.
+    #[error("the upstream failed")]
+    Failed {
+        /// Why.
+        source: BoxError,
+    },
 }
 
 impl UpstreamError {
@@ -109,6 +128,7 @@ impl UpstreamError {
             Self::Tls { .. } => "upstream_tls",
             Self::Closed { .. } => "upstream_closed",
             Self::Protocol { .. } | Self::Unasked => "upstream_protocol",
+            Self::Failed { .. } => "upstream_failed",
         }
     }
 }
