@@ -30,4 +30,5 @@ mod stopping;
 
 mod cli;
 mod config;
+mod examples;
 mod logging;

@@ -32,6 +32,7 @@ pub(crate) struct Proxy {
 
 /// How a proxy is to be started.
 pub(crate) struct Setup {
+    program: OsString,
     args: Vec<OsString>,
     kind: &'static str,
     yaml: String,
@@ -61,7 +62,8 @@ impl Proxy {
     /// In front of whatever is at that base URL.
     pub(crate) fn to_url(url: impl Into<OsString>) -> Setup {
         let args = vec!["run".into(), "--base-url".into(), url.into()];
-        Setup { args, kind: "openai", yaml: String::new(), env: Vec::new(), descriptors: None }
+        let program = env!("CARGO_BIN_EXE_perimeter").into();
+        Setup { program, args, kind: "openai", yaml: String::new(), env: Vec::new(), descriptors: None }
     }
 
     /// Where it listens; 127.0.0.1 where that is everywhere.
@@ -170,6 +172,14 @@ impl Proxy {
         assert_eq!(exit.code, Some(0), "how it stopped");
         exit
     }
+
+    /// As [`Proxy::stop`]: all that it had said on stdout by then.
+    #[track_caller]
+    pub(crate) fn stop_and_tell(mut self) -> String {
+        self.signal(Signal::TERM);
+        assert_eq!(self.exit().code, Some(0), "how it stopped");
+        self.stdout()
+    }
 }
 
 impl Drop for Proxy {
@@ -188,6 +198,12 @@ impl Setup {
     /// `--type anthropic` rather than `openai`.
     pub(crate) fn anthropic(mut self) -> Self {
         self.kind = "anthropic";
+        self
+    }
+
+    /// Another program that is a proxy too.
+    pub(crate) fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
         self
     }
 
@@ -264,10 +280,10 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_perimeter");
+        let program = &self.program;
         let Some(limit) = self.descriptors else { return Command::new(program) };
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), program]);
+        command.arg("-c").arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\"")).arg(program);
         command
     }
 }
