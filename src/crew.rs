@@ -1,7 +1,7 @@
 //! All interceptors at work: a mailbox and a thread each, so that one which is slow, stuck or broken loses its own view
 //! and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -44,8 +44,42 @@ struct Member {
     told: HashMap<ExchangeId, Told>,
 }
 
-/// Notices and what each weighs.
-type Parcel = Vec<(Notice, usize)>;
+/// Notices on their way to an interceptor. What they weigh is given back as they go, also where nobody takes them.
+#[derive(Debug)]
+struct Parcel {
+    /// Each with what it weighs.
+    notices: VecDeque<(Notice, usize)>,
+    gauge: Arc<Gauge>,
+    memory: Arc<Memory>,
+}
+
+impl Parcel {
+    fn new(gauge: Arc<Gauge>, memory: Arc<Memory>) -> Self {
+        Self { notices: VecDeque::new(), gauge, memory }
+    }
+
+    /// The next notice.
+    fn first(&self) -> Option<&Notice> {
+        self.notices.front().map(|(notice, _)| notice)
+    }
+
+    /// The next notice is not needed any more.
+    fn let_go(&mut self) {
+        if let Some((notice, weight)) = self.notices.pop_front() {
+            drop(notice);
+            self.gauge.held.fetch_sub(weight, Relaxed);
+            self.memory.give_back(weight);
+        }
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        while !self.notices.is_empty() {
+            self.let_go();
+        }
+    }
+}
 
 /// What an interceptor was not told of an exchange.
 #[derive(Debug, Default)]
@@ -140,15 +174,20 @@ impl Crew {
         let gauge = Arc::new(Gauge::new(name, self.mailbox));
         let (mailbox, inbox) = mpsc::channel();
         let (ends, leaving) = Leaving::new(name);
-        let worker = Worker { inbox, gauge: gauge.clone(), memory: self.memory.clone() };
+        let worker = Worker { inbox, gauge: gauge.clone() };
         thread::Builder::new().name(format!("perimeter-{name}")).spawn(move || {
             priority::behind_the_traffic();
             // Its states need not be `Send`: they are born and die here.
             worker.work(Desk::new(interceptor, interest));
             drop(ends);
         })?;
-        self.members.push(Member { interest, gauge, mailbox, parcel: Vec::new(), told: HashMap::new() });
+        self.seat(interest, gauge, mailbox);
         Ok(leaving)
+    }
+
+    fn seat(&mut self, interest: Interest, gauge: Arc<Gauge>, mailbox: mpsc::Sender<Parcel>) {
+        let parcel = Parcel::new(gauge.clone(), self.memory.clone());
+        self.members.push(Member { interest, gauge, mailbox, parcel, told: HashMap::new() });
     }
 
     /// What anybody wants to hear.
@@ -163,16 +202,19 @@ impl Crew {
 
     /// Puts `notice` into the parcel of each who wants it and has room for it.
     pub(crate) fn tell(&mut self, notice: &Notice) {
-        let Notice::Exchange { what, .. } = notice else {
-            for member in &mut self.members {
-                member.put(&self.memory, notice.clone(), SEAT);
-            }
-            return;
-        };
         let mut weight = None;
         for member in &mut self.members {
-            if member.interest.wants(what) && !member.gauge.retired.load(Relaxed) {
-                member.tell(&self.memory, notice, *weight.get_or_insert_with(|| weight::of(what)));
+            if member.gauge.retired.load(Relaxed) {
+                member.told = HashMap::new();
+                continue;
+            }
+            match notice {
+                Notice::Exchange { what, .. } if member.interest.wants(what) => {
+                    let weight = *weight.get_or_insert_with(|| weight::of(what));
+                    member.tell(&self.memory, notice, weight);
+                }
+                Notice::Exchange { .. } => {}
+                Notice::SessionEnd(_) => member.put(&self.memory, notice.clone(), SEAT),
             }
         }
     }
@@ -180,14 +222,14 @@ impl Crew {
     /// Sends all parcels.
     pub(crate) fn post(&mut self) {
         for member in &mut self.members {
-            if !member.parcel.is_empty() {
-                let parcel = std::mem::take(&mut member.parcel);
-                if let Err(mpsc::SendError(lost)) = member.mailbox.send(parcel) {
-                    // Its thread is gone, which only a fault of ours can do.
-                    let weight = lost.iter().map(|(_, weight)| weight).sum();
-                    release(&member.gauge, &self.memory, weight);
-                    member.gauge.retired.store(true, Relaxed);
-                }
+            if member.parcel.notices.is_empty() {
+                continue;
+            }
+            let next = Parcel::new(member.gauge.clone(), self.memory.clone());
+            let parcel = std::mem::replace(&mut member.parcel, next);
+            if member.mailbox.send(parcel).is_err() {
+                // Its thread is gone, which only a fault of ours can do.
+                member.gauge.retired.store(true, Relaxed);
             }
         }
     }
@@ -242,7 +284,7 @@ impl Member {
             return false;
         }
         self.gauge.held.fetch_add(weight, Relaxed);
-        self.parcel.push((notice.clone(), weight));
+        self.parcel.notices.push_back((notice.clone(), weight));
         true
     }
 
@@ -250,7 +292,7 @@ impl Member {
     fn put(&mut self, memory: &Memory, notice: Notice, weight: usize) {
         memory.take_anyhow(weight);
         self.gauge.held.fetch_add(weight, Relaxed);
-        self.parcel.push((notice, weight));
+        self.parcel.notices.push_back((notice, weight));
     }
 }
 
@@ -266,11 +308,6 @@ fn loses(what: &What) -> Option<(Peer, usize)> {
     }
 }
 
-fn release(gauge: &Gauge, memory: &Memory, weight: usize) {
-    gauge.held.fetch_sub(weight, Relaxed);
-    memory.give_back(weight);
-}
-
 /// Waits for the threads to end: names those that had not `within` that time.
 pub(crate) async fn dismiss(leaving: Vec<Leaving>, within: Duration) -> Vec<Arc<str>> {
     let until = Instant::now() + within;
@@ -283,3 +320,6 @@ pub(crate) async fn dismiss(leaving: Vec<Leaving>, within: Duration) -> Vec<Arc<
     }
     left
 }
+
+#[cfg(test)]
+mod tests;

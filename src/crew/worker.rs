@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use perimeter_interceptor::Interceptor;
 use perimeter_interceptor::host::{Desk, Fault, Misfortune, Notice, What};
 
-use super::{Gauge, Parcel, release};
+use super::{Gauge, Parcel};
 use crate::error::chain;
-use crate::memory::Memory;
 use crate::scribe::task::BEAT;
 
 /// An interceptor that panics so often is retired.
@@ -24,7 +23,6 @@ const SAY_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) inbox: mpsc::Receiver<Parcel>,
     pub(super) gauge: Arc<Gauge>,
-    pub(super) memory: Arc<Memory>,
 }
 
 impl Worker {
@@ -33,12 +31,8 @@ impl Worker {
         let mut complaints = Complaints { gauge: &self.gauge, last: None, untold: 0 };
         let mut desk = Some(desk);
         let mut idle_at = Instant::now() + BEAT;
-        loop {
-            let parcel = match self.next(idle_at, &mut desk, &mut complaints) {
-                Some(parcel) => parcel,
-                None => break,
-            };
-            idle_at = self.parcel(parcel, idle_at, &mut desk, &mut complaints);
+        while let Some(parcel) = self.next(&mut idle_at, &mut desk, &mut complaints) {
+            hand_out(parcel, &mut idle_at, &mut desk, &mut complaints);
         }
         if let Some(desk) = desk
             && let Err(fault) = desk.shut_down()
@@ -50,7 +44,7 @@ impl Worker {
     /// The next parcel; where none waits, the interceptor may write out what it holds.
     fn next<I: Interceptor>(
         &self,
-        mut idle_at: Instant,
+        idle_at: &mut Instant,
         desk: &mut Option<Desk<I>>,
         complaints: &mut Complaints<'_>,
     ) -> Option<Parcel> {
@@ -61,41 +55,35 @@ impl Worker {
         }
         loop {
             complaints.of(desk, Desk::idle);
-            match self.inbox.recv_timeout(idle_at.saturating_duration_since(Instant::now())) {
+            *idle_at = Instant::now() + BEAT;
+            match self.inbox.recv_timeout(BEAT) {
                 Ok(parcel) => return Some(parcel),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => idle_at = Instant::now() + BEAT,
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
+}
 
-    /// Hands out a parcel. Gives back when the next pause is due.
-    fn parcel<I: Interceptor>(
-        &self,
-        parcel: Parcel,
-        mut idle_at: Instant,
-        desk: &mut Option<Desk<I>>,
-        complaints: &mut Complaints<'_>,
-    ) -> Instant {
-        for (notice, weight) in parcel {
-            complaints.of(desk, |desk| desk.take(&notice));
-            let ends = matches!(notice, Notice::Exchange { what: What::End(_), .. });
-            drop(notice);
-            release(&self.gauge, &self.memory, weight);
-            if ends {
-                let now = Instant::now();
-                if now >= idle_at {
-                    complaints.of(desk, Desk::idle);
-                    idle_at = now + BEAT;
-                }
+/// Hands out a parcel; where that takes long, with pauses in between.
+fn hand_out<I: Interceptor>(
+    mut parcel: Parcel,
+    idle_at: &mut Instant,
+    desk: &mut Option<Desk<I>>,
+    complaints: &mut Complaints<'_>,
+) {
+    while let Some(notice) = parcel.first() {
+        complaints.of(desk, |desk| desk.take(notice));
+        let ends = matches!(notice, Notice::Exchange { what: What::End(_), .. });
+        parcel.let_go();
+        // The clock is looked at when an exchange is over, not for each of its notices.
+        if ends || parcel.first().is_none() {
+            let now = Instant::now();
+            if now >= *idle_at {
+                complaints.of(desk, Desk::idle);
+                *idle_at = now + BEAT;
             }
         }
-        let now = Instant::now();
-        if now >= idle_at {
-            complaints.of(desk, Desk::idle);
-            idle_at = now + BEAT;
-        }
-        idle_at
     }
 }
 
