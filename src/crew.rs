@@ -214,7 +214,9 @@ impl Crew {
                     member.tell(&self.memory, notice, weight);
                 }
                 Notice::Exchange { .. } => {}
-                Notice::SessionEnd(_) => member.put(&self.memory, notice.clone(), SEAT),
+                // Nothing was paid for these before, so nothing bounds how many there are.
+                Notice::SessionEnd(_) if member.offer(&self.memory, notice, SEAT) => {}
+                Notice::SessionEnd(_) => member.gauge.fell_behind(),
             }
         }
     }

@@ -25,7 +25,8 @@ pub(crate) use tls::client_config;
 /// A service that answers requests as a provider does. Each forwarding thread has its own clone.
 ///
 /// A request comes as it would leave for `llm.base_url`. A response leaves as it is, less what belongs to one
-/// connection; its body may fail, and then breaks off for the client.
+/// connection; its body may fail, and then breaks off for the client. A body that comes with a `content-length` says
+/// in `is_end_stream` when it has ended, since nobody asks it for more.
 ///
 /// ```
 /// use http::{Request, Response};

@@ -167,6 +167,21 @@ fn once_something_was_lost_nothing_that_follows_is_told_though_it_would_fit() {
 }
 
 #[test]
+fn the_ends_of_sessions_are_bounded_too() {
+    let (mut crew, memory) = crew(40_000, 1 << 20);
+    let (worker, gauge) = seat(&mut crew, Interest::ALL);
+    for number in 0..1_000 {
+        crew.tell(&Notice::SessionEnd(Arc::new(SessionEnd::new(number.to_string(), 1, Duration::ZERO))));
+    }
+    assert!((39_000..=40_000).contains(&gauge.held.load(Relaxed)));
+    crew.post();
+    drop(crew);
+    let recorder = Recorder::new();
+    worker.work(Desk::new(recorder.clone(), Interest::ALL));
+    assert_eq!((recorder.notices().len(), memory.used()), (78, 0));
+}
+
+#[test]
 fn the_last_eighth_of_a_mailbox_is_for_small_notices() {
     let (mut crew, _) = crew(64 * 1024, 1 << 20);
     let (worker, _) = seat(&mut crew, Interest::ALL);
