@@ -3,6 +3,7 @@
 //! Pure: it does no I/O, reads no clock and spawns nothing (but for [`task`], its thread). Time comes in with records.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -25,6 +26,8 @@ mod sessions;
 pub(crate) mod sse;
 pub(crate) mod tally;
 pub(crate) mod task;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use mask::Masks;
 use reading::{Outcome, Reading};
@@ -57,6 +60,8 @@ pub(crate) struct Scribe {
     open: HashMap<u64, Open>,
     sessions: Sessions,
     clock: (Instant, SystemTime),
+    /// The latest time in an id, milliseconds since 1970: ids grow, whatever the clock does.
+    latest: u64,
 }
 
 /// An exchange that is not over.
@@ -72,6 +77,8 @@ struct Open {
     /// Whether the response is an answer of the proxy's own.
     failed: bool,
     reading: Option<Box<Reading>>,
+    /// Whether the reading was given up.
+    panicked: bool,
 }
 
 /// Is told what the scribe has read.
@@ -86,7 +93,7 @@ impl Scribe {
         clock: (Instant, SystemTime),
     ) -> Self {
         let sessions = Sessions::new(&settings.session);
-        Self { settings, memory, tally, open: HashMap::new(), sessions, clock }
+        Self { settings, memory, tally, open: HashMap::new(), sessions, clock, latest: 0 }
     }
 
     /// Sets the clock anew: the two drift apart when the machine sleeps or its time is set.
@@ -113,8 +120,8 @@ impl Scribe {
     ) {
         let mut head = head::request(head);
         let began = self.system_time(at);
-        let mut exchange =
-            Exchange::new(self.id(number, began), began, client, self.settings.upstream.clone());
+        let id = self.id(number, began);
+        let mut exchange = Exchange::new(id, began, client, self.settings.upstream.clone());
         exchange.labels = labels::labels(&head, self.settings.session.legacy_headers);
         self.settings.masks.headers(&mut head.headers);
         self.settings.masks.uri(&mut head.uri);
@@ -131,6 +138,7 @@ impl Scribe {
             upgraded: false,
             failed: false,
             reading: reading.map(Box::new),
+            panicked: false,
         };
         tell(open.notice(at, What::RequestHead(Arc::new(head))));
         self.open.insert(number, open);
@@ -185,6 +193,9 @@ impl Scribe {
             reading.response_end(false, tell);
         });
         attach.ended(tell);
+        if open.panicked {
+            self.tally.panicked();
+        }
         if let Some(reading) = &open.reading {
             self.tally.call(reading.dialect.name(), reading.model.as_ref(), reading.outcome);
         } else {
@@ -231,9 +242,10 @@ impl Scribe {
     }
 
     /// A UUID of version 7 (RFC 9562 section 5.7): milliseconds, then the number within this run, then the run.
-    fn id(&self, number: u64, began: SystemTime) -> ExchangeId {
+    fn id(&mut self, number: u64, began: SystemTime) -> ExchangeId {
         let since = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let millis = since.as_millis() & 0xffff_ffff_ffff;
+        self.latest = self.latest.max(u64::try_from(since.as_millis()).unwrap_or(0));
+        let millis = u128::from(self.latest & 0xffff_ffff_ffff);
         let (high, low) = (u128::from(number >> 32 & 0xfff), u128::from(number & 0xffff_ffff));
         let run = u128::from(self.settings.run & 0x3fff_ffff);
         ExchangeId::new(millis << 80 | 7 << 76 | high << 64 | 2 << 62 | low << 30 | run)
@@ -245,7 +257,17 @@ impl Open {
         Notice::Exchange { exchange: self.exchange.clone(), elapsed: between(self.began, at), what }
     }
 
+    fn has_closed(&self, from: Peer) -> bool {
+        match from {
+            Peer::Client => self.request.is_some(),
+            Peer::Upstream => self.response.is_some(),
+        }
+    }
+
     fn chunk(&mut self, at: Instant, from: Peer, bytes: Bytes, attach: &mut Attach<'_>, tell: Tell<'_>) {
+        if self.has_closed(from) {
+            return;
+        }
         if self.upgraded {
             return tell(self.notice(at, What::UpgradedChunk(from, Bytes::copy_from_slice(&bytes))));
         }
@@ -254,9 +276,7 @@ impl Open {
                 if self.interest.includes(Interest::REQUEST_CHUNKS) {
                     tell(self.notice(at, What::RequestChunk(kept(&bytes))));
                 }
-                if let Some(reading) = &mut self.reading {
-                    reading.request_chunk(&bytes);
-                }
+                self.read(at, tell, |reading, _| reading.request_chunk(&bytes));
             }
             Peer::Upstream => {
                 if self.interest.includes(Interest::RESPONSE_CHUNKS) {
@@ -280,6 +300,9 @@ impl Open {
         attach: &mut Attach<'_>,
         tell: Tell<'_>,
     ) {
+        if self.has_closed(from) {
+            return;
+        }
         if let BodyEnd::Complete { trailers: Some(trailers) } = &mut end {
             masks.headers(Arc::make_mut(trailers));
         }
@@ -302,7 +325,8 @@ impl Open {
         }
     }
 
-    /// Reads, and tells what was read.
+    /// Reads, and tells what was read. A reading that panics, by a fault of ours, is the last of this exchange: what
+    /// passes and how it ends is told all the same.
     fn read(
         &mut self,
         at: Instant,
@@ -310,8 +334,16 @@ impl Open {
         read: impl FnOnce(&mut Reading, &mut dyn FnMut(LlmEvent)),
     ) {
         let Some(mut reading) = self.reading.take() else { return };
-        read(&mut reading, &mut |event| tell(self.notice(at, What::Llm(event))));
-        self.reading = Some(reading);
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            read(&mut reading, &mut |event| tell(self.notice(at, What::Llm(event))));
+        }));
+        match told {
+            Ok(()) => self.reading = Some(reading),
+            Err(_) => {
+                tracing::error!(exchange = %self.exchange.id, "reading it panicked; it is told without its meaning");
+                self.panicked = true;
+            }
+        }
     }
 }
 

@@ -1,0 +1,296 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Request, Response};
+use perimeter_interceptor::RequestHead;
+use perimeter_interceptor::host::{Notice, What};
+use perimeter_interceptor::testing::assert_legal;
+
+use super::*;
+use crate::config;
+use crate::journal::{Journal, Lane, Opened, Reader, journal};
+use crate::queue::Taken;
+
+mod random;
+
+const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+
+/// A scribe at the other end of a journal, and what it told.
+struct Desk {
+    journal: Journal,
+    reader: Reader,
+    scribe: Scribe,
+    memory: Arc<Memory>,
+    tally: Arc<Tally>,
+    told: Vec<Notice>,
+    most: usize,
+}
+
+impl Desk {
+    fn new(journal_size: usize, memory: usize, body_limit: usize) -> Self {
+        let memory = Arc::new(Memory::new(memory));
+        let (journal, reader) = journal(journal_size, memory.clone());
+        let settings = Settings {
+            masks: Masks::new(&[1; 32], &config::Mask::default()),
+            upstream: "https://h.example".into(),
+            session: config::Session::default(),
+            body_limit,
+            run: u64::MAX,
+            interest: Interest::ALL,
+        };
+        let tally = Arc::<Tally>::default();
+        let clock = (Instant::now(), SystemTime::now());
+        let scribe = Scribe::new(settings, memory.clone(), tally.clone(), clock);
+        Self { journal, reader, scribe, memory, tally, told: Vec::new(), most: 0 }
+    }
+
+    fn large() -> Self {
+        Self::new(1 << 30, 1 << 30, 1 << 20)
+    }
+
+    fn open(&self, path: &str, fields: &[(&'static str, &str)]) -> Option<Opened> {
+        let method = if path == "/socket" { "GET" } else { "POST" };
+        let mut head = Request::builder().method(method).uri(path);
+        for (name, value) in fields {
+            head = head.header(*name, *value);
+        }
+        let head = head.body(()).unwrap().into_parts().0;
+        self.journal.open(journal::RequestHead::Parts(Box::new(head)), CLIENT, Instant::now())
+    }
+
+    /// Reads what has been written.
+    fn read(&mut self) {
+        self.most = self.most.max(self.memory.used());
+        let mut batch = Vec::new();
+        while self.reader.take(&mut batch, Duration::ZERO) == Taken::Some {
+            for record in batch.drain(..) {
+                let weight = record.weight();
+                self.scribe.ingest(record, &mut |notice| self.told.push(notice));
+                self.most = self.most.max(self.memory.used());
+                self.reader.release(weight);
+            }
+        }
+    }
+
+    /// What `write` writes, unread.
+    fn records(&mut self, write: impl FnOnce(&mut Self)) -> Vec<Record> {
+        write(self);
+        let (mut records, mut batch) = (Vec::new(), Vec::new());
+        while self.reader.take(&mut batch, Duration::ZERO) == Taken::Some {
+            records.append(&mut batch);
+        }
+        self.reader.release(records.iter().map(Record::weight).sum());
+        records
+    }
+
+    fn whats(&self) -> Vec<&What> {
+        let what = |notice| match notice {
+            &Notice::Exchange { ref what, .. } => Some(what),
+            Notice::SessionEnd(_) => None,
+        };
+        self.told.iter().filter_map(what).collect()
+    }
+
+    fn events(&self) -> Vec<&LlmEvent> {
+        self.whats()
+            .into_iter()
+            .filter_map(|what| if let What::Llm(event) = what { Some(event) } else { None })
+            .collect()
+    }
+
+    fn call(&self) -> &perimeter_interceptor::Call {
+        let calls = self
+            .events()
+            .into_iter()
+            .filter_map(|event| if let LlmEvent::Call(call) = event { Some(call) } else { None });
+        calls.last().unwrap()
+    }
+
+    fn ends(&self) -> Vec<&End> {
+        self.whats()
+            .into_iter()
+            .filter_map(|what| if let What::End(end) = what { Some(end) } else { None })
+            .collect()
+    }
+
+    /// Everything is over.
+    #[track_caller]
+    fn check_empty(&self) {
+        assert!(self.scribe.open.is_empty());
+        assert_eq!(self.memory.used(), 0);
+    }
+}
+
+fn head_of(lane: &Lane, status: u16, kind: &str) {
+    let response = Response::builder().status(status).header("content-type", kind);
+    let parts = response.body(()).unwrap().into_parts().0;
+    lane.head(journal::ResponseHead::Parts(Box::new(parts)), Instant::now());
+}
+
+const ASKS: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Hello there"}]}"#;
+
+const STREAM: &str = concat!(
+    "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n",
+    "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],",
+    "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\n",
+    "data: [DONE]\n\n",
+);
+
+const WHOLE: &str = concat!(
+    "{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",",
+    "\"content\":\"Hi\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}",
+);
+
+#[test]
+fn an_answer_that_comes_before_its_question_has_ended_waits_for_it() {
+    let mut desk = Desk::large();
+    let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+    client.chunk(&Bytes::from_static(&ASKS.as_bytes()[..20]), false);
+    head_of(&upstream, 200, "text/event-stream");
+    upstream.chunk(&Bytes::from_static(STREAM.as_bytes()), true);
+    desk.read();
+    assert!(desk.events().is_empty());
+    client.chunk(&Bytes::from_static(&ASKS.as_bytes()[20..]), true);
+    desk.read();
+    assert_legal(&desk.told);
+    assert!(!desk.call().partial);
+    assert!(matches!(desk.events().last(), Some(LlmEvent::Completion(_))));
+    desk.check_empty();
+}
+
+#[test]
+fn an_answer_does_not_wait_for_ever() {
+    let mut desk = Desk::large();
+    let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+    client.chunk(&Bytes::from_static(&ASKS.as_bytes()[..60]), false);
+    head_of(&upstream, 200, "text/event-stream");
+    let event = STREAM.split_inclusive("\n\n").next().unwrap();
+    for _ in 0..300 {
+        upstream.chunk(&Bytes::from_static(event.as_bytes()), false);
+    }
+    desk.read();
+    assert!(desk.call().partial);
+    assert_eq!(desk.events().len(), 301);
+    client.chunk(&Bytes::from_static(&ASKS.as_bytes()[60..]), true);
+    drop(upstream);
+    desk.read();
+    assert_legal(&desk.told);
+    assert!(matches!(desk.events().last(), Some(LlmEvent::Cut(_))));
+    desk.check_empty();
+}
+
+#[test]
+fn a_request_larger_than_the_limit_of_a_body_is_told_in_part() {
+    let mut desk = Desk::new(1 << 30, 1 << 30, 1_000);
+    let Opened { mut client, upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+    client.chunk(&Bytes::from_static(&ASKS.as_bytes()[..60]), false);
+    for _ in 0..100 {
+        client.chunk(&Bytes::from_static(&[b'x'; 5_000]), false);
+        desk.read();
+        assert!(desk.memory.used() < 3_000, "{}", desk.memory.used());
+    }
+    drop((client, upstream));
+    desk.read();
+    assert!(desk.call().partial);
+    assert_eq!((desk.call().model.as_deref(), desk.call().body.len()), (Some("m"), 1_000));
+    assert_eq!(desk.ends()[0].unseen.total(), 0, "of the bytes nothing was lost");
+    desk.check_empty();
+}
+
+#[test]
+fn a_request_for_which_there_is_no_memory_is_told_without_its_content_and_the_others_whole() {
+    let mut desk = Desk::new(1 << 30, 100_000, 1 << 30);
+    let Opened { mut client, upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+    for _ in 0..100 {
+        client.chunk(&Bytes::from_static(&[b' '; 5_000]), false);
+        desk.read();
+        assert!(desk.memory.used() <= 100_000);
+    }
+    client.close(BodyEnd::COMPLETE);
+    drop(upstream);
+    desk.read();
+    assert!(desk.call().partial && desk.call().body.is_empty());
+    let Opened { mut client, upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+    client.chunk(&Bytes::from_static(ASKS.as_bytes()), true);
+    drop(upstream);
+    desk.read();
+    assert_eq!((desk.call().partial, desk.call().body.len()), (false, ASKS.len()));
+    desk.check_empty();
+}
+
+#[test]
+fn a_reading_that_panics_is_given_up_and_the_exchange_goes_on() {
+    let mut desk = Desk::large();
+    let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+    client.chunk(&Bytes::from_static(ASKS.as_bytes()), true);
+    head_of(&upstream, 200, "application/json");
+    upstream.chunk(&Bytes::from_static(WHOLE.as_bytes()), true);
+    for record in desk.records(|_| ()) {
+        desk.scribe.ingest(record, &mut |notice| {
+            let meaning = matches!(notice, Notice::Exchange { what: What::Llm(_), .. });
+            assert!(!meaning, "as if the reading had panicked");
+            desk.told.push(notice);
+        });
+    }
+    assert_legal(&desk.told);
+    assert_eq!((desk.ends().len(), desk.tally.panics()), (1, 1));
+    desk.check_empty();
+}
+
+#[test]
+fn ids_are_uuids_of_version_7_and_grow_though_the_clock_goes_back() {
+    let mut desk = Desk::large();
+    for hours_back in 0..5 {
+        let past = Duration::from_secs(3600 * hours_back);
+        desk.scribe.set_clock((Instant::now(), SystemTime::now() - past));
+        for _ in 0..100 {
+            desk.open("/v1/models", &[]);
+        }
+        desk.read();
+    }
+    let ids: Vec<ExchangeId> = desk
+        .told
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Exchange { exchange, what: What::End(_), .. } => Some(exchange.id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 500);
+    assert!(ids.is_sorted_by(|earlier, later| earlier < later));
+    for id in ids {
+        let text = id.to_string();
+        let parts: Vec<_> = text.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!((&text[14..15], text.as_bytes()[19]), ("7", b'8'), "{text}");
+    }
+}
+
+#[test]
+fn what_a_client_says_of_an_exchange_is_told_and_its_secrets_are_not() {
+    let mut desk = Desk::large();
+    let fields =
+        [("authorization", "Bearer sk-secret"), ("x-perimeter-session-id", "s"), ("x-perimeter-tags", "a:b")];
+    let Opened { mut client, mut upstream } =
+        desk.open("/agent-workflow/w/v1/chat/completions?key=sk-secret", &fields).unwrap();
+    client.chunk(&Bytes::from_static(ASKS.as_bytes()), true);
+    let mut parts = Response::new(()).into_parts().0;
+    parts.headers.insert("set-cookie", HeaderValue::from_static("sk-secret"));
+    upstream.head(journal::ResponseHead::Parts(Box::new(parts)), Instant::now());
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert(HeaderName::from_static("x-api-key"), HeaderValue::from_static("sk-secret"));
+    upstream.close(BodyEnd::Complete { trailers: Some(Arc::new(trailers)) });
+    desk.read();
+    let told = format!("{:?}", desk.told);
+    assert!(!told.contains("sk-secret"), "{told}");
+    let Some(Notice::Exchange { exchange, what: What::RequestHead(head), .. }) = desk.told.first() else {
+        panic!("{told}")
+    };
+    let _: &RequestHead = head;
+    let labels = &exchange.labels;
+    assert_eq!((labels.workflow.as_deref(), labels.session.as_deref()), (Some("w"), Some("s")));
+    assert_eq!(labels.tags["a"], "b");
+    let session = &desk.call().session;
+    assert_eq!((&*session.id, session.told, session.is_new), ("s", true, true));
+    desk.check_empty();
+}
