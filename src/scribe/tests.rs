@@ -2,9 +2,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response};
-use perimeter_interceptor::RequestHead;
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::testing::assert_legal;
+use perimeter_interceptor::{Call, RequestHead};
 
 use super::*;
 use crate::config;
@@ -84,33 +84,44 @@ impl Desk {
     }
 
     fn whats(&self) -> Vec<&What> {
-        let what = |notice| match notice {
-            &Notice::Exchange { ref what, .. } => Some(what),
-            Notice::SessionEnd(_) => None,
-        };
-        self.told.iter().filter_map(what).collect()
+        let mut whats = Vec::new();
+        for notice in &self.told {
+            if let Notice::Exchange { what, .. } = notice {
+                whats.push(what);
+            }
+        }
+        whats
     }
 
     fn events(&self) -> Vec<&LlmEvent> {
-        self.whats()
-            .into_iter()
-            .filter_map(|what| if let What::Llm(event) = what { Some(event) } else { None })
-            .collect()
+        let mut events = Vec::new();
+        for what in self.whats() {
+            if let What::Llm(event) = what {
+                events.push(event);
+            }
+        }
+        events
     }
 
-    fn call(&self) -> &perimeter_interceptor::Call {
-        let calls = self
-            .events()
-            .into_iter()
-            .filter_map(|event| if let LlmEvent::Call(call) = event { Some(call) } else { None });
-        calls.last().unwrap()
+    /// The last call.
+    fn call(&self) -> &Call {
+        let mut last = None;
+        for event in self.events() {
+            if let LlmEvent::Call(call) = event {
+                last = Some(call);
+            }
+        }
+        last.unwrap()
     }
 
     fn ends(&self) -> Vec<&End> {
-        self.whats()
-            .into_iter()
-            .filter_map(|what| if let What::End(end) = what { Some(end) } else { None })
-            .collect()
+        let mut ends = Vec::new();
+        for what in self.whats() {
+            if let What::End(end) = what {
+                ends.push(end);
+            }
+        }
+        ends
     }
 
     /// Everything is over.
@@ -176,6 +187,45 @@ fn an_answer_does_not_wait_for_ever() {
     desk.read();
     assert_legal(&desk.told);
     assert!(matches!(desk.events().last(), Some(LlmEvent::Cut(_))));
+    desk.check_empty();
+}
+
+#[test]
+fn what_broke_off_is_told_as_broken_off_though_it_looks_whole() {
+    let ends =
+        [(BodyEnd::COMPLETE, false), (BodyEnd::Aborted, true), (BodyEnd::Failed("reset".into()), true)];
+    for (end, broken) in ends {
+        let mut desk = Desk::large();
+        let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+        client.chunk(&Bytes::from_static(ASKS.as_bytes()), false);
+        client.close(end.clone());
+        head_of(&upstream, 200, "application/json");
+        upstream.chunk(&Bytes::from_static(&WHOLE.as_bytes()[..80]), false);
+        upstream.close(end);
+        desk.read();
+        assert_legal(&desk.told);
+        assert_eq!(desk.call().partial, broken);
+        assert!(matches!(desk.events().last(), Some(LlmEvent::Cut(_))));
+        desk.check_empty();
+    }
+}
+
+#[test]
+fn what_was_not_seen_whole_is_told_in_part() {
+    let mut desk = Desk::new(4_000, 1 << 20, 1 << 20);
+    let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+    client.chunk(&Bytes::from_static(ASKS.as_bytes()), false);
+    client.chunk(&Bytes::from_static(&[b' '; 4_000]), true);
+    head_of(&upstream, 200, "text/event-stream");
+    desk.read();
+    upstream.chunk(&Bytes::from_static(&STREAM.as_bytes()[..80]), false);
+    upstream.chunk(&Bytes::from_static(&[b' '; 4_000]), true);
+    desk.read();
+    assert_legal(&desk.told);
+    assert_eq!((desk.call().partial, desk.call().body.len()), (true, ASKS.len()));
+    assert!(matches!(desk.events().last(), Some(LlmEvent::Cut(_))));
+    let unseen = desk.ends()[0].unseen;
+    assert_eq!((unseen.client, unseen.upstream), (4_000, 4_000));
     desk.check_empty();
 }
 

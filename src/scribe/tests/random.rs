@@ -144,37 +144,36 @@ fn carry_out(desk: &mut Desk, plans: Vec<Plan>, turns: &[(Index, bool)]) -> usiz
 }
 
 /// As [`carry_out`]; what came after the last look is left unread.
-fn carry_out_unread(desk: &mut Desk, plans: Vec<Plan>, turns: &[(Index, bool)]) -> usize {
-    let mut opened = 0;
+fn carry_out_unread(desk: &mut Desk, mut waiting: Vec<Plan>, turns: &[(Index, bool)]) -> usize {
     let mut turns = turns.iter().cycle();
-    let mut waiting: Vec<Plan> = plans;
-    let mut open: Vec<(Option<Lane>, Vec<Step>, Option<Lane>, Vec<Step>)> = Vec::new();
+    let mut opened = 0;
+    let mut open: Vec<(Option<Lane>, Option<Lane>, Plan)> = Vec::new();
     while !waiting.is_empty() || !open.is_empty() {
         let (chosen, then_read) = turns.next().unwrap();
         let choice = chosen.index(waiting.len() + 2 * open.len());
         if choice < waiting.len() {
-            let Plan { path, session, mut client, mut upstream } = waiting.remove(choice);
-            let session = session.map(|session| ("x-perimeter-session-id", session));
-            if let Some(lanes) = desk.open(path, session.as_slice()) {
+            let mut plan = waiting.remove(choice);
+            let session = plan.session.map(|session| ("x-perimeter-session-id", session));
+            if let Some(lanes) = desk.open(plan.path, session.as_slice()) {
                 opened += 1;
-                (client.reverse(), upstream.reverse());
-                open.push((Some(lanes.client), client, Some(lanes.upstream), upstream));
+                plan.client.reverse();
+                plan.upstream.reverse();
+                open.push((Some(lanes.client), Some(lanes.upstream), plan));
             }
         } else {
             let at = (choice - waiting.len()) / 2;
-            let (client, says, upstream, answers) = &mut open[at];
-            let switches = matches!(says.last(), Some(Step::Upgraded));
-            if choice % 2 == 0 && !says.is_empty() && !switches {
-                take(client, says.pop().unwrap());
-            } else if let Some(step) = answers.pop() {
+            let (client, upstream, plan) = &mut open[at];
+            let waits = matches!(plan.client.last(), Some(Step::Upgraded));
+            let clients_turn = choice % 2 == 0 || plan.upstream.is_empty();
+            if clients_turn && !plan.client.is_empty() && !waits {
+                take(client, plan.client.pop().unwrap());
+            } else if let Some(step) = plan.upstream.pop() {
                 if matches!(step, Step::Upgraded) {
-                    says.pop();
+                    plan.client.pop();
                 }
                 take(upstream, step);
-            } else if switches {
-                says.pop();
             }
-            if says.is_empty() && answers.is_empty() {
+            if plan.client.is_empty() && plan.upstream.is_empty() {
                 open.swap_remove(at);
             }
         }
