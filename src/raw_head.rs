@@ -39,7 +39,7 @@ const USUAL_LINES: usize = 32;
 const HIDDEN: u8 = b'^';
 
 /// Whether hyper would refuse `byte` in a request's target though it breaks nothing, or cut the target off there.
-fn is_refused(byte: u8) -> bool {
+pub(crate) fn is_refused(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#') || byte >= 0x80
 }
 

@@ -1,10 +1,12 @@
 //! Heads as the journal has them, read into the contract's.
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use perimeter_interceptor::{RequestHead, ResponseHead};
 
 use crate::journal;
+use crate::raw_head::is_refused;
 
 /// The head of a request. What cannot be read of it is left out: hyper has judged it before.
 pub(super) fn request(head: &journal::RequestHead) -> RequestHead {
@@ -49,22 +51,20 @@ fn version(word: &[u8]) -> Version {
     if word == b"HTTP/1.0" { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
+/// The bytes that hyper would refuse, or cut off with all that follows, are percent-encoded.
 fn target(word: &[u8]) -> Uri {
-    Uri::try_from(word).or_else(|_| Uri::try_from(escaped(word))).unwrap_or_default()
-}
-
-/// The bytes that no URI may hold, percent-encoded.
-fn escaped(word: &[u8]) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(word.len() + 16);
+    if !word.iter().any(|byte| is_refused(*byte)) {
+        return Uri::try_from(word).unwrap_or_default();
+    }
+    let mut encoded = Vec::with_capacity(word.len() + 16);
     for byte in word {
-        match byte {
-            b'"' | b'<' | b'>' | b'`' | b'#' | 0x80.. => {
-                escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
-            }
-            byte => escaped.push(*byte),
+        if is_refused(*byte) {
+            encoded.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        } else {
+            encoded.push(*byte);
         }
     }
-    escaped
+    Uri::from_maybe_shared(Bytes::from(encoded)).unwrap_or_default()
 }
 
 fn headers(raw: &[u8]) -> HeaderMap {
@@ -88,16 +88,17 @@ fn headers(raw: &[u8]) -> HeaderMap {
 
 fn append(headers: &mut HeaderMap, header: Option<(HeaderName, Vec<u8>)>) {
     let Some((name, value)) = header else { return };
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
         // Beyond 24,576 headers, which hyper does not read.
         let _ = headers.try_append(name, value);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
+mod agreement;
 
+#[cfg(test)]
+mod tests {
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use perimeter_interceptor::{Call, RequestHead};
 
 use super::*;
 use crate::config;
-use crate::journal::{Journal, Lane, Opened, Reader, journal};
+use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
 mod random;
@@ -29,7 +29,7 @@ struct Desk {
 impl Desk {
     fn new(journal_size: usize, memory: usize, body_limit: usize) -> Self {
         let memory = Arc::new(Memory::new(memory));
-        let (journal, reader) = journal(journal_size, memory.clone());
+        let (journal, reader) = journal(journal_size, memory.clone(), Appetite::ALL);
         let settings = Settings {
             masks: Masks::new(&[1; 32], &config::Mask::default()),
             upstream: "https://h.example".into(),

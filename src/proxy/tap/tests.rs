@@ -218,7 +218,7 @@ proptest! {
         peer in prop::sample::select(vec![Peer::Client, Peer::Upstream]),
     ) {
         let memory = Arc::new(Memory::new(usize::MAX));
-        let (journal, mut reader) = journal::journal(capacity, memory.clone());
+        let (journal, mut reader) = journal::journal(capacity, memory.clone(), journal::Appetite::ALL);
         let lane = exchange(&journal, peer);
         let is_told = lane.is_some();
         let bare = read(body.clone(), manner);
