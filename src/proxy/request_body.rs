@@ -104,7 +104,7 @@ enum GateState {
 /// The upstream answered without asking for the body.
 #[derive(Debug, thiserror::Error)]
 #[error("the upstream did not ask for the request's body")]
-struct NotWanted;
+pub(super) struct NotWanted;
 
 impl Gate {
     /// The upstream wants the body.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use perimeter_interceptor::BodyEnd;
 
+use super::request_body::NotWanted;
 use crate::body::BoxError;
 use crate::error::chain;
 use crate::journal::Lane;
@@ -57,6 +58,8 @@ where
                     lane.close(BodyEnd::Complete { trailers: Some(trailers.clone().into()) });
                 }
             }
+            // No fault of its writer: we have not asked for it.
+            Some(Err(error)) if error.is::<NotWanted>() => lane.close(BodyEnd::Aborted),
             Some(Err(error)) => lane.close(BodyEnd::Failed(chain(&**error).into())),
             None => lane.close(BodyEnd::COMPLETE),
         }
