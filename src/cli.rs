@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Everything said here survives a closed pipe.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
@@ -52,7 +53,16 @@ Examples:
 /// A configuration may name the interceptors of `registry`. Exchanges go to `upstream`, if there is one, in place of
 /// what is at `llm.base_url` (which still has to be there, and is what requests are addressed to).
 pub fn main(registry: &Registry, upstream: Option<Upstream>) -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_with(std::env::args_os(), registry, upstream)
+}
+
+/// As [`main`], with these arguments, of which the first is the program's name.
+pub fn main_with(
+    args: impl IntoIterator<Item = OsString>,
+    registry: &Registry,
+    upstream: Option<Upstream>,
+) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help asked for and usage refused both come this way; a closed pipe is no reason to fail differently.

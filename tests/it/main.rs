@@ -32,3 +32,5 @@ mod cli;
 mod config;
 mod examples;
 mod logging;
+
+mod watching;

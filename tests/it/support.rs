@@ -6,6 +6,7 @@ pub(crate) mod provider;
 pub(crate) mod proxy;
 pub(crate) mod story;
 pub(crate) mod tls;
+pub(crate) mod told;
 pub(crate) mod wire;
 
 pub(crate) use head::{Head, latin1};
@@ -14,4 +15,5 @@ pub(crate) use proxy::Proxy;
 pub(crate) use story::{
     GET, OK, answered, asked, forwarded, forwarded_by, forwarded_through, returned, returned_through, start,
 };
+pub(crate) use told::{Gate, Told, Watch, watched};
 pub(crate) use wire::{Ending, Wire};

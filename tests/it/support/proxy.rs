@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 use super::provider::Provider;
 use super::wire::{PATIENCE, Wire};
 use super::{Head, latin1};
+use crate::watching::program;
 
 /// Where its stdout goes, in its folder.
 const STDOUT: &str = "stdout";
@@ -32,12 +34,21 @@ pub(crate) struct Proxy {
 
 /// How a proxy is to be started.
 pub(crate) struct Setup {
-    program: OsString,
     args: Vec<OsString>,
     kind: &'static str,
     yaml: String,
     env: Vec<(String, OsString)>,
     descriptors: Option<u32>,
+    program: Program,
+    stdout: Option<Stdio>,
+}
+
+/// Which program it is.
+enum Program {
+    /// The one that users run, or another that is a proxy too.
+    At(OsString),
+    /// This test itself, with its own interceptors besides those of perimeter.
+    Watched,
 }
 
 /// How a proxy ended.
@@ -62,8 +73,15 @@ impl Proxy {
     /// In front of whatever is at that base URL.
     pub(crate) fn to_url(url: impl Into<OsString>) -> Setup {
         let args = vec!["run".into(), "--base-url".into(), url.into()];
-        let program = env!("CARGO_BIN_EXE_perimeter").into();
-        Setup { program, args, kind: "openai", yaml: String::new(), env: Vec::new(), descriptors: None }
+        Setup {
+            args,
+            kind: "openai",
+            yaml: String::new(),
+            env: Vec::new(),
+            descriptors: None,
+            program: Program::At(env!("CARGO_BIN_EXE_perimeter").into()),
+            stdout: None,
+        }
     }
 
     /// Where it listens; 127.0.0.1 where that is everywhere.
@@ -128,6 +146,18 @@ impl Proxy {
     /// All it has said on stdout so far.
     pub(crate) fn stdout(&self) -> String {
         std::fs::read_to_string(self.folder.path().join(STDOUT)).unwrap()
+    }
+
+    /// Its folder, which is also its home.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The names of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
     }
 
     /// Closes the reading end of its stderr, from its next line on.
@@ -203,7 +233,7 @@ impl Setup {
 
     /// Another program that is a proxy too.
     pub(crate) fn program(mut self, program: impl Into<OsString>) -> Self {
-        self.program = program.into();
+        self.program = Program::At(program.into());
         self
     }
 
@@ -229,6 +259,18 @@ impl Setup {
     /// The most descriptors it may have open.
     pub(crate) fn descriptors(mut self, limit: u32) -> Self {
         self.descriptors = Some(limit);
+        self
+    }
+
+    /// With the interceptors of `watching::program` to choose from.
+    pub(crate) fn watched(mut self) -> Self {
+        self.program = Program::Watched;
+        self
+    }
+
+    /// Where its stdout goes; a file in its folder otherwise.
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.stdout = Some(stdout.into());
         self
     }
 
@@ -264,6 +306,7 @@ impl Setup {
             self.args.extend(["--config".into(), file.into()]);
         }
         self.args.extend(["--type".into(), self.kind.into()]);
+        let stdout = self.stdout.take();
         let mut child = self
             .command()
             .args(&self.args)
@@ -271,7 +314,7 @@ impl Setup {
             .env("HOME", folder.path())
             .envs(self.env)
             .stdin(Stdio::null())
-            .stdout(File::create(folder.path().join(STDOUT)).unwrap())
+            .stdout(stdout.unwrap_or_else(|| File::create(folder.path().join(STDOUT)).unwrap().into()))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -280,10 +323,21 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
-        let program = &self.program;
-        let Some(limit) = self.descriptors else { return Command::new(program) };
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\"")).arg(program);
+        let program = match &self.program {
+            Program::At(program) => program.clone(),
+            Program::Watched => std::env::current_exe().unwrap().into(),
+        };
+        let mut command = match self.descriptors {
+            None => Command::new(program),
+            Some(limit) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]).arg(program);
+                shell
+            }
+        };
+        if matches!(self.program, Program::Watched) {
+            command.args(program::CALL);
+        }
         command
     }
 }
