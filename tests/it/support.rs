@@ -15,5 +15,5 @@ pub(crate) use proxy::Proxy;
 pub(crate) use story::{
     GET, OK, answered, asked, forwarded, forwarded_by, forwarded_through, returned, returned_through, start,
 };
-pub(crate) use told::{Gate, Told, Watch, watched};
+pub(crate) use told::{Gate, Watch, watched};
 pub(crate) use wire::{Ending, Wire};

@@ -4,3 +4,45 @@ pub(crate) mod program;
 mod witness;
 
 mod endings;
+mod tunnels;
+mod whole;
+
+mod isolation;
+mod loss;
+mod memory;
+mod order;
+mod unwatched;
+
+use crate::support::{GET, OK, Provider, Proxy, asked};
+
+const EVENTS: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// One plain exchange on a connection of its own.
+#[track_caller]
+fn exchange(provider: &Provider, proxy: &Proxy) {
+    let (mut client, mut upstream) = asked(provider, proxy, GET);
+    upstream.send(OK);
+    upstream.close();
+    assert_eq!(client.head().status(), 200);
+    client.expect("ok");
+}
+
+/// A stream of which the client has each event before the provider says the next; what its body is.
+#[track_caller]
+fn stream(provider: &Provider, proxy: &Proxy) -> String {
+    let (mut client, mut upstream) = asked(provider, proxy, GET);
+    upstream.send(EVENTS);
+    assert_eq!(client.head().status(), 200);
+    let mut said = String::new();
+    for n in 0..20 {
+        let event = format!("data: {n}\n\n");
+        upstream.send_chunk(&event);
+        client.expect_in_chunks(&event);
+        said.push_str(&event);
+    }
+    upstream.send("0\r\n\r\n");
+    assert_eq!(client.chunked().0, b"");
+    upstream.close();
+    said
+}

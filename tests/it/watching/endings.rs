@@ -3,12 +3,10 @@
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::EVENTS;
 use crate::support::provider::Nobody;
 use crate::support::told::Exchange;
 use crate::support::{GET, OK, Provider, Proxy, Watch, Wire, answered, asked, pattern, watched};
-
-const EVENTS: &str =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// How a peer can leave.
 const WAYS: [fn(Wire); 2] = [Wire::close, Wire::reset];

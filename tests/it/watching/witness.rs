@@ -117,6 +117,11 @@ impl Witness {
         }
     }
 
+    /// Where nothing is told.
+    fn misbehave_only(&mut self, callback: &str) -> Result {
+        if self.settings.at == callback { self.misbehave(callback) } else { Ok(()) }
+    }
+
     fn chunk(&mut self, callback: &str, cx: Cx<'_>, chunk: &Bytes, mut line: Value) -> Result {
         line["bytes"] = chunk.len().into();
         if self.settings.texts {
@@ -244,10 +249,10 @@ impl Interceptor for Witness {
     }
 
     fn on_idle(&mut self) -> Result {
-        match &mut self.out {
-            Some(out) => Ok(out.flush()?),
-            None => Ok(()),
+        if let Some(out) = &mut self.out {
+            out.flush()?;
         }
+        self.misbehave_only("on_idle")
     }
 
     fn on_shutdown(mut self) -> Result {
@@ -255,6 +260,6 @@ impl Interceptor for Witness {
         if let Some(out) = &mut self.out {
             out.flush()?;
         }
-        Ok(())
+        self.misbehave_only("on_shutdown")
     }
 }
