@@ -60,10 +60,16 @@ impl Tunnel {
             }
         };
         let client = self.client.clone();
-        let mut client_side = Watched { stream: TokioIo::new(client_side), tunnel: self, told: 0 };
+        let mut client_side =
+            Watched { stream: TokioIo::new(client_side), tunnel: self, told: 0, broken: false };
         let mut upstream_side = TokioIo::new(upstream_side);
         if let Err(error) = copy_bidirectional(&mut client_side, &mut upstream_side).await {
             tracing::debug!(%error, "a tunnel broke off");
+            if !client_side.broken
+                && let Some(lane) = &mut client_side.tunnel.from_upstream
+            {
+                lane.close(BodyEnd::Failed(error.to_string().into()));
+            }
             client.reset_when_closed(true);
             upstream::reset(upstream_side.into_inner());
         }
@@ -76,6 +82,8 @@ struct Watched<S> {
     tunnel: Tunnel,
     /// How much of what is about to be written has been told.
     told: usize,
+    /// Whether it was this end that failed.
+    broken: bool,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -86,6 +94,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        self.broken |= result.is_err();
         let read = &buf.filled()[before..];
         self.tunnel.account.request_bytes(read.len());
         if let Some(lane) = &mut self.tunnel.from_client {
@@ -107,7 +116,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
             lane.bytes(news);
             this.told = buf.len();
         }
-        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
+        let result = ready!(Pin::new(&mut this.stream).poll_write(cx, buf));
+        this.broken |= result.is_err();
+        let written = result?;
         this.told = this.told.saturating_sub(written);
         this.tunnel.account.response_bytes(written);
         Poll::Ready(Ok(written))
