@@ -13,16 +13,19 @@ mod memory;
 mod order;
 mod unwatched;
 
-use crate::support::{GET, OK, Provider, Proxy, asked};
+use crate::support::{GET, Provider, Proxy, asked};
 
 const EVENTS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// The plainest answer, on a connection that will not be used again.
+const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
 /// One plain exchange on a connection of its own.
 #[track_caller]
 fn exchange(provider: &Provider, proxy: &Proxy) {
     let (mut client, mut upstream) = asked(provider, proxy, GET);
-    upstream.send(OK);
+    upstream.send(LAST);
     upstream.close();
     assert_eq!(client.head().status(), 200);
     client.expect("ok");
@@ -32,7 +35,7 @@ fn exchange(provider: &Provider, proxy: &Proxy) {
 #[track_caller]
 fn stream(provider: &Provider, proxy: &Proxy) -> String {
     let (mut client, mut upstream) = asked(provider, proxy, GET);
-    upstream.send(EVENTS);
+    upstream.send(EVENTS.replace("Content-Type", "Connection: close\r\nContent-Type"));
     assert_eq!(client.head().status(), 200);
     let mut said = String::new();
     for n in 0..20 {

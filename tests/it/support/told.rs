@@ -1,5 +1,8 @@
 //! What interceptors were told: the files of `watching::witness`, read back.
 
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,6 +22,8 @@ const BREATH: Duration = Duration::from_millis(5);
 pub(crate) struct Watch {
     folder: TempDir,
     yaml: String,
+    /// Up to where the first one's file has been read for good.
+    done: Cell<usize>,
 }
 
 impl Watch {
@@ -30,7 +35,7 @@ impl Watch {
             let file = folder.path().join(number.to_string());
             yaml.push_str(&format!("- {{type: {kind}, config: {{file: {}, {settings}}}}}\n", file.display()));
         }
-        Self { folder, yaml }
+        Self { folder, yaml, done: Cell::new(0) }
     }
 
     /// A proxy that they watch.
@@ -50,10 +55,22 @@ impl Watch {
 
     /// What the one with that number has written so far.
     pub(crate) fn told(&self, number: usize) -> Told {
-        let text = std::fs::read_to_string(self.file(number)).unwrap();
-        // A line that is being written is not there yet.
-        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        Told { lines: whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect() }
+        self.read(number, if number == 0 { self.done.get() } else { 0 })
+    }
+
+    /// What the first one has written so far is of no interest until the proxy has stopped.
+    pub(crate) fn go_on(&self) {
+        let written = std::fs::read(self.file(0)).unwrap();
+        self.done.set(whole_lines(&written).len());
+    }
+
+    fn read(&self, number: usize, from: usize) -> Told {
+        let mut file = File::open(self.file(number)).unwrap();
+        file.seek(SeekFrom::Start(from as u64)).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let lines = whole_lines(&bytes).split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Told { lines: lines.map(|line| serde_json::from_slice(line).unwrap()).collect() }
     }
 
     /// Waits until what the one with that number has written is enough.
@@ -80,12 +97,18 @@ impl Watch {
     /// What the one with that number was told by a proxy that is gone, which must be legal and whole.
     #[track_caller]
     pub(crate) fn after(&self, number: usize) -> Told {
-        let mut told = self.told(number);
+        let mut told = self.read(number, 0);
         let last = told.lines.pop().expect("nothing was told");
         assert_eq!(last["callback"], "on_shutdown", "it was not let go in order: {:#?}", told.lines);
         assert_eq!(last["breaches"], serde_json::json!([]), "{:#?}", told.lines);
         told
     }
+}
+
+/// A line that is being written is not there yet.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    &bytes[..end]
 }
 
 /// A provider, and a proxy in front of it that one watches.

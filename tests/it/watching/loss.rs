@@ -27,7 +27,7 @@ fn there_and_back(provider: &Provider, proxy: &Proxy, watch: &Watch, number: usi
         assert!(upstream.exactly(CHUNK) == chunk);
         follows("on_request_chunk", (n + 1) * CHUNK);
     }
-    upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {TOTAL}\r\n\r\n"));
+    upstream.send(format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {TOTAL}\r\n\r\n"));
     client.head();
     for (n, chunk) in body.chunks(CHUNK).enumerate() {
         upstream.send(chunk);
@@ -166,7 +166,7 @@ fn an_exchange_whose_head_does_not_fit_into_the_journal_is_not_told_and_those_ar
     super::exchange(&provider, &proxy);
     let head = format!("GET / HTTP/1.1\r\nHost: app\r\nX-Long: {}\r\n\r\n", "x".repeat(9 * 1024));
     let (mut client, mut upstream) = asked(&provider, &proxy, head);
-    upstream.send(crate::support::OK);
+    upstream.send(super::LAST);
     upstream.close();
     assert_eq!(client.head().status(), 200);
     client.expect("ok");

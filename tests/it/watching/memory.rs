@@ -54,7 +54,7 @@ fn five_hundred_streams_past_a_blocked_interceptor_stay_within_the_bound() {
     let proxy = watch.setup(&provider).yaml(yaml).start();
     let (mut first, mut upstream) = asked(&provider, &proxy, GET);
     let _held = gate.blocked();
-    upstream.send(crate::support::OK);
+    upstream.send(super::LAST);
     first.head();
     load(&provider, &proxy);
     let held = proxy.metric("perimeter_observe_memory_bytes") as u64;

@@ -1,15 +1,15 @@
 //! Causes are told before their effects.
 
-use crate::support::{OK, Provider, Watch};
+use crate::support::{Provider, Watch};
 
 const EXCHANGES: usize = 2000;
 
 /// What a provider answers: whole, in chunks, to the end of the connection, and nothing at all.
 const ANSWERS: [&str; 4] = [
-    OK,
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    super::LAST,
+    "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
-    "HTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
 ];
 
 const REQUESTS: [&str; 3] = [

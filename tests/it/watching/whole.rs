@@ -62,14 +62,11 @@ fn bodies() -> impl Strategy<Value = Body> {
 #[test]
 fn the_bytes_told_are_the_bytes_that_passed() {
     let (provider, proxy, watch) = watched();
-    let count = std::cell::Cell::new(0);
     // Fewer and larger: each is a whole exchange.
     let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
     let result = runner.run(&(bodies(), bodies()), |(request, response)| {
-        count.set(count.get() + 1);
-        let number = count.get();
         let mut client = proxy.connect();
-        client.send(format!("POST /{number} HTTP/1.1\r\nHost: app\r\n{}", request.head()));
+        client.send(format!("POST / HTTP/1.1\r\nHost: app\r\n{}", request.head()));
         let mut upstream = provider.accept();
         let mut writer = client.writer();
         std::thread::scope(|scope| {
@@ -89,9 +86,9 @@ fn the_bytes_told_are_the_bytes_that_passed() {
         client.close();
         upstream.close();
         // The machine is shared: it may be a while until the last of them is told.
-        let told = watch.wait(0, |told| told.ends() == number);
-        let exchange = told.exchanges().pop().unwrap();
-        prop_assert_eq!(&exchange.line("on_request_head")["target"], &json!(format!("/{number}")));
+        let told = watch.wait(0, |told| told.ends() == 1);
+        watch.go_on();
+        let exchange = told.only();
         prop_assert!(exchange.text("on_request_chunk") == latin1(request.bytes()));
         prop_assert!(exchange.text("on_response_chunk") == latin1(response.bytes()));
         prop_assert_eq!(exchange.ended(), (&request.end(), &response.end()));
