@@ -13,6 +13,11 @@ mod memory;
 mod order;
 mod unwatched;
 
+mod credentials;
+mod finishing;
+mod labels;
+mod settings;
+
 use crate::support::{GET, Provider, Proxy, asked};
 
 const EVENTS: &str =
