@@ -103,16 +103,18 @@ impl Masks {
         masked.collect::<Vec<_>>().join(",")
     }
 
-    /// An address in a header may have secrets in its query.
+    /// An address in a header may have a user, and secrets in its query or fragment.
     fn address(&self, value: &HeaderValue) -> String {
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        match text.split_once('?') {
-            Some((path, query)) => match self.query(query) {
-                Some(masked) => format!("{path}?{masked}"),
-                None => text,
-            },
-            None => text,
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let (place, rest) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+        let (query, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+        let mut masked = without_user(place);
+        for part in [query, fragment].into_iter().filter(|part| !part.is_empty()) {
+            let (mark, parameters) = part.split_at(1);
+            masked.push_str(mark);
+            masked.push_str(self.query(parameters).as_deref().unwrap_or(parameters));
         }
+        masked
     }
 
     /// Masks what is a secret in a target: parameters, and user information of the absolute form.
@@ -165,6 +167,14 @@ impl Masks {
     }
 }
 
+/// `https://host/path` of `https://user:password@host/path`.
+fn without_user(place: &str) -> String {
+    let Some((scheme, rest)) = place.split_once("//") else { return place.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}//{host}{path}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +222,23 @@ mod tests {
             ("location", "/v1/files?after=1"),
         ] {
             assert_eq!(header(name, value), value);
+        }
+    }
+
+    #[test]
+    fn secrets_in_addresses_are_masked() {
+        for (value, starts, ends) in [
+            ("https://u:AIza@h/p?key=AIza&b=1", "https://h/p?key=***", "&b=1"),
+            ("https://AIza@h", "https://h", ""),
+            ("/p#access_token=AIza&b=1", "/p#access_token=***", "&b=1"),
+            ("/p?a=1&key=AIza#b", "/p?a=1&key=***", "#b"),
+            ("//u@h/a@b?c=//d@e", "//h/a@b?c=//d@e", ""),
+        ] {
+            for name in ["location", "referer"] {
+                let masked = header(name, value);
+                assert!(masked.starts_with(starts) && masked.ends_with(ends), "{value}: {masked}");
+                assert!(!masked.contains("AIza"), "{masked}");
+            }
         }
     }
 
