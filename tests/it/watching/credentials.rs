@@ -45,10 +45,11 @@ fn forwarded(provider: &Provider, proxy: &Proxy, request: &str) -> String {
 }
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nSet-Cookie: a=SECRET-20; Path=/\r\n\
-    Location: https://app/x?key=SECRET-21&b=1\r\nX-Mine: SECRET-22\r\n\
+    Location: https://user:SECRET-24@app/x?key=SECRET-21&b=1#access_token=SECRET-25\r\nX-Mine: SECRET-22\r\n\
     Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
+    "Referer: https://user:SECRET-26@app/",
     "Authorization: Bearer SECRET-01",
     "Authorization: SECRET-02 with a blank",
     "Authorization: Basic U0VDUkVULTAz",

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::EVENTS;
 use crate::support::provider::Nobody;
 use crate::support::told::Exchange;
-use crate::support::{GET, OK, Provider, Proxy, Watch, Wire, answered, asked, pattern, watched};
+use crate::support::{GET, Gate, OK, Provider, Proxy, Watch, Wire, answered, asked, pattern, watched};
 
 /// How a peer can leave.
 const WAYS: [fn(Wire); 2] = [Wire::close, Wire::reset];
@@ -233,6 +233,44 @@ fn a_request_that_we_refuse_is_told_with_our_answer() {
 }
 
 #[test]
+fn an_upgrade_that_nobody_asked_for_is_told_as_a_failure_and_our_answer() {
+    let exchange = told_of(|provider, proxy| {
+        let (mut client, mut upstream) = asked(provider, proxy, GET);
+        upstream.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+        let head = client.head();
+        assert_eq!(head.status(), 502);
+        client.body(&head);
+    });
+    assert_eq!(exchange.line("on_response_head")["status"], 502);
+    assert!(exchange.course().contains(&"on_failure"));
+    assert_ended(&exchange, "complete", "complete");
+}
+
+#[test]
+fn a_request_that_goes_on_after_its_response_is_told_to_its_own_end() {
+    let exchange = told_of(|provider, proxy| {
+        let mut client = proxy.connect();
+        client.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\nhello");
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.expect("hello");
+        upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n");
+        assert_eq!(client.head().status(), 200);
+        client.expect_in_chunks("early");
+        client.send("world");
+        upstream.expect("world");
+        upstream.send("0\r\n\r\n");
+        assert_eq!(client.chunked().0, b"");
+    });
+    assert_eq!(exchange.text("on_request_chunk"), "helloworld");
+    assert_eq!(
+        exchange.course()[..4],
+        ["on_request_head", "on_request_chunk", "on_response_head", "on_response_chunk"]
+    );
+    assert_ended(&exchange, "complete", "complete");
+}
+
+#[test]
 fn a_body_that_breaks_its_framing_is_told_as_failed() {
     let exchange = told_of(|provider, proxy| {
         let mut client = proxy.connect();
@@ -448,6 +486,20 @@ fn a_second_signal_does_not_wait_for_anybody_who_watches() {
     let watch = Watch::of(&[("witness", "")]);
     let mut proxy = watch.setup(&provider).yaml("server: {drain: 10m, flush: 10m}").start();
     let (_client, _upstream) = answered(&provider, &proxy, GET, EVENTS);
+    proxy.signal(Signal::TERM);
+    proxy.wait_until_it_stops_accepting();
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.exit().code, Some(1));
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_one_that_is_blocked() {
+    let gate = Gate::new();
+    let provider = Provider::start();
+    let watch = Watch::of(&[("blocked", &format!("at: on_end, {}", gate.settings()))]);
+    let mut proxy = watch.setup(&provider).yaml("server: {flush: 10m}").start();
+    super::exchange(&provider, &proxy);
+    let _held = gate.blocked();
     proxy.signal(Signal::TERM);
     proxy.wait_until_it_stops_accepting();
     proxy.signal(Signal::TERM);

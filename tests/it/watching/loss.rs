@@ -180,3 +180,89 @@ fn an_exchange_whose_head_does_not_fit_into_the_journal_is_not_told_and_those_ar
         assert_eq!(exchange.text("on_response_chunk"), "ok");
     }
 }
+
+#[test]
+fn a_call_that_is_lost_from_the_middle_on_is_told_by_the_rules_and_as_cut() {
+    let gate = Gate::new();
+    let provider = Provider::start();
+    let settings = format!("at: on_request_head, {}", gate.settings());
+    let watch = Watch::of(&[("witness", "llm: false"), ("blocked", &settings)]);
+    let proxy = watch.setup(&provider).yaml("observe: {mailbox: 64KiB}").start();
+    let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+    let (mut client, mut upstream) = asked(
+        &provider,
+        &proxy,
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: app\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    );
+    upstream.expect(body);
+    let held = gate.blocked();
+    upstream.send(super::EVENTS);
+    client.head();
+    let mut said = Vec::new();
+    let word = "x".repeat(4000);
+    for n in 0..40 {
+        let delta = json!({"content": word});
+        let event = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]});
+        let event = format!("data: {event}\n\n");
+        upstream.send_chunk(&event);
+        client.expect_in_chunks(&event);
+        said.extend(event.into_bytes());
+        watch.wait(0, |told| told.of("on_response_chunk").len() > n);
+    }
+    upstream.send_chunk("data: [DONE]\n\n");
+    upstream.send("0\r\n\r\n");
+    client.chunked();
+    said.extend(b"data: [DONE]\n\n");
+    drop(held);
+    proxy.stop();
+    let seen = watch.after(0).only();
+    assert_eq!(assert_prefix(&seen, body.as_bytes(), &said), 0);
+    let blocked = watch.after(1).only();
+    let told = blocked.text("on_response_chunk");
+    assert!(latin1(&said).starts_with(&told) && told.len() < said.len());
+    // What was not told of the meaning counts as well.
+    assert!(blocked.bytes("on_response_chunk") + blocked.unseen().1 > said.len() as u64);
+}
+
+#[test]
+fn a_tunnel_loses_the_end_of_each_side_and_says_how_much() {
+    let gate = Gate::new();
+    let provider = Provider::start();
+    let settings = format!("at: on_request_head, {}", gate.settings());
+    let watch = Watch::of(&[("witness", ""), ("blocked", &settings)]);
+    let proxy = watch.setup(&provider).yaml("observe: {mailbox: 64KiB}").start();
+    let (mut client, mut upstream) = super::tunnels::tunnel(&provider, &proxy);
+    let held = gate.blocked();
+    let body = pattern::bytes(TOTAL);
+    for (n, chunk) in body.chunks(CHUNK).enumerate() {
+        client.send(chunk);
+        assert!(upstream.exactly(CHUNK) == chunk);
+        upstream.send(chunk);
+        assert!(client.exactly(CHUNK) == chunk);
+        let both = 2 * (n + 1) * CHUNK;
+        watch.wait(0, |told| told.only().bytes("on_upgraded_chunk") == both as u64);
+    }
+    client.close();
+    upstream.expect_end();
+    upstream.close();
+    watch.wait(0, |told| told.ends() == 1);
+    drop(held);
+    proxy.stop();
+    let whole = latin1(&body);
+    let seen = watch.after(0).only();
+    assert!(seen.upgraded("Client") == whole && seen.upgraded("Upstream") == whole);
+    assert_eq!(seen.unseen(), (0, 0));
+    let blocked = watch.after(1).only();
+    for (from, unseen) in [("Client", blocked.unseen().0), ("Upstream", blocked.unseen().1)] {
+        let told = blocked.upgraded(from);
+        assert!(whole.starts_with(&told), "{from}: not a prefix");
+        assert!(unseen > 0);
+        // Latin-1 in a string: a character a byte.
+        assert_eq!(told.chars().count() as u64 + unseen, TOTAL as u64, "{from}");
+    }
+    assert_eq!(blocked.ended(), (&json!("complete"), &json!("complete")));
+}

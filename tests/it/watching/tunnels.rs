@@ -12,7 +12,7 @@ const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Both ends of a tunnel.
-fn tunnel(provider: &Provider, proxy: &Proxy) -> (Wire, Wire) {
+pub(super) fn tunnel(provider: &Provider, proxy: &Proxy) -> (Wire, Wire) {
     let mut client = proxy.connect();
     client.send(HANDSHAKE);
     let mut upstream = provider.accept();

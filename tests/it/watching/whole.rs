@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
-use crate::support::{Wire, latin1, pattern, watched};
+use crate::support::{GET, Provider, Watch, Wire, asked, latin1, pattern, watched};
 
 /// A body: its chunks, or its length and the writes it comes in.
 #[derive(Clone, Debug)]
@@ -97,4 +97,43 @@ fn the_bytes_told_are_the_bytes_that_passed() {
     });
     result.unwrap();
     watch.stop(proxy);
+}
+
+#[test]
+fn whoever_wants_no_chunks_is_told_heads_and_ends_alone() {
+    let provider = Provider::start();
+    let watch = Watch::of(&[("witness", "chunks: false, llm: false")]);
+    let proxy = watch.setup(&provider).start();
+    let request = "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n\
+        5\r\nhello\r\n0\r\nX-A: 1\r\n\r\n";
+    let (mut client, mut upstream) = asked(&provider, &proxy, request);
+    upstream.chunked();
+    upstream.send(super::EVENTS.replace("Content-Type", "Connection: close\r\nContent-Type"));
+    client.head();
+    upstream.send_chunk("hello");
+    client.expect_in_chunks("hello");
+    upstream.send("0\r\n\r\n");
+    assert_eq!(client.chunked().0, b"");
+    let (mut client, mut upstream) = asked(&provider, &proxy, GET);
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+    client.head();
+    client.expect("hello");
+    upstream.close();
+    client.rest();
+    let (mut client, mut upstream) = super::tunnels::tunnel(&provider, &proxy);
+    client.send("ping");
+    upstream.expect("ping");
+    client.close();
+    upstream.expect_end();
+    upstream.close();
+    watch.wait(0, |told| told.ends() == 3);
+    let exchanges = watch.stop(proxy).exchanges();
+    let course = ["on_request_head", "on_request_end", "on_response_head", "on_end"];
+    assert_eq!([exchanges[0].course(), exchanges[1].course()], [course; 2]);
+    assert_eq!(exchanges[0].ended(), (&json!({"complete": [["x-a", "1"]]}), &json!("complete")));
+    assert_eq!(exchanges[1].ended().0, "complete");
+    assert!(exchanges[1].ended().1.get("failed").is_some(), "{:#?}", exchanges[1]);
+    assert_eq!(exchanges[2].course(), ["on_request_head", "on_response_head", "on_upgrade", "on_end"]);
+    assert_eq!(exchanges[2].ended(), (&json!("complete"), &json!("complete")));
+    assert!(exchanges.iter().all(|exchange| exchange.unseen() == (0, 0)));
 }
