@@ -2,7 +2,7 @@
 
 /// How far behind the traffic those who watch stand (nice(2): 0 is usual, 19 the last). Bench: with printer and message
 /// logger on the traffic's own core, this is what keeps them from interrupting it.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 /// Puts the calling thread behind the forwarding threads: on Linux, niceness belongs to a thread.
 pub(crate) fn behind_the_traffic() {
