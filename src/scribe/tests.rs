@@ -1,13 +1,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::testing::assert_legal;
 use perimeter_interceptor::{Call, RequestHead};
 
 use super::*;
 use crate::config;
+use crate::dialect::Dialect;
 use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
@@ -29,7 +30,9 @@ struct Desk {
 impl Desk {
     fn new(journal_size: usize, memory: usize, body_limit: usize) -> Self {
         let memory = Arc::new(Memory::new(memory));
-        let (journal, reader) = journal(journal_size, memory.clone(), Appetite::ALL);
+        let is_call = |method: &Method, path: &str| Dialect::of(method, path).is_some();
+        let appetite = Appetite { interest: Interest::ALL, is_call };
+        let (journal, reader) = journal(journal_size, memory.clone(), appetite);
         let settings = Settings {
             masks: Masks::new(&[1; 32], &config::Mask::default()),
             upstream: "https://h.example".into(),

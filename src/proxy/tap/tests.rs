@@ -9,7 +9,7 @@ use perimeter_interceptor::Peer;
 use proptest::prelude::*;
 
 use super::*;
-use crate::journal::{self, Journal, Reader, RequestHead, What};
+use crate::journal::{self, Appetite, Journal, Reader, RequestHead, What};
 use crate::memory::Memory;
 use crate::queue::Taken;
 
@@ -218,7 +218,7 @@ proptest! {
         peer in prop::sample::select(vec![Peer::Client, Peer::Upstream]),
     ) {
         let memory = Arc::new(Memory::new(usize::MAX));
-        let (journal, mut reader) = journal::journal(capacity, memory.clone(), journal::Appetite::ALL);
+        let (journal, mut reader) = journal::journal(capacity, memory.clone(), Appetite::ALL);
         let lane = exchange(&journal, peer);
         let is_told = lane.is_some();
         let bare = read(body.clone(), manner);

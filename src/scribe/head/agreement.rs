@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
+use crate::raw_head::RawHead;
 
 /// More than any head here.
 const PIPE: usize = 64 * 1024;
@@ -65,8 +66,9 @@ async fn response_of_hyper(bytes: &[u8]) -> Option<http::response::Parts> {
     }
 }
 
+/// As it comes to the scribe, and what is hidden from hyper in `bytes`.
 fn raw(bytes: &mut [u8], is_request: bool) -> Bytes {
-    let mut raw = crate::raw_head::RawHead::default();
+    let mut raw = RawHead::default();
     let (_, ended) = if is_request { raw.feed_request(bytes) } else { raw.feed(bytes) };
     assert!(ended, "{:?}", String::from_utf8_lossy(bytes));
     Bytes::copy_from_slice(raw.bytes())
