@@ -289,4 +289,37 @@ mod tests {
         sender.push(7, 1);
         assert_eq!(reader.join().unwrap(), (Taken::Some, vec![7]));
     }
+
+    #[test]
+    fn what_many_offer_at_once_is_bounded_and_none_of_it_is_lost_or_told_twice() {
+        const CAPACITY: usize = 10_000;
+        const LARGEST: usize = 400;
+        let memory = Arc::new(Memory::new(8_000));
+        let (sender, mut receiver) = bounded::<(usize, usize)>(CAPACITY, memory.clone());
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    let weights = (0..5_000).map(|number| number % LARGEST + 1);
+                    let given = weights.filter(|weight| sender.offer((thread, *weight), *weight));
+                    given.sum::<usize>()
+                })
+            })
+            .collect();
+        let weight = sender.weight().clone();
+        drop(sender);
+        let (mut came, mut batch) = ([0; 4], Vec::new());
+        while receiver.take(&mut batch, Duration::from_secs(60)) != Taken::Closed {
+            // Each of them looks before it gives, and all may look at once.
+            assert!(weight.load(Relaxed) <= CAPACITY + 4 * LARGEST);
+            for (thread, weight) in batch.drain(..) {
+                came[thread] += weight;
+                receiver.release(weight);
+            }
+        }
+        let given: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(came.to_vec(), given);
+        assert!(given.iter().sum::<usize>() > 0);
+        assert_eq!((weight.load(Relaxed), memory.used()), (0, 0));
+    }
 }

@@ -29,9 +29,14 @@ struct Desk {
 
 impl Desk {
     fn new(journal_size: usize, memory: usize, body_limit: usize) -> Self {
+        Self::of(Interest::ALL, journal_size, memory, body_limit)
+    }
+
+    /// For somebody who wants to hear that.
+    fn of(interest: Interest, journal_size: usize, memory: usize, body_limit: usize) -> Self {
         let memory = Arc::new(Memory::new(memory));
         let is_call = |method: &Method, path: &str| Dialect::of(method, path).is_some();
-        let appetite = Appetite { interest: Interest::ALL, is_call };
+        let appetite = Appetite { interest, is_call };
         let (journal, reader) = journal(journal_size, memory.clone(), appetite);
         let settings = Settings {
             masks: Masks::new(&[1; 32], &config::Mask::default()),
@@ -39,7 +44,7 @@ impl Desk {
             session: config::Session::default(),
             body_limit,
             run: u64::MAX,
-            interest: Interest::ALL,
+            interest,
         };
         let tally = Arc::<Tally>::default();
         let clock = (Instant::now(), SystemTime::now());

@@ -27,6 +27,8 @@ enum Step {
     Head(u16, &'static str),
     Upgraded,
     Chunk(Bytes),
+    /// Of another protocol.
+    Bytes(Bytes),
     /// With the last chunk.
     Ends(Bytes),
     Close(BodyEnd),
@@ -90,6 +92,16 @@ fn body_itself(text: &'static str) -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
+/// The same in another protocol.
+fn switched(steps: Vec<Step>) -> Vec<Step> {
+    let switched = |step| match step {
+        Step::Chunk(bytes) => vec![Step::Bytes(bytes)],
+        Step::Ends(bytes) => vec![Step::Bytes(bytes), Step::Close(BodyEnd::COMPLETE)],
+        step => vec![step],
+    };
+    steps.into_iter().flat_map(switched).collect()
+}
+
 fn plan() -> impl Strategy<Value = Plan> {
     let paths = vec!["/v1/chat/completions", "/v1/messages", "/v1/models", "/socket"];
     let asked = prop::sample::select(vec![ASKS, "{\"model\":", ""]);
@@ -107,6 +119,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     (prop::sample::select(paths), session, asked.prop_flat_map(body), answer, 0..8_u8).prop_map(
         |(path, session, mut client, (head, mut upstream), chance)| {
             if path == "/socket" && chance < 6 {
+                (client, upstream) = (switched(client), switched(upstream));
                 upstream.splice(0..0, [Step::Head(101, ""), Step::Upgraded]);
                 // Until then the client says nothing.
                 client.insert(0, Step::Upgraded);
@@ -129,6 +142,7 @@ fn take(lane: &mut Option<Lane>, step: Step) {
         Step::Head(status, kind) => head_of(at_work, status, kind),
         Step::Upgraded => at_work.upgraded("websocket"),
         Step::Chunk(bytes) => at_work.chunk(&bytes, false),
+        Step::Bytes(bytes) => at_work.bytes(&bytes),
         Step::Ends(bytes) => at_work.chunk(&bytes, true),
         Step::Close(end) => at_work.close(end),
         Step::Gone => *lane = None,
@@ -187,16 +201,21 @@ fn carry_out_unread(desk: &mut Desk, mut waiting: Vec<Plan>, turns: &[(Index, bo
 proptest! {
     #[test]
     fn whatever_happens_in_whatever_order_is_told_by_the_rules(
+        interest in prop::sample::select(vec![
+            Interest::ALL, Interest::ALL, Interest::ALL, Interest::LLM, Interest::NONE,
+            Interest::REQUEST_CHUNKS, Interest::RESPONSE_CHUNKS, Interest::UPGRADED_CHUNKS,
+        ]),
         plans in prop::collection::vec(plan(), 1..8),
         turns in prop::collection::vec(any::<(Index, bool)>(), 50),
         journal_size in prop_oneof![Just(1 << 20), 1_000..8_000_usize],
         memory in prop_oneof![Just(1 << 20), 1_000..20_000_usize],
         body_limit in prop_oneof![Just(1 << 20), 0..200_usize],
     ) {
-        let mut desk = Desk::new(journal_size, memory, body_limit);
+        let mut desk = Desk::of(interest, journal_size, memory, body_limit);
         let opened = carry_out(&mut desk, plans, &turns);
         prop_assert_eq!(breaches(&desk.told), [""; 0]);
         prop_assert_eq!(desk.ends().len(), opened);
+        prop_assert!(desk.whats().iter().all(|what| interest.wants(what)));
         let unseen: u64 = desk.ends().iter().map(|end| end.unseen.total()).sum();
         let lost = desk.journal.losses().unseen.load(std::sync::atomic::Ordering::Relaxed);
         prop_assert_eq!(unseen, lost);
