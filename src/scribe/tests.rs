@@ -277,6 +277,33 @@ fn a_request_for_which_there_is_no_memory_is_told_without_its_content_and_the_ot
 }
 
 #[test]
+fn an_answer_larger_than_its_limits_is_told_in_part_and_holds_no_more_than_they_allow() {
+    let begin = r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":""#;
+    for (memory, limit, bound) in [(1 << 30, 10_000, 30_000), (100_000, 1 << 30, 100_000)] {
+        for kind in ["application/json", "text/event-stream"] {
+            let mut desk = Desk::new(1 << 30, memory, limit);
+            let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
+            client.chunk(&Bytes::from_static(ASKS.as_bytes()), true);
+            head_of(&upstream, 200, kind);
+            let field = if kind == "application/json" { "" } else { "data: " };
+            upstream.chunk(&Bytes::from(format!("{field}{begin}")), false);
+            let mut most = 0;
+            for _ in 0..200 {
+                upstream.chunk(&Bytes::from_static(&[b'x'; 5_000]), false);
+                desk.read();
+                most = most.max(desk.memory.used());
+            }
+            upstream.close(BodyEnd::COMPLETE);
+            desk.read();
+            assert_legal(&desk.told);
+            assert!(most <= bound, "{most} of {memory}, {limit} in {kind}");
+            assert!(matches!(desk.events().last(), Some(LlmEvent::Cut(_))), "{:?}", desk.events().last());
+            desk.check_empty();
+        }
+    }
+}
+
+#[test]
 fn a_reading_that_panics_is_given_up_and_the_exchange_goes_on() {
     let mut desk = Desk::large();
     let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
