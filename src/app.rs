@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::proxy::serve::Serve;
 use crate::proxy::{Credential, Gateway, Target};
 use crate::registry::{Hire, HireError};
-use crate::upstream::{Connector, ConnectorError, HttpUpstream, TlsError, Upstream, client_config};
+use crate::upstream::{self, Connector, ConnectorError, HttpUpstream, TlsError, Upstream, client_config};
 
 mod listen;
 mod watchers;
@@ -114,7 +114,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
         let tasks = TaskTracker::new();
         let worker = Worker {
             http: HttpUpstream::new(connector.clone(), TaskTracker::new(), metrics.clone()),
-            upstream: upstream.clone(),
+            upstream: upstream.clone().map(upstream::own),
             journal: watchers.as_ref().map(|watchers| watchers.journal.clone()),
             target: target.clone(),
             credential: credential.clone(),

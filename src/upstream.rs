@@ -11,6 +11,7 @@ use crate::body::{Body, BoxError};
 
 mod connect;
 mod http1;
+mod own;
 mod pool;
 mod stream;
 mod tls;
@@ -19,14 +20,14 @@ mod tunnel;
 pub(crate) use connect::Connector;
 pub use connect::ConnectorError;
 pub(crate) use http1::HttpUpstream;
+pub(crate) use own::own;
 pub use tls::TlsError;
 pub(crate) use tls::client_config;
 
 /// A service that answers requests as a provider does. Each forwarding thread has its own clone.
 ///
 /// A request comes as it would leave for `llm.base_url`. A response leaves as it is, less what belongs to one
-/// connection; its body may fail, and then breaks off for the client. A body that comes with a `content-length` says
-/// in `is_end_stream` when it has ended, since nobody asks it for more.
+/// connection; its body may fail, and then breaks off for the client.
 ///
 /// ```
 /// use http::{Request, Response};
