@@ -3,6 +3,7 @@
 pub(crate) mod program;
 mod witness;
 
+mod chance;
 mod endings;
 mod tunnels;
 mod whole;

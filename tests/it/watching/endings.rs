@@ -434,7 +434,8 @@ fn an_upload_of_a_gibibyte_ends_once_and_nobody_holds_it() {
     client.expect("ok");
     watch.wait(0, |told| told.ends() > 0);
     let growth = proxy.peak_memory() - before;
-    assert!(growth < (32 + 48) << 20, "the proxy grew by {growth} bytes");
+    // A large chunk keeps the buffer that it was read into, which may be twice as large.
+    assert!(growth < (2 * 32 + 32) << 20, "the proxy grew by {growth} bytes");
     let exchange = watch.stop(proxy).only();
     assert_eq!(exchange.bytes("on_request_chunk") + exchange.unseen().0, GIB);
     assert_eq!((exchange.ended(), exchange.unseen().1), ((&json!("complete"), &json!("complete")), 0));

@@ -218,6 +218,8 @@ fn a_call_that_is_lost_from_the_middle_on_is_told_by_the_rules_and_as_cut() {
     client.chunked();
     said.extend(b"data: [DONE]\n\n");
     drop(held);
+    // What was lost is not held, and what was held has been let go.
+    proxy.wait_for_metric("perimeter_observe_memory_bytes", 0.0);
     proxy.stop();
     let seen = watch.after(0).only();
     assert_eq!(assert_prefix(&seen, body.as_bytes(), &said), 0);
@@ -251,6 +253,8 @@ fn a_tunnel_loses_the_end_of_each_side_and_says_how_much() {
     upstream.close();
     watch.wait(0, |told| told.ends() == 1);
     drop(held);
+    // What was lost is not held, and what was held has been let go.
+    proxy.wait_for_metric("perimeter_observe_memory_bytes", 0.0);
     proxy.stop();
     let whole = latin1(&body);
     let seen = watch.after(0).only();

@@ -19,6 +19,7 @@ pub(crate) const CALL: [&str; 5] =
 const KINDS: [&str; 5] = ["witness", "slow", "blocked", "panicking", "failing"];
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "this process is no test, and must not end as one")]
 fn the_program() {
     let mut args = std::env::args_os().skip_while(|arg| arg != "--").peekable();
     if args.peek().is_none() {
