@@ -4,7 +4,7 @@ use crate::support::{GET, Gate, Provider, Proxy, Watch, Wire, asked, pattern};
 
 const STREAMS: usize = 500;
 const ROUNDS: usize = 40;
-/// A little more than what is copied: such a chunk keeps a buffer that is twice as large.
+/// A little more than a page, so that the allocator rounds it up by much.
 const CHUNK: usize = 4200;
 
 const MIB: u64 = 1 << 20;
@@ -12,8 +12,8 @@ const MIB: u64 = 1 << 20;
 /// What is taken for heads and ends, whatever there is room for, of each exchange.
 const MUST_ARRIVE: u64 = 4 * 1024;
 
-/// The allocator's, and what 500 exchanges are besides what they hold.
-const SLACK: u64 = 32 * MIB;
+/// What watching takes besides what is held, whatever the bound is.
+const SLACK: u64 = 24 * MIB;
 
 /// 500 streams at once, a chunk of each after the other.
 fn load(provider: &Provider, proxy: &Proxy) {
@@ -45,7 +45,7 @@ fn load(provider: &Provider, proxy: &Proxy) {
 #[test]
 fn five_hundred_streams_past_a_blocked_interceptor_stay_within_the_bound() {
     let provider = Provider::start();
-    let idle = Proxy::to(&provider).args(&["--interceptors", "none"]).start();
+    let idle = Proxy::to(&provider).watched().args(&["--interceptors", "none"]).start();
     load(&provider, &idle);
     let baseline = idle.peak_memory();
     drop(idle);
@@ -66,7 +66,8 @@ fn five_hundred_streams_past_a_blocked_interceptor_stay_within_the_bound() {
     assert!(held < bound + STREAMS as u64 * MUST_ARRIVE, "{held} bytes are held");
     assert_eq!(proxy.metric("perimeter_observe_memory_limit_bytes") as u64, bound);
     let grown = proxy.peak_memory().saturating_sub(baseline);
-    assert!(grown < 2 * bound + SLACK, "it grew by {} MiB for a bound of 32 MiB", grown / MIB);
+    // The allocator rounds up what is held, by a half at most.
+    assert!(grown < bound * 3 / 2 + SLACK, "it grew by {} MiB for a bound of 32 MiB", grown / MIB);
     let lost = proxy.metric("perimeter_unseen_bytes_total{queue=\"blocked\"}")
         + proxy.metric("perimeter_unseen_bytes_total{queue=\"journal\"}");
     assert!(lost > (STREAMS * ROUNDS * CHUNK) as f64 - bound as f64 * 1.1, "{lost} bytes were lost");
