@@ -9,7 +9,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
@@ -58,12 +58,12 @@ impl LoggingError {
     }
 }
 
-/// Sets up logging for the whole process. Keep the [`Guard`]: dropping it writes out what is still held.
+/// Sets up logging for the whole process; `access` says whether each exchange has a line. Keep the [`Guard`]: dropping it writes out what is still held.
 ///
 /// # Errors
 /// [`LoggingError`] where the file cannot be opened or `PERIMETER_LOG` is no filter.
-pub(crate) fn init(logging: &Logging) -> Result<Guard, LoggingError> {
-    let filter = filter(logging.level)?;
+pub(crate) fn init(logging: &Logging, access: bool) -> Result<Guard, LoggingError> {
+    let filter = filter(logging.level, access)?;
     let (out, colours): (Box<dyn Write + Send>, bool) = match &logging.file {
         Some(path) => {
             let file = rotating::RotatingFile::open(path, logging.max_file_size, logging.backup_count)
@@ -82,13 +82,17 @@ pub(crate) fn init(logging: &Logging) -> Result<Guard, LoggingError> {
     Ok(guard)
 }
 
-fn filter(level: Level) -> Result<Box<dyn Layer<Registry> + Send + Sync>, LoggingError> {
+fn filter(level: Level, access: bool) -> Result<Box<dyn Layer<Registry> + Send + Sync>, LoggingError> {
     match std::env::var("PERIMETER_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::builder()
             .parse(directives)
             .map(|filter| Box::new(filter) as _)
             .map_err(|source| LoggingError::Filter { source }),
-        _ => Ok(Box::new(LevelFilter::from(level))),
+        _ if access => Ok(Box::new(LevelFilter::from(level))),
+        _ => {
+            let targets = Targets::new().with_default(LevelFilter::from(level));
+            Ok(Box::new(targets.with_target("access", LevelFilter::OFF)))
+        }
     }
 }
 

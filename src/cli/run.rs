@@ -1,5 +1,6 @@
 //! `perimeter run`: the proxy itself.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use clap::Args;
 
 use super::{FAILED, REFUSED, fail};
 use crate::config::{Config, ConfigError, Loaded, Overrides};
-use crate::registry::Registry;
+use crate::registry::{Hire, Registry};
 use crate::upstream::Upstream;
 use crate::{app, logging};
 
@@ -22,8 +23,8 @@ Environment:
                      certificate authorities to trust instead of the system's
   HTTPS_PROXY, ALL_PROXY, NO_PROXY
                      the way to an https:// provider, as curl reads them; through http:// proxies only
-  XDG_STATE_HOME     where state will be kept, in a folder `perimeter`, unless `state_dir` says; this version keeps none
-  NO_COLOR           no colours in the log, also on a terminal
+  XDG_STATE_HOME     where state is kept, in a folder `perimeter`, unless `state_dir` says
+  NO_COLOR           no colours, also on a terminal
   and whatever a configuration names as ${VAR} or ${VAR:-default}
 
 Exit codes:
@@ -82,7 +83,7 @@ impl Run {
                     .to_owned(),
             );
         }
-        let log = match logging::init(&config.logging) {
+        let log = match logging::init(&config.logging, !says_each_twice(&config, &hires)) {
             Ok(guard) => guard,
             Err(error) => return fail(&error, if error.is_usage() { REFUSED } else { FAILED }),
         };
@@ -109,6 +110,14 @@ impl Run {
             .interceptors(self.interceptors.as_deref().map(named));
         Config::load(self.config.as_deref(), overrides, registry)
     }
+}
+
+/// Whether the printer's blocks and the log's access lines would stand on one terminal.
+fn says_each_twice(config: &Config, hires: &[Hire]) -> bool {
+    config.logging.file.is_none()
+        && hires.iter().any(|hire| hire.kind() == "printer")
+        && std::io::stdout().is_terminal()
+        && std::io::stderr().is_terminal()
 }
 
 /// The names given to `--interceptors`, where `none` by itself is none.

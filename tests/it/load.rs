@@ -86,8 +86,9 @@ fn a_reader_of_the_log_that_goes_away_harms_nothing() {
 }
 
 #[test]
-fn nothing_is_said_on_stdout() {
-    let (provider, proxy) = start();
+fn without_a_printer_nothing_is_said_on_stdout() {
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).args(&["--interceptors", "none"]).start();
     let mut client = proxy.connect();
     client.send(GET);
     let mut upstream = provider.accept();
