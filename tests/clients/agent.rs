@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::compare::assert_same_but_for;
-use crate::process::{client, installed, transcript};
+use crate::compare::watched;
+use crate::process::{ANTHROPIC_KEY, client, installed, transcript};
 use crate::provider::{Provider, Request};
 
 /// Fixed, so that what the agent derives from it is the same in both runs.
@@ -16,12 +16,23 @@ const SESSION: &str = "0b9f4c1e-5a5e-4d0e-9c57-3f1d2a7b8c90";
 fn claude_code_completes_a_turn_with_a_tool() {
     // One folder for both runs: the agent tells the provider where it works.
     let folder = tempfile::tempdir().unwrap();
-    let told = assert_same_but_for("anthropic", drop_date, |provider, url| {
+    let (told, watched) = watched("anthropic", drop_date, |provider, url| {
         prepare(folder.path());
         turn(folder.path(), provider, url).lines().map(even_out_line).collect::<Vec<_>>().join("\n")
     });
     for sign in ["\"api_retry\"", "\"tool_result\"", "The file says: the proxy saw nothing."] {
         assert!(told.contains(sign), "no {sign} in\n{told}");
+    }
+    // Overloaded at first, then a tool's call, its answer, and what the model makes of it: a block each.
+    let printed = [
+        "  529  ".to_owned(),
+        "        ✗ overloaded_error: Overloaded".to_owned(),
+        format!("        → Read {{\"file_path\":\"{}\"}}", folder.path().join("project/notes.txt").display()),
+        "        ← Read ".to_owned(),
+        "        ‹ The file says: the proxy saw nothing.".to_owned(),
+    ];
+    for sign in printed {
+        assert!(watched.printed.contains(&sign), "no {sign} in\n{}", watched.printed);
     }
 }
 
@@ -82,7 +93,7 @@ fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
         .current_dir(folder.join("project"))
         .env("TMPDIR", folder.join("tmp"))
         .env("ANTHROPIC_BASE_URL", base_url)
-        .env("ANTHROPIC_API_KEY", "made-up")
+        .env("ANTHROPIC_API_KEY", ANTHROPIC_KEY)
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_TELEMETRY", "1")
         .env("DISABLE_ERROR_REPORTING", "1")

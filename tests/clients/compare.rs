@@ -13,16 +13,20 @@
 
 use crate::perimeter::Perimeter;
 use crate::provider::{Provider, Request};
+use crate::watched::Watched;
 
 /// What came of one run of a client.
 #[derive(Debug)]
 struct Run {
     transcript: String,
     requests: Vec<String>,
+    /// The same as they came.
+    raw: Vec<Request>,
 }
 
 /// Runs `client` straight against a provider and then through a proxy of that `dialect`, and asserts
-/// that both runs are the same on both ends. `client` is given the base URL (without a path) and
+/// that both runs are the same on both ends, and that the
+/// interceptors tell of the second what the provider has seen of it. `client` is given the base URL (without a path) and
 /// returns its transcript, which this function returns in turn.
 pub(crate) fn assert_same(dialect: &str, client: impl Fn(&Provider, &str) -> String) -> String {
     assert_same_but_for(dialect, |_| {}, client)
@@ -34,6 +38,16 @@ pub(crate) fn assert_same_but_for(
     unlike: impl Fn(&mut Vec<Request>),
     client: impl Fn(&Provider, &str) -> String,
 ) -> String {
+    let (told, _) = watched(dialect, unlike, client);
+    told
+}
+
+/// As [`assert_same_but_for`]. Returns what the interceptors made of it, too.
+pub(crate) fn watched(
+    dialect: &str,
+    unlike: impl Fn(&mut Vec<Request>),
+    client: impl Fn(&Provider, &str) -> String,
+) -> (String, Watched) {
     let provider = Provider::start();
     let straight = run(&provider, &provider.url(""), &unlike, &client);
     let perimeter = Perimeter::start(dialect, &provider.url(""));
@@ -50,8 +64,9 @@ pub(crate) fn assert_same_but_for(
         "requests at the provider\n{}",
         perimeter.log()
     );
-    perimeter.stop();
-    straight.transcript
+    let watched = perimeter.stop();
+    watched.assert_tells(dialect, &proxied.raw);
+    (straight.transcript, watched)
 }
 
 fn run(
@@ -63,11 +78,12 @@ fn run(
     let transcript = client(provider, base_url);
     let (mut requests, faults) = provider.take();
     assert!(faults.is_empty(), "through {base_url}: {faults:#?}\n{transcript}");
+    let raw = requests.clone();
     for request in &mut requests {
         even_out(request);
     }
     unlike(&mut requests);
-    Run { transcript, requests: requests.iter().map(describe).collect() }
+    Run { transcript, requests: requests.iter().map(describe).collect(), raw }
 }
 
 fn even_out(request: &mut Request) {
@@ -136,7 +152,7 @@ pub(crate) fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 fn describe(request: &Request) -> String {
-    let Request { line, fields, body, trailers } = request;
+    let Request { line, fields, body, trailers, .. } = request;
     format!("{line}\n{}\n\n{}\n{}", fields.join("\n"), describe_bytes(body), trailers.join("\n"))
 }
 

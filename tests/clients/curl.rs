@@ -5,9 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::compare::{assert_same, assert_same_but_for, describe_bytes, drop_hop_by_hop, tidy};
 use crate::process::client;
-use crate::provider::{Provider, Request};
+use crate::provider::{Provider, Request, encode};
 
 /// Runs curl with `arguments` on `paths` and tells everything that it got: how it ended, each head,
 /// the body.
@@ -184,6 +186,27 @@ fn compressed_answers_stay_compressed() {
     assert!(told.contains("compressed wörld"), "{told}");
     same(&["--header", "Accept-Encoding: br;q=0.5, gzip , *;q=0"], &["/plain/gzip"]);
     same(&[], &["/plain/gzip"]);
+}
+
+/// Requests and answers in every coding that clients use: they pass as they are, and are read all the same.
+#[test]
+fn compressed_calls_are_read() {
+    for coding in ["gzip", "deflate", "br", "zstd"] {
+        let accept = format!("Accept-Encoding: {coding}");
+        let compressed = format!("Content-Encoding: {coding}");
+        for stream in [false, true] {
+            let question = json!({
+                "model": "compressed", "stream": stream,
+                "messages": [{"role": "user", "content": "why? ".repeat(50_000)}],
+            });
+            let body = encode(coding, question.to_string().as_bytes());
+            let arguments =
+                ["--header", &accept, "--header", &compressed, "--json", "@-", "--header", "Accept:"];
+            let told =
+                assert_same("openai", |_, url| curl(url, &arguments, Some(&body), &["/v1/chat/completions"]));
+            assert!(told.contains(&format!("Content-Encoding: {coding}\n")), "{told}");
+        }
+    }
 }
 
 #[test]

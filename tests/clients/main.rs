@@ -16,5 +16,7 @@ mod curl;
 mod perimeter;
 mod process;
 mod provider;
+mod said;
 mod sdks;
+mod watched;
 mod websockets;

@@ -5,6 +5,18 @@ use std::process::{Command, Output, Stdio};
 
 use crate::provider::Provider;
 
+/// The keys of the clients: made up, and of the shape of real ones.
+pub(crate) const KEYS: [&str; 2] = [OPENAI_KEY, ANTHROPIC_KEY];
+/// The key that clients of OpenAI bring.
+pub(crate) const OPENAI_KEY: &str = "sk-proj-0madeUp1madeUp2madeUp3madeUp4madeUp5";
+/// The key that clients of Anthropic bring.
+pub(crate) const ANTHROPIC_KEY: &str = "sk-ant-api03-0madeUp1madeUp2madeUp3madeUp4madeUp5";
+
+/// Something that a user should not have written into a prompt.
+pub(crate) const SECRET: &str = "ghp_0madeUp1madeUp2madeUp3madeUp4madeUp";
+/// What is left of it in a log.
+pub(crate) const SECRET_REDACTED: &str = "ghp_[REDACTED]";
+
 /// The root of the checkout.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -50,6 +62,9 @@ pub(crate) fn script(script: &str, provider: &Provider, base_url: &str) -> Strin
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("CLIENTS", root().join(".clients"))
         .env("BASE_URL", base_url)
+        .env("OPENAI_API_KEY", OPENAI_KEY)
+        .env("ANTHROPIC_API_KEY", ANTHROPIC_KEY)
+        .env("SECRET", SECRET)
         .env("CONTROL_URL", format!("http://{}", provider.control))
         .output()
         .unwrap();

@@ -11,13 +11,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+mod answer;
 mod anthropic;
+mod compressed;
 mod openai;
 mod plain;
 mod request;
 mod script;
 mod websocket;
 
+pub(crate) use answer::Answer;
+pub(crate) use compressed::encode;
 pub(crate) use request::Request;
 use script::{Script, Step};
 
@@ -165,7 +169,7 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         let script = answer(&request, asked);
         let close = script.close || request.closes();
-        play(script, &mut reader, &mut stream, shared)?;
+        play(script, &request.answer, &mut reader, &mut stream, shared)?;
         if close {
             return stream.shutdown(Shutdown::Write);
         }
@@ -176,23 +180,34 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 fn answer(request: &Request, asked: usize) -> Script {
     let path = request.path();
     if path.starts_with("/plain/") || !path.starts_with("/v1/") {
-        plain::answer(request, asked)
-    } else if request.header("anthropic-version").is_some() {
+        return plain::answer(request, asked);
+    }
+    let script = if request.header("anthropic-version").is_some() {
         anthropic::answer(request, asked)
     } else {
         openai::answer(request, asked)
+    };
+    let model = request.json()["model"].as_str().unwrap_or_default().to_owned();
+    match compressed::chosen(request) {
+        Some(coding) if model == "compressed" || anthropic::from_agent(request) => script.compressed(coding),
+        _ => script,
     }
 }
 
 fn play(
     script: Script,
+    answer: &Mutex<Vec<u8>>,
     reader: &mut BufReader<TcpStream>,
     stream: &mut TcpStream,
     shared: &Shared,
 ) -> io::Result<()> {
     for step in script.steps {
         match step {
-            Step::Send(bytes) => stream.write_all(&bytes)?,
+            Step::Send(bytes) => {
+                // Before it is sent: who has got it, may look at once at what was sent.
+                answer.lock().unwrap().extend_from_slice(&bytes);
+                stream.write_all(&bytes)?;
+            }
             Step::Seen(name, pieces) => {
                 shared.wait_until(&format!("that the client of {name} sees piece {pieces}"), |state| {
                     state.seen.get(&name).is_some_and(|seen| *seen >= pieces)

@@ -55,6 +55,19 @@ fn sdks_show_a_failure_of_the_proxy_itself() {
             assert_eq!(lines.next(), Some("InternalServerError 502 upstream_connect"), "{name}: {told}");
             assert!(lines.next().is_some_and(|message| !message.is_empty()), "{name}: {told}");
         }
-        perimeter.stop();
+        let watched = perimeter.stop();
+        let lines = watched.lines();
+        assert_eq!(lines.len(), scripts.len(), "{}", watched.log);
+        for line in lines {
+            assert_eq!(line["direction"], "error", "{line}");
+            assert_eq!(line["error_type"], "upstream_connect", "{line}");
+        }
+        assert_eq!(watched.printed.matches("GET /v1/models").count(), scripts.len(), "{}", watched.printed);
+        assert_eq!(
+            watched.printed.matches("✗ upstream_connect: ").count(),
+            scripts.len(),
+            "{}",
+            watched.printed
+        );
     }
 }

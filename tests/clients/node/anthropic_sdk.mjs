@@ -3,7 +3,7 @@
 import { attempt, awaitLeaving, BASE_URL, headers, require, seen, tell } from './transcript.mjs';
 
 const Anthropic = require('@anthropic-ai/sdk');
-const client = new Anthropic({ apiKey: 'made-up', baseURL: BASE_URL });
+const client = new Anthropic({ baseURL: BASE_URL });
 const messages = [{ role: 'user', content: 'Grüße, 世界 👋' }];
 const asked = (model, more) => ({ model, max_tokens: 100, messages, ...more });
 const message = (model, more, options) => client.messages.create(asked(model, more), options);
@@ -41,6 +41,12 @@ for await (const event of await message('left/early', { stream: true })) {
   break;
 }
 await awaitLeaving('left/early');
+
+// Compressed, as far as the client asks for it; and what should not have been said.
+tell('compressed', await message('compressed'));
+await each('compressed stream', message('compressed', { stream: true }));
+const secret = [{ role: 'user', content: `Log in with ${process.env.SECRET}, please.` }];
+tell('secret', (await message('plain', { messages: secret })).id);
 
 // The rest of the API.
 await each('models', client.models.list({ limit: 1 }));

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { attempt, awaitLeaving, BASE_URL, headers, require, seen, tell } from './transcript.mjs';
 
 const OpenAI = require('openai');
-const client = new OpenAI({ apiKey: 'sk-made-up', baseURL: BASE_URL + '/v1', organization: 'org-1', project: 'proj_1' });
+const client = new OpenAI({ baseURL: BASE_URL + '/v1', organization: 'org-1', project: 'proj_1' });
 const messages = [{ role: 'user', content: 'Grüße, 世界 👋' }];
 const chat = (model, more, options) => client.chat.completions.create({ model, messages, ...more }, options);
 
@@ -29,6 +29,12 @@ tell('long answer', digest(Buffer.from((await chat('long')).choices[0].message.c
 const long = [{ role: 'user', content: 'a long question, '.repeat(200_000) }];
 tell('long question', (await chat('plain', { messages: long })).id);
 tell('extras', (await chat('plain', {}, { headers: { 'X-Mine': 'yes' }, query: { 'a b': 'c&d' } })).id);
+
+// Compressed, as far as the client asks for it; and what should not have been said.
+tell('compressed', await chat('compressed'));
+await each('compressed stream', chat('compressed', { stream: true }));
+const secret = [{ role: 'user', content: `Log in with ${process.env.SECRET}, please.` }];
+tell('secret', (await chat('plain', { messages: secret })).id);
 
 // Tools: a call, its result, an answer.
 const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object' } } }];

@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { BASE_URL, require, tell } from './transcript.mjs';
 
 const WebSocket = require('ws');
+const KEY = process.env.OPENAI_API_KEY;
 const URL = BASE_URL.replace('http://', 'ws://');
-const options = { headers: { Authorization: 'Bearer made-up' } };
+const options = { headers: { Authorization: `Bearer ${KEY}` } };
 
-const socket = new WebSocket(URL + '/v1/echo?model=a%20b', ['realtime', 'openai-insecure-api-key.made-up'], options);
+const socket = new WebSocket(URL + '/v1/echo?model=a%20b', ['realtime', `openai-insecure-api-key.${KEY}`], options);
 socket.on('upgrade', (answer) => tell('upgrade', [answer.statusCode, answer.statusMessage, answer.headers['x-mark']]));
 const received = async () => (await once(socket, 'message')).map((part) => (Buffer.isBuffer(part) ? part.toString('latin1') : part));
 // Listening before the connection stands: the greeting comes in the same packet as the 101.

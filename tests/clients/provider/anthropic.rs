@@ -35,7 +35,7 @@ pub(super) fn answer(request: &Request, asked: usize) -> Script {
     }
 }
 
-fn from_agent(request: &Request) -> bool {
+pub(super) fn from_agent(request: &Request) -> bool {
     request.header("user-agent").is_some_and(|agent| agent.starts_with("claude-cli/"))
 }
 

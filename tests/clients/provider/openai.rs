@@ -85,6 +85,7 @@ fn chat(body: &Value, asked: usize) -> Script {
             "Content-Type: text/html\r\n",
             b"<html>short and stout</html>",
         ),
+        "compressed" if body["stream"] == true => finish(words()),
         _ => plain_chat("Hello, wörld 👋"),
     }
 }
@@ -137,6 +138,12 @@ fn crowd(stream: &str) -> Script {
             .seen(stream, number);
     }
     finish(script)
+}
+
+fn words() -> Script {
+    WORDS
+        .iter()
+        .fold(Script::events(), |script, word| script.chunk(delta(json!({"content": word}), Value::Null)))
 }
 
 fn left(stream: &str) -> Script {

@@ -1,11 +1,12 @@
 //! A request exactly as it came.
 
 use std::io::{self, BufRead, Read};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 /// A request, byte for byte. Head lines hold one character for each byte, so that nothing is lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// `POST /v1/messages?beta=true HTTP/1.1`
     pub(crate) line: String,
@@ -15,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
     /// Trailer fields of a chunked body.
     pub(crate) trailers: Vec<String>,
+    /// What the provider has sent in answer, head, framing and all.
+    pub(crate) answer: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Request {
@@ -22,7 +25,7 @@ impl Request {
     pub(super) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
         let Some(line) = read_line(reader)? else { return Ok(None) };
         let fields = read_fields(reader)?;
-        Ok(Some(Self { line, fields, body: Vec::new(), trailers: Vec::new() }))
+        Ok(Some(Self { line, fields, body: Vec::new(), trailers: Vec::new(), answer: Arc::default() }))
     }
 
     /// Reads the body behind the head.
@@ -71,8 +74,13 @@ impl Request {
         self.target().split('?').next().unwrap_or_default()
     }
 
-    pub(super) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    /// The body without its content codings.
+    pub(crate) fn decoded(&self) -> Vec<u8> {
+        super::compressed::decode(self.header("content-encoding"), &self.body)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.decoded()).unwrap_or(Value::Null)
     }
 
     /// What of the scripts the request asks for: the model where it names one, and the path.
@@ -101,7 +109,7 @@ impl Request {
     }
 }
 
-fn read_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
+pub(super) fn read_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     if reader.read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
@@ -110,7 +118,7 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
     Ok(Some(line.iter().map(|byte| char::from(*byte)).collect()))
 }
 
-fn read_fields(reader: &mut impl BufRead) -> io::Result<Vec<String>> {
+pub(super) fn read_fields(reader: &mut impl BufRead) -> io::Result<Vec<String>> {
     let mut fields = Vec::new();
     while let Some(line) = read_line(reader)? {
         if line.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,6 +41,7 @@ pub(super) fn converse(
         TEXT,
         b"{\"type\":\"session.created\",\"event_id\":\"event_1\",\"session\":{\"type\":\"realtime\"}}",
     ));
+    request.answer.lock().unwrap().extend_from_slice(&greeting);
     stream.write_all(&greeting)?;
     let mut message = Vec::new();
     let mut kind = TEXT;
@@ -80,7 +82,7 @@ pub(super) fn converse(
 
 fn note(head: u8, payload: &[u8]) -> Request {
     let line = format!("(frame {head:02x})");
-    Request { line, fields: Vec::new(), body: payload.to_vec(), trailers: Vec::new() }
+    Request { line, fields: Vec::new(), body: payload.to_vec(), trailers: Vec::new(), answer: Arc::default() }
 }
 
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {

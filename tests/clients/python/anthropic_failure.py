@@ -4,7 +4,7 @@ from anthropic import Anthropic, APIStatusError
 
 from transcript import BASE_URL
 
-client = Anthropic(api_key="made-up", base_url=BASE_URL, max_retries=0)
+client = Anthropic(base_url=BASE_URL, max_retries=0)
 try:
     client.models.list()
 except APIStatusError as error:

@@ -1,10 +1,12 @@
 """Anthropic's SDK: every way of calling, every way of failing."""
 
+import os
+
 from anthropic import Anthropic
 
 from transcript import BASE_URL, attempt, await_leaving, headers, seen, tell
 
-client = Anthropic(api_key="made-up", base_url=BASE_URL)
+client = Anthropic(base_url=BASE_URL)
 SAID = [{"role": "user", "content": "Grüße, 世界 👋"}]
 
 
@@ -39,6 +41,12 @@ attempt("cut", lambda: [tell("cut", event.to_dict()) for event in message("cut",
 with message("left/early", stream=True) as stream:
     tell("left", next(iter(stream)).to_dict())
 await_leaving("left/early")
+
+# Compressed, as far as the client asks for it; and what should not have been said.
+tell("compressed", message("compressed").to_dict())
+tell("compressed stream", [event.to_dict() for event in message("compressed", stream=True)])
+secret = [{"role": "user", "content": f"Log in with {os.environ['SECRET']}, please."}]
+tell("secret", client.messages.create(model="plain", max_tokens=1, messages=secret).id)
 
 # The rest of the API.
 tell("models", [model.to_dict() for model in client.models.list(limit=1)])

@@ -4,7 +4,7 @@ from openai import APIStatusError, OpenAI
 
 from transcript import BASE_URL
 
-client = OpenAI(api_key="sk-made-up", base_url=BASE_URL + "/v1", max_retries=0)
+client = OpenAI(base_url=BASE_URL + "/v1", max_retries=0)
 try:
     client.models.list()
 except APIStatusError as error:

@@ -5,7 +5,6 @@ from openai import OpenAI
 from transcript import BASE_URL, tell
 
 client = OpenAI(
-    api_key="sk-made-up",
     base_url=BASE_URL + "/v1",
     websocket_base_url=BASE_URL.replace("http://", "ws://") + "/v1",
 )

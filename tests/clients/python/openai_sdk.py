@@ -2,12 +2,13 @@
 
 import hashlib
 import io
+import os
 
 from openai import OpenAI
 
 from transcript import BASE_URL, attempt, await_leaving, headers, seen, tell
 
-client = OpenAI(api_key="sk-made-up", base_url=BASE_URL + "/v1", organization="org-1", project="proj_1")
+client = OpenAI(base_url=BASE_URL + "/v1", organization="org-1", project="proj_1")
 SAID = [{"role": "user", "content": "Grüße, 世界 👋"}]
 
 
@@ -29,6 +30,12 @@ long = [{"role": "user", "content": "a long question, " * 200_000}]
 tell("long question", client.chat.completions.create(model="plain", messages=long).id)
 extra = {"extra_headers": {"X-Mine": "yes"}, "extra_query": {"a b": "c&d"}, "extra_body": {"mine": True}}
 tell("extras", chat("plain", **extra).id)
+
+# Compressed, as far as the client asks for it; and what should not have been said.
+tell("compressed", chat("compressed").to_dict())
+tell("compressed stream", [chunk.to_dict() for chunk in chat("compressed", stream=True)])
+secret = [{"role": "user", "content": f"Log in with {os.environ['SECRET']}, please."}]
+tell("secret", client.chat.completions.create(model="plain", messages=secret).id)
 
 # Tools: a call, its result, an answer.
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]

@@ -1,18 +1,21 @@
 """A WebSocket client: text, binary, long messages, pings, subprotocols, closing from both sides."""
 
+import os
+
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from transcript import BASE_URL, attempt, tell
 
+KEY = os.environ["OPENAI_API_KEY"]
 URL = BASE_URL.replace("http://", "ws://")
 
 
 def dial(path, **more):
-    return connect(URL + path, additional_headers={"Authorization": "Bearer made-up"}, **more)
+    return connect(URL + path, additional_headers={"Authorization": f"Bearer {KEY}"}, **more)
 
 
-with dial("/v1/echo?model=a%20b", subprotocols=["realtime", "openai-insecure-api-key.made-up"]) as socket:
+with dial("/v1/echo?model=a%20b", subprotocols=["realtime", f"openai-insecure-api-key.{KEY}"]) as socket:
     tell("chosen", [socket.subprotocol, socket.response.headers["X-Mark"]])
     tell("greeting", socket.recv())
     for text in ["", "short", "wörld 👋", "long " * 50_000]:
