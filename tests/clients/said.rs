@@ -58,15 +58,18 @@ impl Said {
         said
     }
 
-    /// Tokens as the printer counts them: in, of these from the cache, out.
-    pub(crate) fn tokens(&self) -> Option<[u64; 3]> {
-        let count = |name: &str| self.usage[name].as_u64();
-        if let Some(input) = count("prompt_tokens") {
-            return Some([input, 0, count("completion_tokens")?]);
+    /// The tokens as the printer counts them: in, of these from the cache; out, of these for reasoning.
+    pub(crate) fn tokens(&self) -> Option<[u64; 4]> {
+        let count = |name: &str| self.usage.pointer(name).and_then(Value::as_u64);
+        let some = |name: &str| count(name).unwrap_or(0);
+        if let Some(input) = count("/prompt_tokens") {
+            let cached = some("/prompt_tokens_details/cached_tokens");
+            let reasoning = some("/completion_tokens_details/reasoning_tokens");
+            return Some([input, cached, count("/completion_tokens")?, reasoning]);
         }
-        let read = count("cache_read_input_tokens").unwrap_or(0);
-        let written = count("cache_creation_input_tokens").unwrap_or(0);
-        Some([count("input_tokens")? + read + written, read, count("output_tokens")?])
+        let cached = some("/cache_read_input_tokens");
+        let input = count("/input_tokens")? + cached + some("/cache_creation_input_tokens");
+        Some([input, cached, count("/output_tokens")?, 0])
     }
 
     /// Whether this is what `other` says, or the beginning of it.

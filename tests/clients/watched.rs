@@ -171,11 +171,11 @@ impl<'a> Exchange<'a> {
         let mut fields = vec![status.clone()];
         if self.is_call() {
             fields.extend(self.asked["model"].as_str().map(str::to_owned));
-            if let Some([input, cached, output]) =
-                self.answer.as_ref().and_then(|answer| answer.said().tokens())
-            {
-                let cached = if cached > 0 { format!(" ({cached} cached)") } else { String::new() };
-                fields.extend([format!("{input} in{cached}"), format!("{output} out")]);
+            let tokens = self.answer.as_ref().and_then(|answer| answer.said().tokens());
+            if let Some([input, cached, output, reasoning]) = tokens {
+                let part = |count, word| if count > 0 { format!(" ({count} {word})") } else { String::new() };
+                fields.push(format!("{input} in{}", part(cached, "cached")));
+                fields.push(format!("{output} out{}", part(reasoning, "reasoning")));
             }
         }
         fields.push(format!("{} {}", self.request.method(), self.request.path()));

@@ -194,7 +194,7 @@ fn message(content: &Value, stop_reason: &str) -> Value {
         "content": content, "stop_reason": stop_reason, "stop_sequence": null,
         "usage": {
             "input_tokens": 3, "output_tokens": 5,
-            "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": 20, "cache_read_input_tokens": 1000,
         },
         "a_field_of_tomorrow": {"kept": [1, 2.50, "x"]},
     })

@@ -107,8 +107,16 @@ fn completion(message: Value, finish: &str) -> Value {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": "gpt-scripted",
         "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish}],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+        "usage": usage(),
         "a_field_of_tomorrow": {"kept": [1, 2.50, "x"]},
+    })
+}
+
+fn usage() -> Value {
+    json!({
+        "prompt_tokens": 1203, "completion_tokens": 65, "total_tokens": 1268,
+        "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 60},
     })
 }
 
@@ -187,14 +195,14 @@ fn streamed_tools() -> Script {
 }
 
 fn finish(script: Script) -> Script {
-    let usage = json!({
+    let last = json!({
         "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000,
         "model": "gpt-scripted", "choices": [],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+        "usage": usage(),
     });
     script
         .chunk(delta(json!({}), json!("stop")))
-        .chunk(format!("data: {usage}\n\n"))
+        .chunk(format!("data: {last}\n\n"))
         .chunk("data: [DONE]\n\n")
         .end()
 }
