@@ -1,4 +1,5 @@
-//! A coding agent does a turn of work: it asks, is told to read a file, reads it, and reports.
+//! A coding agent does a turn of work: it asks, is told to have an agent of its own read a file, which reads it, and
+//! reports.
 
 use std::fs;
 use std::path::Path;
@@ -9,23 +10,38 @@ use crate::compare::watched;
 use crate::process::{ANTHROPIC_KEY, client, installed, transcript};
 use crate::provider::{Provider, Request};
 
+/// Fields of its output that are not the same in two runs.
+const DRAWN: [&str; 9] = [
+    "uuid",
+    "timestamp",
+    "messaging_socket_path",
+    "task_id",
+    "run_id",
+    "agent_id",
+    "agentId",
+    "end_time",
+    "output_file",
+];
+
 /// Fixed, so that what the agent derives from it is the same in both runs.
 const SESSION: &str = "0b9f4c1e-5a5e-4d0e-9c57-3f1d2a7b8c90";
 
 #[test]
-fn claude_code_completes_a_turn_with_a_tool() {
+fn claude_code_completes_a_turn_with_a_tool_and_side_calls() {
     // One folder for both runs: the agent tells the provider where it works.
     let folder = tempfile::tempdir().unwrap();
-    let (told, watched) = watched("anthropic", drop_date, |provider, url| {
+    let (told, watched) = watched("anthropic", even_out, |provider, url| {
         prepare(folder.path());
         turn(folder.path(), provider, url).lines().map(even_out_line).collect::<Vec<_>>().join("\n")
     });
     for sign in ["\"api_retry\"", "\"tool_result\"", "The file says: the proxy saw nothing."] {
         assert!(told.contains(sign), "no {sign} in\n{told}");
     }
-    // Overloaded at first, then a tool's call, its answer, and what the model makes of it: a block each.
+    // Each agent is overloaded at first; then a tool is asked for, answers, and the model makes something of it.
     let printed = [
         "  529  ".to_owned(),
+        "        → Agent {\"description\":\"Look into a file\"".to_owned(),
+        "        ← Agent ".to_owned(),
         "        ✗ overloaded_error: Overloaded".to_owned(),
         format!("        → Read {{\"file_path\":\"{}\"}}", folder.path().join("project/notes.txt").display()),
         "        ← Read ".to_owned(),
@@ -36,7 +52,7 @@ fn claude_code_completes_a_turn_with_a_tool() {
     }
 }
 
-/// A line of the agent's output without its clock readings, the ids that it draws for its own events and
+/// A line of the agent's output without its clock readings, the ids that it draws for its own events and agents, and
 /// the socket that is named after its process.
 fn even_out_line(line: &str) -> String {
     let Ok(mut line) = serde_json::from_str(line) else { return line.to_owned() };
@@ -48,18 +64,59 @@ fn drop_drawn(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|key, _| {
-                !["uuid", "timestamp", "messaging_socket_path"].contains(&key.as_str())
-                    && !key.ends_with("_ms")
+                !DRAWN.contains(&key.as_str()) && !key.ends_with("_ms") && !key.ends_with("Ms")
             });
             fields.values_mut().for_each(drop_drawn);
         }
         Value::Array(values) => values.iter_mut().for_each(drop_drawn),
+        Value::String(text) => {
+            if let Some(rest) = drop_report(text.as_bytes()) {
+                *text = String::from_utf8(rest).unwrap();
+            }
+        }
         _ => {}
     }
 }
 
-/// The agent tells the model what day it is, and midnight may fall between the runs. Nothing else that
-/// it sends needs evening out.
+/// The agent tells the model what day it is, and midnight may fall between the runs; and what an agent of its own was
+/// called, and how long it took.
+fn even_out(requests: &mut Vec<Request>) {
+    drop_date(requests);
+    for request in requests {
+        hide(request, "x-claude-code-agent-id");
+        if let Some(rest) = drop_report(&request.body) {
+            request.body = rest;
+            hide(request, "content-length");
+        }
+    }
+}
+
+/// Takes the value of a field away, where there is one.
+fn hide(request: &mut Request, name: &str) {
+    for field in &mut request.fields {
+        if let Some((found, _)) = field.split_once(':')
+            && found.eq_ignore_ascii_case(name)
+        {
+            *field = format!("{found}: (drawn)");
+        }
+    }
+}
+
+/// The text without what stands behind these words in the report on an agent; `None` where there is no report.
+fn drop_report(text: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = text.to_vec();
+    let mut found = false;
+    for word in ["agentId: ", "with to: '", "duration_ms: "] {
+        while let Some(at) = rest.windows(word.len()).position(|window| window == word.as_bytes()) {
+            let drawn =
+                rest[at + word.len()..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            rest.splice(at..at + word.len() + drawn, []);
+            found = true;
+        }
+    }
+    found.then_some(rest)
+}
+
 fn drop_date(requests: &mut Vec<Request>) {
     const BEFORE: &[u8] = b"Today's date is ";
     for request in requests {

@@ -7,6 +7,10 @@
 //! `compare.rs`, with the reason. Where a stream is concerned the provider holds piece n + 1 back until
 //! the client has said, past the proxy, that it has seen piece n.
 //!
+//! The proxy runs with the printer and the message logger on. When it has stopped, `watched.rs` holds what they tell
+//! against what the provider has seen and said: every call once in the log, request and answer as they were, and every
+//! exchange printed once.
+//!
 //! The clients are installed by `./test.sh` into `.clients/`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -11,6 +11,9 @@ const LIMITS: &str = "anthropic-organization-id: org-1\r\n\
     Set-Cookie: _cfuvid=one; path=/\r\n\
     Set-Cookie: __cf_bm=two; path=/\r\n";
 
+/// How the agent sends out an agent of its own.
+const ERRAND: &str = "Look into the file ";
+
 /// What the agent says when it has read the file it asked for.
 const DONE: &str = "The file says: the proxy saw nothing.";
 
@@ -82,7 +85,8 @@ fn messages(body: &Value, asked: usize) -> Script {
     }
 }
 
-/// A turn of a coding agent: overloaded at first, then it wants to read a file, then it is content.
+/// A turn of a coding agent: overloaded at first, then it wants to have a file read by an agent of its own, which
+/// reads it with a tool; then both are content.
 fn agent(body: &Value, asked: usize) -> Script {
     let said = body["messages"].to_string();
     if asked == 1 {
@@ -91,9 +95,16 @@ fn agent(body: &Value, asked: usize) -> Script {
     if said.contains("tool_result") {
         return stream_text(DONE, None).end();
     }
-    let file = said.split("Read the file ").nth(1).and_then(|rest| rest.split(' ').next());
-    let Some(file) = file else { return stream_text("nothing asked", None).end() };
-    tool_use("Read", &json!({"file_path": file})).end()
+    let file = |ask: &str| said.split(ask).nth(1)?.split(' ').next().map(str::to_owned);
+    if let Some(file) = file(ERRAND) {
+        return tool_use("Read", &json!({"file_path": file})).end();
+    }
+    let Some(file) = file("Read the file ") else { return stream_text("nothing asked", None).end() };
+    let errand = json!({
+        "description": "Look into a file", "prompt": format!("{ERRAND}{file} and report."), "model": "haiku",
+        "subagent_type": "general-purpose", "run_in_background": false,
+    });
+    tool_use("Agent", &errand).end()
 }
 
 fn paced(stream: Option<&str>) -> Script {
