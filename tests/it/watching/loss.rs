@@ -246,7 +246,9 @@ fn a_tunnel_loses_the_end_of_each_side_and_says_how_much() {
         upstream.send(chunk);
         assert!(client.exactly(CHUNK) == chunk);
         let both = 2 * (n + 1) * CHUNK;
-        watch.wait(0, |told| told.only().bytes("on_upgraded_chunk") == both as u64);
+        watch.wait(0, |told| {
+            told.exchanges().first().is_some_and(|tunnel| tunnel.bytes("on_upgraded_chunk") == both as u64)
+        });
     }
     client.close();
     upstream.expect_end();
