@@ -100,20 +100,27 @@ fn calls_of_one_session_are_counted_and_others_are_sessions_of_their_own() {
 }
 
 #[test]
-fn a_session_ends_when_it_has_been_quiet_and_at_the_latest_when_the_proxy_stops() {
+fn a_session_ends_when_it_has_been_quiet_and_only_once() {
     let provider = Provider::start();
     let watch = Watch::of(&[("witness", "")]);
-    let proxy = watch.setup(&provider).yaml("session: {completion_timeout: 2s}").start();
-    for id in ["quiet", "quiet"] {
-        call(&provider, &proxy, CHAT, &format!("X-Perimeter-Session-Id: {id}\r\n"));
-    }
-    let told = watch.wait(0, |told| !told.of("on_session_end").is_empty());
-    assert_eq!(told.of("on_session_end").len(), 1);
-    let end = told.of("on_session_end")[0].clone();
-    assert_eq!((&end["session"], &end["calls"]), (&json!("quiet"), &json!(2)));
-    call(&provider, &proxy, CHAT, "X-Perimeter-Session-Id: busy\r\n");
+    let proxy = watch.setup(&provider).yaml("session: {completion_timeout: 300ms}").start();
+    call(&provider, &proxy, CHAT, "X-Perimeter-Session-Id: quiet\r\n");
+    watch.wait(0, |told| !told.of("on_session_end").is_empty());
     let told = watch.stop(proxy);
-    let ends: Vec<_> =
-        told.of("on_session_end").iter().map(|end| (end["session"].clone(), end["calls"].clone())).collect();
-    assert_eq!(ends, [(json!("quiet"), json!(2)), (json!("busy"), json!(1))]);
+    assert_eq!(session_ends(&told), [(json!("quiet"), json!(1))]);
+}
+
+#[test]
+fn a_session_ends_at_the_latest_when_the_proxy_stops() {
+    let named = |id: &str| format!("X-Perimeter-Session-Id: {id}\r\n");
+    let (one, other) = (named("one"), named("other"));
+    let told = told_of("", &[(CHAT, &one), (CHAT, &other), (CHAT, &one), (CHAT, "")]);
+    assert_eq!(session_ends(&told), [(json!("other"), json!(1)), (json!("one"), json!(2))]);
+    // After everything else.
+    assert_eq!(told.lines.last().unwrap()["callback"], "on_session_end");
+}
+
+fn session_ends(told: &Told) -> Vec<(Value, Value)> {
+    let ends = told.of("on_session_end");
+    ends.iter().map(|end| (end["session"].clone(), end["calls"].clone())).collect()
 }
