@@ -17,6 +17,7 @@ use perimeter_interceptor::{BodyEnd, Failure, Interest, Peer};
 use crate::memory::Memory;
 use crate::queue;
 use crate::raw_head::RawHead;
+use crate::weight;
 
 /// Something that passed.
 #[derive(Debug)]
@@ -129,8 +130,8 @@ impl ResponseHead {
     }
 }
 
-/// What a record weighs besides what it holds.
-const RECORD: usize = mem::size_of::<Record>();
+/// What a record weighs besides what it holds: its place in a list that doubles when it grows.
+const RECORD: usize = 2 * mem::size_of::<Record>();
 
 /// What a head weighs besides its text: the ends of its exchange, which must arrive, are paid for here.
 const HEAD: usize = 1024;
@@ -267,9 +268,10 @@ thread_local! {
     static COPIES: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
-/// Whether a chunk may share its memory with others, so that who keeps it must copy it.
-pub(crate) fn is_borrowed(chunk: &Bytes) -> bool {
-    chunk.len() < COPIED
+/// Whether a chunk of `len` bytes is copied. It shares its memory with others, then, and who keeps it must copy it
+/// again.
+pub(crate) fn is_copied(len: usize) -> bool {
+    len < COPIED
 }
 
 /// A copy that shares its memory with those before and after it. It is for the way to the scribe and no further: who
@@ -325,7 +327,7 @@ impl Lane {
             return;
         }
         if self.tells && !chunk.is_empty() && self.unseen == 0 {
-            let bytes = if chunk.len() < COPIED { copied(chunk) } else { chunk.clone() };
+            let bytes = if is_copied(chunk.len()) { copied(chunk) } else { chunk.clone() };
             if self.offer(bytes, ends) {
                 self.open = !ends;
                 return;
@@ -351,7 +353,7 @@ impl Lane {
     }
 
     fn offer(&self, bytes: Bytes, ends: bool) -> bool {
-        let weight = bytes.len();
+        let weight = weight::chunk(bytes.len());
         let what = What::Chunk { from: self.from, bytes, ends };
         self.journal.offer(self.exchange, Instant::now(), what, weight)
     }

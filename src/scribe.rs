@@ -347,9 +347,9 @@ impl Open {
     }
 }
 
-/// A chunk that may be kept for as long as somebody likes: see [`journal::is_borrowed`].
+/// A chunk that may be kept for as long as somebody likes: see [`journal::is_copied`].
 pub(crate) fn kept(chunk: &Bytes) -> Bytes {
-    if journal::is_borrowed(chunk) { Bytes::copy_from_slice(chunk) } else { chunk.clone() }
+    if journal::is_copied(chunk.len()) { Bytes::copy_from_slice(chunk) } else { chunk.clone() }
 }
 
 /// Attaches a call to its session, when it has been read.

@@ -4,8 +4,10 @@ use http::HeaderMap;
 use perimeter_interceptor::host::What;
 use perimeter_interceptor::{Completion, LlmEvent, Part, Said, Turn};
 
+use crate::journal::is_copied;
+
 /// What each notice weighs besides what it holds.
-const NOTICE: usize = 160;
+const NOTICE: usize = 256;
 
 /// What each part of a conversation weighs besides its text.
 const PART: usize = 64;
@@ -16,13 +18,19 @@ pub(crate) fn of(what: &What) -> usize {
         + match what {
             What::RequestHead(head) => head.uri.path().len() + headers(&head.headers),
             What::ResponseHead(head) => headers(&head.headers),
-            What::RequestChunk(chunk) | What::ResponseChunk(chunk) | What::UpgradedChunk(_, chunk) => {
-                chunk.len()
+            What::RequestChunk(bytes) | What::ResponseChunk(bytes) | What::UpgradedChunk(_, bytes) => {
+                chunk(bytes.len())
             }
             What::Llm(event) => event_of(event),
             What::Failure(failure) => failure.message.len(),
             What::RequestEnd(_) | What::Upgrade(_) | What::End(_) => 0,
         }
+}
+
+/// What a chunk of `len` bytes weighs: a copy, what its allocation is rounded up to; a clone, what it may keep of the
+/// buffer that it was cut from.
+pub(crate) fn chunk(len: usize) -> usize {
+    if is_copied(len) { len + len / 4 } else { 2 * len }
 }
 
 /// What an event holds.

@@ -185,13 +185,13 @@ fn the_ends_of_sessions_are_bounded_too() {
 fn the_last_eighth_of_a_mailbox_is_for_small_notices() {
     let (mut crew, _) = crew(64 * 1024, 1 << 20);
     let (worker, _) = seat(&mut crew, Interest::ALL);
-    tell_all(&mut crew, &Script::from(upload(&[54_000, 4_000])));
+    tell_all(&mut crew, &Script::from(upload(&[27_000, 2_000])));
     tell_all(&mut crew, &Script::from(upload(&[300])));
     drop(crew);
     let recorder = Recorder::new();
     worker.work(Desk::new(recorder.clone(), Interest::ALL));
     let unseen: Vec<_> = ends(&recorder.notices()).iter().map(|end| end.unseen.client).collect();
-    assert_eq!(unseen, [4_000, 0]);
+    assert_eq!(unseen, [2_000, 0]);
 }
 
 /// Waits in its first callback until it is let go.
