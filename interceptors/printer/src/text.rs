@@ -21,7 +21,36 @@ enum Glyph<'a> {
 const WIDEST: usize = 8;
 const LONGEST: usize = 16;
 
+/// The grapheme clusters of a text, and where each begins.
+fn clusters(text: &str) -> Clusters<'_> {
+    Clusters { text, at: 0 }
+}
+
+struct Clusters<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Clusters<'a> {
+    type Item = (usize, &'a str);
+
+    fn next(&mut self) -> Option<(usize, &'a str)> {
+        let at = self.at;
+        let rest = &self.text[at..];
+        // Nearly all text is ASCII, and nothing in ASCII joins with what is visible before it: no table is needed.
+        let cluster = match rest.as_bytes() {
+            [b' '..=b'~'] | [b' '..=b'~', 0..=0x7f, ..] => &rest[..1],
+            _ => rest.graphemes(true).next()?,
+        };
+        self.at += cluster.len();
+        Some((at, cluster))
+    }
+}
+
 fn glyph(cluster: &str) -> Glyph<'_> {
+    if let [b'!'..=b'~'] = cluster.as_bytes() {
+        return Glyph::Mark(cluster.into(), 1);
+    }
     let first = cluster.chars().next().unwrap_or(' ');
     match first {
         '\n' | '\u{2028}' | '\u{2029}' => return Glyph::Break,
@@ -50,6 +79,9 @@ fn glyph(cluster: &str) -> Glyph<'_> {
 
 /// Terminals do not agree on how wide some clusters are: this is the widest that any makes of it.
 fn cells_of_cluster(cluster: &str) -> usize {
+    if let [b' '..=b'~'] = cluster.as_bytes() {
+        return 1;
+    }
     let one_by_one = cluster.chars().map(|c| c.width().unwrap_or(0)).sum();
     cluster.width().max(one_by_one)
 }
@@ -87,7 +119,7 @@ pub(crate) fn escape_in_json(json: &str) -> Cow<'_, str> {
 
 /// The cells that clean text takes.
 pub(crate) fn cells(text: &str) -> usize {
-    text.graphemes(true).map(cells_of_cluster).sum()
+    clusters(text).map(|(_, cluster)| cells_of_cluster(cluster)).sum()
 }
 
 /// Text in rows of at most `width` cells, broken between words where that can be.
@@ -106,7 +138,7 @@ impl Iterator for Rows<'_> {
     fn next(&mut self) -> Option<String> {
         let text = self.rest?;
         let mut row = Row::default();
-        for (at, cluster) in text.grapheme_indices(true) {
+        for (at, cluster) in clusters(text) {
             let behind = &text[at + cluster.len()..];
             match glyph(cluster) {
                 Glyph::Break => return self.end(row, Some(behind)),
@@ -181,7 +213,7 @@ pub(crate) fn line(text: &str, width: Option<usize>) -> String {
     let mut row = Row::default();
     // How much of it leaves room for the `…`.
     let mut room = 0;
-    for cluster in text.graphemes(true) {
+    for (_, cluster) in clusters(text) {
         let (mark, cells) = match glyph(cluster) {
             Glyph::Break => (" ".into(), 1),
             Glyph::Blank(cells) => (" ".repeat(cells).into(), cells),

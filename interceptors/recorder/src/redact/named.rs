@@ -5,7 +5,9 @@
 //! 2ⁿ more. So whatever a string holds, the number of trailing one bits in the number of backslashes before a quote
 //! says in how many strings it is: its depth.
 
+use std::array;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memchr2_iter;
 
@@ -86,10 +88,18 @@ fn before_quote(text: &[u8]) -> &[u8] {
 
 /// A quick look at its last two letters: nearly all that stands before a colon is no secret's name.
 fn may_end_name(text: &[u8]) -> bool {
-    let Some([a, b]) = text.last_chunk() else { return false };
-    let end = [a.to_ascii_lowercase(), b.to_ascii_lowercase()];
-    NAMES.iter().any(|name| name.words.as_bytes().ends_with(&end))
+    let Some(end) = text.last_chunk::<2>() else { return false };
+    let letter = |byte: u8| usize::from(byte.to_ascii_lowercase().wrapping_sub(b'a'));
+    let ends = ENDS.get(letter(end[0])).and_then(|ends| ends.get(letter(end[1])));
+    ends.is_some_and(|ends| *ends)
 }
+
+/// The two letters that names end with.
+static ENDS: LazyLock<[[bool; 26]; 26]> = LazyLock::new(|| {
+    let pair = |a, b| [b'a' + a as u8, b'a' + b as u8];
+    let is_end = |end: [u8; 2]| NAMES.iter().any(|name| name.words.as_bytes().ends_with(&end));
+    array::from_fn(|a| array::from_fn(|b| is_end(pair(a, b))))
+});
 
 /// How much of a value in text is looked at before anything is known. No key is longer.
 const LONGEST: usize = 1024;
