@@ -31,6 +31,9 @@ pub use listen::ListenError;
 use listen::Listeners;
 use watchers::Watchers;
 
+/// A signal that comes sooner after the first is no second one: timeout(1) sends it twice.
+const SAME_SIGNAL: Duration = Duration::from_millis(20);
+
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -142,7 +145,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
         let mut pages = pin!(admin.clone().serve(listeners.admin));
         tokio::select! {
             () = &mut pages => {}
-            () = signals.next() => {}
+            () = signals.first() => {}
         }
         admin.set_ready(false);
         tracing::info!("stopping: open exchanges may finish within {} s", config.server.drain.as_secs_f32());
@@ -216,6 +219,17 @@ impl Signals {
     fn new() -> Result<Self, RunError> {
         let of = |kind| signal(kind).map_err(|source| RunError::System { what: "signal handler", source });
         Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+    }
+
+    /// The first one. What comes right behind it is the same, sent to the process and to its group.
+    async fn first(&mut self) {
+        self.next().await;
+        tokio::time::sleep(SAME_SIGNAL).await;
+        tokio::select! {
+            biased;
+            () = self.next() => {}
+            () = std::future::ready(()) => {}
+        }
     }
 
     async fn next(&mut self) {

@@ -108,9 +108,16 @@ pub(crate) struct Gauge {
     pub panics: AtomicU64,
     /// Whether it was retired after too many panics.
     pub retired: AtomicBool,
-    /// Whether it is losing something at present.
+    /// Whether it is losing something at present, and whether that was said.
     behind: AtomicBool,
+    said: AtomicBool,
+    /// When it may be said again, seconds after `began`.
+    say_again: AtomicU64,
+    began: Instant,
 }
+
+/// That an interceptor cannot keep up is said so often at most, seconds.
+const SAY_AGAIN: u64 = 10;
 
 impl Gauge {
     fn new(name: &str, capacity: usize) -> Self {
@@ -124,22 +131,29 @@ impl Gauge {
             panics: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             behind: AtomicBool::new(false),
+            said: AtomicBool::new(false),
+            say_again: AtomicU64::new(0),
+            began: Instant::now(),
         }
     }
 
     fn fell_behind(&self) {
-        if !self.behind.swap(true, Relaxed) {
-            tracing::warn!(
-                interceptor = &*self.name,
-                "cannot keep up: what does not fit into its mailbox is not told to it"
-            );
+        let now = self.began.elapsed().as_secs();
+        if self.behind.swap(true, Relaxed) || now < self.say_again.load(Relaxed) {
+            return;
         }
+        self.say_again.store(now + SAY_AGAIN, Relaxed);
+        self.said.store(true, Relaxed);
+        tracing::warn!(
+            interceptor = &*self.name,
+            "what does not fit into its mailbox, or into observe.memory, is not told to it"
+        );
     }
 
     fn caught_up(&self) {
-        if self.behind.load(Relaxed) && self.behind.swap(false, Relaxed) {
+        if self.behind.load(Relaxed) && self.behind.swap(false, Relaxed) && self.said.swap(false, Relaxed) {
             let (refused, unseen) = (self.refused.load(Relaxed), self.unseen.load(Relaxed));
-            tracing::info!(interceptor = &*self.name, refused, unseen, "has caught up");
+            tracing::info!(interceptor = &*self.name, refused, unseen, "is told everything again");
         }
     }
 }
@@ -209,8 +223,8 @@ impl Crew {
                 continue;
             }
             match notice {
-                Notice::Exchange { what, .. } if member.interest.wants(what) => {
-                    let weight = *weight.get_or_insert_with(|| weight::of(what));
+                Notice::Exchange { exchange, what, .. } if member.interest.wants(what) => {
+                    let weight = *weight.get_or_insert_with(|| weight::of(exchange, what));
                     member.tell(&self.memory, notice, weight);
                 }
                 Notice::Exchange { .. } => {}
@@ -277,11 +291,13 @@ impl Member {
         }
     }
 
-    /// Puts a notice into the parcel if it fits. A big one may not use the last eighth, which is kept for small ones.
+    /// Puts a notice into the parcel if it fits. A big one may not use the last eighth, which is kept for small ones;
+    /// but who has next to nothing to do is told it however big it is, as far as the memory of all allows.
     fn offer(&mut self, memory: &Memory, notice: &Notice, weight: usize) -> bool {
         let capacity = self.gauge.capacity;
         let capacity = if weight > capacity / 64 { capacity - capacity / 8 } else { capacity };
-        let fits = self.gauge.held.load(Relaxed).saturating_add(weight) <= capacity;
+        let held = self.gauge.held.load(Relaxed);
+        let fits = held.saturating_add(weight) <= capacity || held <= capacity / 64;
         if !fits || !memory.take(weight) {
             return false;
         }

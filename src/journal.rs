@@ -205,7 +205,7 @@ impl Journal {
     pub(crate) fn open(&self, head: RequestHead, client: SocketAddr, at: Instant) -> Option<Opened> {
         let text = match &head {
             RequestHead::Raw(raw) => raw.len(),
-            RequestHead::Parts(parts) => parts.uri.path().len() + text_of(&parts.headers),
+            RequestHead::Parts(parts) => weight::uri(&parts.uri) + weight::headers(&parts.headers),
         };
         let Inner { losses, appetite, .. } = &*self.0;
         let is_call = appetite.interest.includes(Interest::LLM) && head.is(appetite.is_call);
@@ -256,10 +256,6 @@ fn clamp(weight: usize) -> u32 {
     u32::try_from(weight).unwrap_or(u32::MAX)
 }
 
-fn text_of(headers: &http::HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
 /// What is copied is put together in blocks of this size: memory that one thread takes and another gives back is slow
 /// to take.
 const BLOCK: usize = 64 * 1024;
@@ -305,7 +301,7 @@ impl Lane {
     pub(crate) fn head(&self, head: ResponseHead, at: Instant) {
         let text = match &head {
             ResponseHead::Raw(raw) => raw.len(),
-            ResponseHead::Parts(parts) => text_of(&parts.headers),
+            ResponseHead::Parts(parts) => weight::headers(&parts.headers),
         };
         self.journal.push(self.exchange, at, What::Response(head), text);
     }
@@ -367,8 +363,9 @@ impl Lane {
     /// The lane is over. The first to say how is right.
     pub(crate) fn close(&mut self, end: BodyEnd) {
         if mem::replace(&mut self.open, false) {
+            let weight = weight::end_of(&end);
             let what = What::Closed { from: self.from, end, unseen: self.unseen };
-            self.journal.push(self.exchange, Instant::now(), what, 0);
+            self.journal.push(self.exchange, Instant::now(), what, weight);
         }
     }
 }

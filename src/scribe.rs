@@ -76,6 +76,8 @@ struct Open {
     upgraded: bool,
     /// Whether the response is an answer of the proxy's own.
     failed: bool,
+    /// Whether it began as a call.
+    is_call: bool,
     reading: Option<Box<Reading>>,
     /// Whether the reading was given up.
     panicked: bool,
@@ -137,6 +139,7 @@ impl Scribe {
             unseen: Unseen::default(),
             upgraded: false,
             failed: false,
+            is_call: reading.is_some(),
             reading: reading.map(Box::new),
             panicked: false,
         };
@@ -196,10 +199,18 @@ impl Scribe {
         if open.panicked {
             self.tally.panicked();
         }
+        if let Some(session) = open.exchange.labels.session.as_ref().filter(|_| open.is_call) {
+            self.sessions.answered(at, session);
+        }
         if let Some(reading) = &open.reading {
             self.tally.call(reading.dialect.name(), reading.model.as_ref(), reading.outcome);
         } else {
-            self.tally.call("http", None, if open.failed { Outcome::None } else { Outcome::Complete });
+            let outcome = match &open.response {
+                _ if open.failed => Outcome::None,
+                Some(end) if end.is_complete() => Outcome::Complete,
+                _ => Outcome::Cut,
+            };
+            self.tally.call("http", None, outcome);
         }
         let aborted = || BodyEnd::Aborted;
         let mut end = End::new(

@@ -1,8 +1,10 @@
 //! What notices weigh: the memory that they keep, bytes. About, and rather more than less.
 
-use http::HeaderMap;
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, Uri};
 use perimeter_interceptor::host::What;
-use perimeter_interceptor::{Completion, LlmEvent, Part, Said, Turn};
+use perimeter_interceptor::{BodyEnd, Completion, Exchange, Labels, LlmEvent, Part, Said, Turn};
 
 use crate::journal::is_copied;
 
@@ -12,18 +14,20 @@ const NOTICE: usize = 256;
 /// What each part of a conversation weighs besides its text.
 const PART: usize = 64;
 
-/// What `what` weighs.
-pub(crate) fn of(what: &What) -> usize {
+/// What `what` weighs, told of `exchange`, which its head brings along.
+pub(crate) fn of(exchange: &Exchange, what: &What) -> usize {
     NOTICE
         + match what {
-            What::RequestHead(head) => head.uri.path().len() + headers(&head.headers),
+            What::RequestHead(head) => uri(&head.uri) + headers(&head.headers) + labels(&exchange.labels),
             What::ResponseHead(head) => headers(&head.headers),
             What::RequestChunk(bytes) | What::ResponseChunk(bytes) | What::UpgradedChunk(_, bytes) => {
                 chunk(bytes.len())
             }
             What::Llm(event) => event_of(event),
             What::Failure(failure) => failure.message.len(),
-            What::RequestEnd(_) | What::Upgrade(_) | What::End(_) => 0,
+            What::RequestEnd(end) => end_of(end),
+            What::End(end) => end_of(&end.request) + end_of(&end.response),
+            What::Upgrade(upgrade) => upgrade.protocol.len(),
         }
 }
 
@@ -42,7 +46,7 @@ pub(crate) fn event_of(event: &LlmEvent) -> usize {
                 .tools
                 .iter()
                 .map(|tool| PART + tool.name.len() + tool.description.as_ref().map_or(0, |text| text.len()));
-            call.body.len() + turns + tools.sum::<usize>()
+            call.body.len() + turns + tools.sum::<usize>() + tags(&call.session.tags)
         }
         LlmEvent::Delta(delta) => match &delta.said {
             Said::Text(text) | Said::Thinking(text) | Said::Refusal(text) | Said::ToolInput(text) => {
@@ -75,6 +79,31 @@ fn part(part: &Part) -> usize {
     }
 }
 
-fn headers(headers: &HeaderMap) -> usize {
+/// What a target weighs.
+pub(crate) fn uri(uri: &Uri) -> usize {
+    uri.authority().map_or(0, |authority| authority.as_str().len())
+        + uri.path_and_query().map_or(0, |target| target.as_str().len())
+}
+
+/// What the trailers of a body weigh.
+pub(crate) fn end_of(end: &BodyEnd) -> usize {
+    match end {
+        BodyEnd::Complete { trailers: Some(trailers) } => headers(trailers),
+        BodyEnd::Failed(why) => why.len(),
+        _ => 0,
+    }
+}
+
+fn labels(labels: &Labels) -> usize {
+    let names = [&labels.workflow, &labels.session, &labels.agent].into_iter().flatten();
+    names.map(|name| name.len()).sum::<usize>() + tags(&labels.tags)
+}
+
+fn tags(tags: &BTreeMap<String, String>) -> usize {
+    tags.iter().map(|(name, value)| PART + name.len() + value.len()).sum()
+}
+
+/// What headers weigh.
+pub(crate) fn headers(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum()
 }

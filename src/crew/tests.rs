@@ -128,7 +128,8 @@ proptest! {
             {
                 let weight = after.0 - before.0;
                 let capacity = if weight > mailbox / 64 { mailbox - mailbox / 8 } else { mailbox };
-                prop_assert!(after.0 <= capacity, "{weight} more make {} of {mailbox}", after.0);
+                let is_idle = before.0 <= mailbox / 64;
+                prop_assert!(is_idle || after.0 <= capacity, "{weight} more make {} of {mailbox}", after.0);
                 prop_assert!(after.1 <= memory.limit());
             }
             if *post {

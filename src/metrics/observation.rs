@@ -130,7 +130,19 @@ impl Observation {
     }
 }
 
-/// A label's value (Prometheus text format 0.0.4).
+/// A label's value (Prometheus text format 0.0.4). A client chose it: what a terminal would act on is not told.
 fn label(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let visible: String = value.chars().map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect();
+    visible.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_with_an_odd_name_is_no_danger_to_who_reads_the_metrics() {
+        assert_eq!(label("gpt-\u{1b}[31m\n\"x\"\\\u{9b}é"), "gpt-\u{fffd}[31m\u{fffd}\\\"x\\\"\\\\\u{fffd}é");
+    }
 }

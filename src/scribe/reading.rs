@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::weight;
 
 /// Events of a response that came before its request had ended wait for it, up to so many. After that the request
-/// counts as cut.
+/// counts as cut, and the rest of the answer is told when it is whole.
 const WAITING: usize = 256;
 
 /// How a call ended, for the metrics.
@@ -50,6 +50,8 @@ pub(super) struct Reading {
     request: Request,
     response: Option<Response>,
     waiting: Vec<LlmEvent>,
+    /// Whether a piece of the answer was not told: then no more are, only the whole of it.
+    quiet: bool,
     pub(super) model: Option<Arc<str>>,
     pub(super) outcome: Outcome,
     /// What it holds of `memory`, bytes.
@@ -104,6 +106,7 @@ impl Reading {
             request: Request::Coming(body),
             response: None,
             waiting: Vec::new(),
+            quiet: false,
             model: None,
             outcome: Outcome::None,
             held: 0,
@@ -158,10 +161,10 @@ impl Reading {
 
     /// A part of the response's body came.
     pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: Attach<'_>, tell: Tell<'_>) {
-        let Self { response, request, waiting, outcome, .. } = self;
+        let Self { response, request, waiting, quiet, outcome, .. } = self;
         let Some(Response { decoder, reader: Some(reader) }) = response else { return };
         let broken = {
-            let mut keep = told_after(request, waiting, outcome, &mut *tell);
+            let mut keep = told_after(request, waiting, quiet, outcome, &mut *tell);
             match decoder {
                 None => {
                     reader.read(chunk, &mut keep);
@@ -170,7 +173,7 @@ impl Reading {
                 Some(decoder) => decoder.decode(chunk, &mut |piece| reader.read(piece, &mut keep)).is_err(),
             }
         };
-        if self.waiting.len() > WAITING {
+        if self.waiting.len() >= WAITING {
             self.request_end(false, attach, tell);
         }
         if broken || !self.account() {
@@ -180,11 +183,11 @@ impl Reading {
 
     /// The response has ended, whole or not.
     pub(super) fn response_end(&mut self, whole: bool, tell: Tell<'_>) {
-        let Self { response, request, waiting, outcome, .. } = self;
+        let Self { response, request, waiting, quiet, outcome, .. } = self;
         let Some(Response { decoder, reader }) = response else { return };
         let Some(reader) = reader.take() else { return };
         let decoded = decoder.take().is_none_or(|decoder| decoder.finish().is_ok());
-        reader.finish(whole && decoded, &mut told_after(request, waiting, outcome, tell));
+        reader.finish(whole && decoded, &mut told_after(request, waiting, quiet, outcome, tell));
         self.account();
     }
 
@@ -194,7 +197,7 @@ impl Reading {
             Request::Coming(body) => body.held(),
             Request::Told => 0,
         };
-        let waiting: usize = self.waiting.iter().map(weight::event_of).sum();
+        let waiting: usize = self.waiting.iter().map(|event| 64 + weight::event_of(event)).sum();
         let holds = request + self.response.as_ref().map_or(0, Response::held) + waiting;
         if holds <= self.held {
             self.memory.give_back(self.held - holds);
@@ -210,6 +213,7 @@ impl Reading {
 fn told_after(
     request: &Request,
     waiting: &mut Vec<LlmEvent>,
+    quiet: &mut bool,
     outcome: &mut Outcome,
     tell: Tell<'_>,
 ) -> impl FnMut(LlmEvent) {
@@ -220,6 +224,12 @@ fn told_after(
             LlmEvent::Failure(_) => *outcome = Outcome::Error,
             LlmEvent::Cut(_) => *outcome = Outcome::Cut,
             _ => {}
+        }
+        if matches!(event, LlmEvent::Delta(_)) {
+            *quiet |= !is_told && waiting.len() >= WAITING;
+            if *quiet {
+                return;
+            }
         }
         if is_told {
             tell(event);

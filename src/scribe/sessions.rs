@@ -25,6 +25,8 @@ struct Told {
     calls: u32,
     first: Instant,
     last: Instant,
+    /// Calls that are being answered.
+    open: u32,
     /// Whether its end was told since its last call.
     ended: bool,
 }
@@ -67,9 +69,11 @@ impl Sessions {
             calls: 0,
             first: now,
             last: now,
+            open: 0,
             ended: false,
         });
         told.calls = told.calls.saturating_add(1);
+        told.open = told.open.saturating_add(1);
         told.last = now;
         told.ended = false;
         let mut session = Session::new(id.clone());
@@ -79,11 +83,20 @@ impl Sessions {
         session
     }
 
+    /// A call that was attached to this session is over.
+    pub(super) fn answered(&mut self, now: Instant, id: &str) {
+        if let Some(told) = self.told.get_mut(id) {
+            told.open = told.open.saturating_sub(1);
+            told.last = now;
+        }
+    }
+
     /// Tells `over` of the sessions that have been quiet for long enough, and forgets the old ones.
     pub(super) fn expire(&mut self, now: Instant, over: &mut dyn FnMut(SessionEnd)) {
         let quiet = |told: &Told| now.saturating_duration_since(told.last);
         while let Some((_, told)) = self.told.peek_lru()
             && quiet(told) > self.ttl
+            && told.open == 0
         {
             if let Some((id, told)) = self.told.pop_lru() {
                 told.end(id, over);
@@ -91,7 +104,7 @@ impl Sessions {
         }
         let complete_after = self.complete_after;
         for (id, told) in self.told.iter_mut().rev().take_while(|(_, told)| quiet(told) > complete_after) {
-            if !told.ended {
+            if !told.ended && told.open == 0 {
                 told.ended = true;
                 over(SessionEnd::new(id.clone(), told.calls, told.last.duration_since(told.first)));
             }
@@ -138,6 +151,7 @@ mod tests {
         let mut tell = |end: SessionEnd| over.push((end.id.to_string(), end.calls, end.lasted.as_secs()));
         for (seconds, id, call) in [(0, "a", 1), (1, "b", 1), (5, "a", 2)] {
             let session = sessions.attach(at(seconds), &exchange(Some(id)), &mut tell);
+            sessions.answered(at(seconds), id);
             assert_eq!((&*session.id, session.call, session.is_new), (id, call, call == 1));
         }
         for seconds in [30, 33, 34, 36, 100] {
@@ -150,6 +164,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_not_over_while_a_call_is_being_answered() {
+        let mut sessions = Sessions::new(&config::Session::default());
+        let mut over = 0;
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        sessions.attach(start, &exchange(Some("a")), &mut |_| unreachable!());
+        sessions.expire(at(40), &mut |_| unreachable!());
+        sessions.expire(at(9000), &mut |_| unreachable!());
+        sessions.answered(at(9000), "a");
+        sessions.expire(at(9029), &mut |_| unreachable!());
+        sessions.expire(at(9031), &mut |end| {
+            over += 1;
+            assert_eq!(end.lasted.as_secs(), 9000);
+        });
+        assert_eq!(over, 1);
+    }
+
+    #[test]
     fn the_longest_idle_makes_room_and_an_old_one_is_new_again() {
         let config = config::Session { max_sessions: 2, ..config::Session::default() };
         let mut sessions = Sessions::new(&config);
@@ -158,6 +190,7 @@ mod tests {
         let start = Instant::now();
         for id in ["a", "b", "a", "c"] {
             sessions.attach(start, &exchange(Some(id)), &mut tell);
+            sessions.answered(start, id);
         }
         let later = start + Duration::from_secs(3601);
         sessions.expire(later, &mut tell);

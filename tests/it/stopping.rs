@@ -136,6 +136,19 @@ fn a_second_signal_ends_the_proxy_at_once() {
 }
 
 #[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let provider = Provider::start();
+    let mut proxy = Proxy::to(&provider).yaml("server: {drain: 10m}").start();
+    let (mut client, mut upstream) = answered(&provider, &proxy, GET, EVENTS);
+    proxy.signal(Signal::TERM);
+    proxy.signal(Signal::TERM);
+    proxy.wait_until_it_stops_accepting();
+    upstream.send("0\r\n\r\n");
+    client.chunked();
+    assert_eq!(proxy.exit().code, Some(0));
+}
+
+#[test]
 fn a_broken_off_body_that_ends_with_the_connection_is_a_reset() {
     let provider = Provider::start();
     let mut proxy = Proxy::to(&provider).yaml("server: {drain: 300ms}").start();

@@ -124,7 +124,7 @@ pub struct SessionEnd {
     pub id: Arc<str>,
     /// How many calls it had.
     pub calls: u32,
-    /// From the beginning of its first call to that of its last.
+    /// From the beginning of its first call to the end of its last.
     pub lasted: Duration,
 }
 

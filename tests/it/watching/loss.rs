@@ -70,11 +70,11 @@ fn a_blocked_interceptor_loses_the_end_of_what_it_had_no_room_for_and_nobody_els
     there_and_back(&provider, &proxy, &watch, 0);
     let held = gate.blocked();
     there_and_back(&provider, &proxy, &watch, 0);
-    proxy.wait_for_log(|line| line.contains("blocked") && line.contains("cannot keep up"));
+    proxy.wait_for_log(|line| line.contains("blocked") && line.contains("does not fit into its mailbox"));
     let lost = proxy.metric(&unseen_by("blocked"));
     assert!(proxy.metric("perimeter_queue_bytes{queue=\"blocked\"}") < (64 + 8) as f64 * 1024.0);
     drop(held);
-    proxy.wait_for_log(|line| line.contains("blocked") && line.contains("caught up"));
+    proxy.wait_for_log(|line| line.contains("blocked") && line.contains("is told everything again"));
     assert_eq!((proxy.metric(&unseen_by("witness")), proxy.metric(&unseen_by("journal"))), (0.0, 0.0));
     proxy.stop();
 
