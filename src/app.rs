@@ -211,6 +211,8 @@ fn raise_descriptor_limit() {
 
 /// The signals that stop the proxy.
 struct Signals {
+    /// Whoever limits the size of files gets errors of writing, as with a full disk, and not the end of the process.
+    _file_size: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
@@ -218,7 +220,12 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self, RunError> {
         let of = |kind| signal(kind).map_err(|source| RunError::System { what: "signal handler", source });
-        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+        let _file_size = of(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        Ok(Self {
+            _file_size,
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+        })
     }
 
     /// The first one. What comes right behind it is the same, sent to the process and to its group.

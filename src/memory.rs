@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+/// More than a head or a small chunk, bytes.
+const MANY: usize = 16 * 1024;
+
 /// `observe.memory`: bytes, shared by the journal, what the scribe holds, and the mailboxes. What several of them hold
 /// counts for each.
 #[derive(Debug)]
@@ -16,15 +19,13 @@ impl Memory {
         Self { used: AtomicUsize::new(0), limit }
     }
 
-    /// Takes `bytes`, if there is room for them.
+    /// Takes `bytes`, if there is room for them. Many at once may not have the last eighth, which is kept for heads and
+    /// small chunks: one upload must not blind the rest.
     #[must_use]
     pub(crate) fn take(&self, bytes: usize) -> bool {
-        let before = self.used.fetch_add(bytes, Relaxed);
-        if before.saturating_add(bytes) <= self.limit {
-            return true;
-        }
-        self.used.fetch_sub(bytes, Relaxed);
-        false
+        let limit = if bytes > MANY { self.limit - self.limit / 8 } else { self.limit };
+        let with = |used: usize| used.checked_add(bytes).filter(|used| *used <= limit);
+        self.used.fetch_update(Relaxed, Relaxed, with).is_ok()
     }
 
     /// Takes `bytes` for something small that must not be lost.
@@ -62,5 +63,15 @@ mod tests {
         assert!(memory.take(5));
         assert!(!memory.take(1));
         assert_eq!(memory.used(), 10);
+    }
+
+    #[test]
+    fn the_last_eighth_is_for_what_is_small() {
+        let memory = Memory::new(800_000);
+        assert!(memory.take(600_000));
+        assert!(!memory.take(101_000));
+        assert!(memory.take(100_000));
+        assert!(memory.take(MANY) && memory.take(MANY));
+        assert!(!memory.take(MANY + 1));
     }
 }

@@ -76,6 +76,8 @@ struct Open {
     upgraded: bool,
     /// Whether the response is an answer of the proxy's own.
     failed: bool,
+    /// How many bytes there was no memory to read.
+    starved: u64,
     /// Whether it began as a call.
     is_call: bool,
     reading: Option<Box<Reading>>,
@@ -140,6 +142,7 @@ impl Scribe {
             upgraded: false,
             failed: false,
             is_call: reading.is_some(),
+            starved: 0,
             reading: reading.map(Box::new),
             panicked: false,
         };
@@ -199,6 +202,7 @@ impl Scribe {
         if open.panicked {
             self.tally.panicked();
         }
+        self.tally.starved(open.starved);
         if let Some(session) = open.exchange.labels.session.as_ref().filter(|_| open.is_call) {
             self.sessions.answered(at, session);
         }
@@ -287,17 +291,25 @@ impl Open {
                 if self.interest.includes(Interest::REQUEST_CHUNKS) {
                     tell(self.notice(at, What::RequestChunk(kept(&bytes))));
                 }
-                self.read(at, tell, |reading, _| reading.request_chunk(&bytes));
+                let starved = self.read(at, tell, |reading, _| reading.request_chunk(&bytes));
+                self.starved(Peer::Client, starved);
             }
             Peer::Upstream => {
                 if self.interest.includes(Interest::RESPONSE_CHUNKS) {
                     tell(self.notice(at, What::ResponseChunk(kept(&bytes))));
                 }
-                self.read(at, tell, |reading, tell| {
-                    reading.response_chunk(&bytes, &mut || attach.session(), tell);
+                let starved = self.read(at, tell, |reading, tell| {
+                    reading.response_chunk(&bytes, &mut || attach.session(), tell)
                 });
+                self.starved(Peer::Upstream, starved);
             }
         }
+    }
+
+    /// There was no memory to read so many bytes.
+    fn starved(&mut self, from: Peer, bytes: u64) {
+        self.unseen.add(from, bytes);
+        self.starved += bytes;
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what is borrowed from the scribe")]
@@ -338,21 +350,25 @@ impl Open {
 
     /// Reads, and tells what was read. A reading that panics, by a fault of ours, is the last of this exchange: what
     /// passes and how it ends is told all the same.
-    fn read(
+    fn read<T: Default>(
         &mut self,
         at: Instant,
         tell: Tell<'_>,
-        read: impl FnOnce(&mut Reading, &mut dyn FnMut(LlmEvent)),
-    ) {
-        let Some(mut reading) = self.reading.take() else { return };
+        read: impl FnOnce(&mut Reading, &mut dyn FnMut(LlmEvent)) -> T,
+    ) -> T {
+        let Some(mut reading) = self.reading.take() else { return T::default() };
         let told = catch_unwind(AssertUnwindSafe(|| {
-            read(&mut reading, &mut |event| tell(self.notice(at, What::Llm(event))));
+            read(&mut reading, &mut |event| tell(self.notice(at, What::Llm(event))))
         }));
         match told {
-            Ok(()) => self.reading = Some(reading),
+            Ok(read) => {
+                self.reading = Some(reading);
+                read
+            }
             Err(_) => {
                 tracing::error!(exchange = %self.exchange.id, "reading it panicked; it is told without its meaning");
                 self.panicked = true;
+                T::default()
             }
         }
     }

@@ -37,6 +37,8 @@ impl Worker {
         if let Some(desk) = desk
             && let Err(fault) = desk.shut_down()
         {
+            // Its last words are not held back.
+            complaints.last = None;
             complaints.log(&fault);
         }
     }

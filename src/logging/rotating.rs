@@ -1,9 +1,9 @@
 //! A log file that is turned over at a size: `file`, then `file.1` (the newest), `file.2`, …
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file in use. Lines are never cut in two by turning it over.
@@ -83,7 +83,22 @@ impl Write for RotatingFile {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    only_for_us(&file)?;
+    Ok(file)
+}
+
+/// A file that was there may have been readable by others. A device or a pipe is left as it is, and so is a file of
+/// somebody else's.
+fn only_for_us(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        match file.set_permissions(Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {

@@ -103,7 +103,8 @@ impl Gateway {
         exchange.gate = expects_continue(&parts, &incoming).then(Gate::default);
         let body = RequestBody::new(incoming, exchange.account.clone(), exchange.gate.clone());
         // After an upgrade it is the tunnel that tells what the client says.
-        let lane = if upgrade.is_none() { exchange.from_client.take() } else { None };
+        let is_tunnels = upgrade.is_some() && exchange.bodiless;
+        let lane = if is_tunnels { None } else { exchange.from_client.take() };
         let mut request = Request::from_parts(parts, Body::new(Tap::new(body, lane)));
         if let Some(raw) = raw {
             request.extensions_mut().insert(Arc::new(raw));

@@ -6,7 +6,7 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 /// How many bytes a byte of a body may become, beside the limit: more is a bomb. Deflate can reach 1,032, but no
 /// text that anybody wrote does.
-const EXPANSION: u64 = 256;
+const EXPANSION: u64 = 64;
 
 /// What is handed on at once, at most.
 const PIECE: usize = 16 * 1024;
@@ -50,7 +50,7 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// A decoder for the values of `Content-Encoding`; none where the body is not encoded. The output may be `limit`
-    /// bytes and 256 for each byte of input.
+    /// bytes and 64 for each byte of input.
     ///
     /// # Errors
     /// One of the encodings is not known.

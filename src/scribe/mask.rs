@@ -21,6 +21,10 @@ const HEADERS: [&str; 10] = [
     "x-perimeter-key",
 ];
 
+/// Headers that hold an address, which may have secrets in it.
+const ADDRESSES: [HeaderName; 3] =
+    [http::header::REFERER, http::header::LOCATION, http::header::CONTENT_LOCATION];
+
 /// How credentials begin in `Authorization` and `Proxy-Authorization`. Any other word may be a part of the secret.
 const SCHEMES: [&str; 8] =
     ["basic", "bearer", "digest", "negotiate", "token", "apikey", "key", "aws4-hmac-sha256"];
@@ -59,7 +63,7 @@ impl Masks {
                 self.header(value)
             } else if name == http::header::SEC_WEBSOCKET_PROTOCOL {
                 self.protocols(value)
-            } else if *name == http::header::REFERER || *name == http::header::LOCATION {
+            } else if ADDRESSES.contains(name) {
                 self.address(value)
             } else {
                 continue;
@@ -103,32 +107,23 @@ impl Masks {
         masked.collect::<Vec<_>>().join(",")
     }
 
-    /// An address in a header may have a user, and secrets in its query or fragment.
+    /// An address in a header may have a user, and secrets among its parameters.
     fn address(&self, value: &HeaderValue) -> String {
         let text = String::from_utf8_lossy(value.as_bytes());
-        let (place, rest) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
-        let (query, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
-        let mut masked = without_user(place);
-        for part in [query, fragment].into_iter().filter(|part| !part.is_empty()) {
-            let (mark, parameters) = part.split_at(1);
-            masked.push_str(mark);
-            masked.push_str(self.query(parameters).as_deref().unwrap_or(parameters));
-        }
-        masked
+        let (place, rest) = text.split_at(next_mark(&text).map_or(text.len(), |(at, _)| at));
+        without_user(place) + self.parameters(rest).as_deref().unwrap_or(rest)
     }
 
     /// Masks what is a secret in a target: parameters, and user information of the absolute form.
     pub(super) fn uri(&self, uri: &mut Uri) {
-        let masked_query = uri.query().and_then(|query| self.query(query));
+        let masked = uri.path_and_query().and_then(|target| self.parameters(target.as_str()));
         let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        if masked_query.is_none() && !user {
+        if masked.is_none() && !user {
             return;
         }
         let mut parts = std::mem::take(uri).into_parts();
-        if let (Some(query), Some(path)) = (masked_query, &parts.path_and_query) {
-            let masked = format!("{}?{query}", path.path());
-            parts.path_and_query =
-                PathAndQuery::try_from(masked).ok().or_else(|| path.path().parse::<PathAndQuery>().ok());
+        if let Some(masked) = masked {
+            parts.path_and_query = PathAndQuery::try_from(masked).ok();
         }
         if let Some(authority) = parts.authority.take() {
             let host = authority.as_str().rsplit('@').next().unwrap_or_default();
@@ -137,17 +132,27 @@ impl Masks {
         *uri = Uri::from_parts(parts).unwrap_or_default();
     }
 
-    /// The query with its secrets masked; `None` where it has none.
-    fn query(&self, query: &str) -> Option<String> {
+    /// A target with the secrets among its parameters masked, wherever they stand: in the query, in a fragment that
+    /// should not be there, behind a `;`. `None` where it has none.
+    fn parameters(&self, mut text: &str) -> Option<String> {
+        let mut masked = String::with_capacity(text.len() + 16);
         let mut masks = false;
-        let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
-            Some((name, value)) if !value.is_empty() && self.is_secret(name) => {
-                masks = true;
-                format!("{name}={}", self.fingerprint(value.as_bytes()))
+        while !text.is_empty() {
+            let (at, length) = next_mark(text).unwrap_or((text.len(), 0));
+            let (parameter, rest) = text.split_at(at);
+            match parameter.split_once('=') {
+                Some((name, value)) if !value.is_empty() && self.is_secret(name) => {
+                    masks = true;
+                    masked.push_str(name);
+                    masked.push('=');
+                    masked.push_str(&self.fingerprint(value.as_bytes()));
+                }
+                _ => masked.push_str(parameter),
             }
-            _ => parameter.to_owned(),
-        });
-        let masked = parameters.collect::<Vec<_>>().join("&");
+            let (mark, rest) = rest.split_at(length);
+            masked.push_str(mark);
+            text = rest;
+        }
         masks.then_some(masked)
     }
 
@@ -173,6 +178,13 @@ fn without_user(place: &str) -> String {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().unwrap_or_default();
     format!("{scheme}//{host}{path}")
+}
+
+/// Where the next parameter of a target begins behind a mark, and how long the mark is. A `#` is told encoded.
+fn next_mark(text: &str) -> Option<(usize, usize)> {
+    let encoded = text.find("%23").map(|at| (at, 3));
+    let plain = text.find(['?', '&', ';', '#']).map(|at| (at, 1));
+    encoded.into_iter().chain(plain).min()
 }
 
 #[cfg(test)]
@@ -256,6 +268,9 @@ mod tests {
             ("/v1/m?alt=sse&API_Key=x", "/v1/m?alt=sse&API_Key=***", ""),
             ("/v1/m?%6bey=AIza", "/v1/m?%6bey=***", ""),
             ("/v1/m?sig=AIza", "/v1/m?sig=***", ""),
+            ("/v1/m?a=1;key=AIza", "/v1/m?a=1;key=***", ""),
+            ("/v1/m;key=AIza?a=1", "/v1/m;key=***", "?a=1"),
+            ("/v1/m%23key=AIza&a=1", "/v1/m%23key=***", "&a=1"),
             ("http://user:AIza@h/p?a=b", "http://h/p?a=b", ""),
         ] {
             let mut uri = target.parse().unwrap();

@@ -52,6 +52,8 @@ pub(super) struct Reading {
     waiting: Vec<LlmEvent>,
     /// Whether a piece of the answer was not told: then no more are, only the whole of it.
     quiet: bool,
+    /// Whether there was no memory for the answer.
+    starved: bool,
     pub(super) model: Option<Arc<str>>,
     pub(super) outcome: Outcome,
     /// What it holds of `memory`, bytes.
@@ -75,6 +77,8 @@ struct Body {
     expected: usize,
     /// Whether something is missing behind it.
     cut: bool,
+    /// Whether there was no memory for what came behind it.
+    starved: bool,
 }
 
 struct Response {
@@ -95,7 +99,14 @@ impl Reading {
         let dialect = Dialect::of(&head.method, head.uri.path())?;
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let expected = usize::min(length.unwrap_or(0), EARLY);
-        let mut body = Body { decoder: None, piece: Bytes::new(), rest: Vec::new(), expected, cut: false };
+        let mut body = Body {
+            decoder: None,
+            piece: Bytes::new(),
+            rest: Vec::new(),
+            expected,
+            cut: false,
+            starved: false,
+        };
         match decoder(&head.headers, limit) {
             Ok(decoder) => body.decoder = decoder,
             Err(Opaque) => body.cut = true,
@@ -107,6 +118,7 @@ impl Reading {
             response: None,
             waiting: Vec::new(),
             quiet: false,
+            starved: false,
             model: None,
             outcome: Outcome::None,
             held: 0,
@@ -116,15 +128,23 @@ impl Reading {
     }
 
     /// A part of the request's body came.
-    pub(super) fn request_chunk(&mut self, chunk: &Bytes) {
-        let Request::Coming(body) = &mut self.request else { return };
-        body.add(chunk, self.limit);
-        if !self.account()
-            && let Request::Coming(body) = &mut self.request
-        {
-            body.clear();
-            self.account();
+    ///
+    /// Gives back how many bytes of it there was no memory for. What came before is kept.
+    pub(super) fn request_chunk(&mut self, chunk: &Bytes) -> u64 {
+        let Request::Coming(body) = &mut self.request else { return 0 };
+        if body.starved {
+            return chunk.len() as u64;
         }
+        let before = body.len();
+        body.add(chunk, self.limit);
+        if self.account() {
+            return 0;
+        }
+        if let Request::Coming(body) = &mut self.request {
+            body.starve(before);
+        }
+        self.account();
+        chunk.len() as u64
     }
 
     /// The request has ended, whole or not.
@@ -160,9 +180,14 @@ impl Reading {
     }
 
     /// A part of the response's body came.
-    pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: Attach<'_>, tell: Tell<'_>) {
+    ///
+    /// Gives back how many bytes of it there was no memory for: from then on nothing is read.
+    pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: Attach<'_>, tell: Tell<'_>) -> u64 {
+        if self.starved {
+            return chunk.len() as u64;
+        }
         let Self { response, request, waiting, quiet, outcome, .. } = self;
-        let Some(Response { decoder, reader: Some(reader) }) = response else { return };
+        let Some(Response { decoder, reader: Some(reader) }) = response else { return 0 };
         let broken = {
             let mut keep = told_after(request, waiting, quiet, outcome, &mut *tell);
             match decoder {
@@ -176,9 +201,11 @@ impl Reading {
         if self.waiting.len() >= WAITING {
             self.request_end(false, attach, tell);
         }
-        if broken || !self.account() {
+        self.starved = !self.account();
+        if broken || self.starved {
             self.response_end(false, tell);
         }
+        if self.starved { chunk.len() as u64 } else { 0 }
     }
 
     /// The response has ended, whole or not.
@@ -301,11 +328,16 @@ impl Body {
         self.rest.extend_from_slice(&piece);
     }
 
-    fn clear(&mut self) {
-        self.piece = Bytes::new();
-        self.rest = Vec::new();
+    /// Goes back to what it was when it had this length, and takes no more.
+    fn starve(&mut self, length: usize) {
+        if length == 0 {
+            self.piece = Bytes::new();
+        }
+        self.rest.truncate(length);
+        self.rest.shrink_to_fit();
         self.decoder = None;
         self.cut = true;
+        self.starved = true;
     }
 
     /// The body, and whether it is all there.

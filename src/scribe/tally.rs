@@ -17,6 +17,7 @@ pub(crate) struct Tally {
     lag_ns: AtomicU64,
     records: AtomicU64,
     panics: AtomicU64,
+    unseen: AtomicU64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +65,16 @@ impl Tally {
     /// Reading a record panicked.
     pub(super) fn panicked(&self) {
         self.panics.fetch_add(1, Relaxed);
+    }
+
+    /// There was no memory to read so many bytes.
+    pub(super) fn starved(&self, bytes: u64) {
+        self.unseen.fetch_add(bytes, Relaxed);
+    }
+
+    /// How many bytes were not read for want of memory.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.unseen.load(Relaxed)
     }
 
     /// The exchanges that are over.

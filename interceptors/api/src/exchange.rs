@@ -166,8 +166,8 @@ pub struct End {
     pub response: BodyEnd,
     /// From the request head read to the last byte of either side.
     pub lasted: Duration,
-    /// What the interceptor was not told. Where it is nothing, the exchange was told whole; else what was told is a
-    /// true prefix of each side.
+    /// What the interceptor was not told. Where it is nothing, the exchange was told whole; else what was told
+    /// is a true prefix of each side.
     pub unseen: Unseen,
 }
 
@@ -178,7 +178,7 @@ impl End {
     }
 }
 
-/// Bytes that passed and were not told, since a queue or the memory was full. An event that was not told counts as
+/// Bytes that passed and were not told, or not read, since a queue or the memory was full. An event that was not told counts as
 /// many bytes as it would have held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

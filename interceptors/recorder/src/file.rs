@@ -1,9 +1,9 @@
 //! A file of lines: whole lines, also on a disk that is full, turned over at a size, and found again when somebody
 //! moved it.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 mod rotation;
@@ -228,7 +228,22 @@ fn make_directory_of(path: &Path) -> Result<(), (PathBuf, io::Error)> {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    only_for_us(&file)?;
+    Ok(file)
+}
+
+/// A file that was there may have been readable by others. A device or a pipe is left as it is, and so is a file of
+/// somebody else's.
+fn only_for_us(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        match file.set_permissions(Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
