@@ -284,7 +284,7 @@ impl Worker {
             credential: self.credential,
             provider: self.provider,
             upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),
-            journal: self.journal,
+            journal: self.journal.clone(),
             admin: self.admin,
             metrics: self.metrics,
             tasks: self.tasks.clone(),
@@ -302,7 +302,7 @@ impl Worker {
             }
         }
         drop(serve);
-        let mut stop = self.stop;
+        let (mut stop, journal) = (self.stop, self.journal);
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
@@ -313,6 +313,9 @@ impl Worker {
         self.tasks.close();
         if tokio::time::timeout(self.drain, self.tasks.wait()).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "exchanges were cut off at the end of server.drain");
+            if let Some(journal) = &journal {
+                journal.stop();
+            }
         }
     }
 }

@@ -315,7 +315,7 @@ impl Default for Observe {
         const MIB: u64 = 1024 * 1024;
         Self {
             memory: 256 * MIB,
-            journal: 16 * MIB,
+            journal: 32 * MIB,
             mailbox: 32 * MIB,
             body_limit: 32 * MIB,
             mask: Mask::default(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use perimeter_interceptor::host::{Desk, Notice, What};
-use perimeter_interceptor::{ExchangeId, Interceptor, Interest, LlmEvent, Peer, Unseen};
+use perimeter_interceptor::{Call, ExchangeId, Interceptor, Interest, LlmEvent, Peer, Unseen};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -272,14 +272,32 @@ impl Member {
                 self.put(memory, Notice::Exchange { exchange, elapsed, what: What::End(end) }, weight);
             }
             _ => {
-                let Some(told) = self.told.get(&exchange.id) else { return };
+                let Some(quiet) = self.told.get(&exchange.id).map(|told| told.quiet) else { return };
                 match loses(what) {
                     None => self.put(memory, notice.clone(), weight),
-                    Some(_) if !told.quiet && self.offer(memory, notice, weight) => {}
-                    Some((from, bytes)) => self.lose(exchange.id, from, bytes),
+                    Some(_) if !quiet && self.offer(memory, notice, weight) => {}
+                    Some((from, bytes)) => {
+                        if let (What::Llm(LlmEvent::Call(call)), false) = (what, quiet) {
+                            self.tell_only_that(memory, notice, call);
+                        }
+                        self.lose(exchange.id, from, bytes);
+                    }
                 }
             }
         }
+    }
+
+    /// There is no room for the call: tells that there is one, so that its end can be told as that of a call.
+    fn tell_only_that(&mut self, memory: &Memory, notice: &Notice, call: &Call) {
+        let Notice::Exchange { exchange, elapsed, .. } = notice else { return };
+        let mut bare = Call::new(call.id, call.dialect, call.session.clone());
+        bare.model.clone_from(&call.model);
+        bare.streaming = call.streaming;
+        bare.partial = true;
+        let what = What::Llm(LlmEvent::Call(Arc::new(bare)));
+        let weight = weight::of(exchange, &what);
+        let bare = Notice::Exchange { exchange: exchange.clone(), elapsed: *elapsed, what };
+        self.offer(memory, &bare, weight);
     }
 
     fn lose(&mut self, exchange: ExchangeId, from: Peer, bytes: usize) {

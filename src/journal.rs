@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -149,6 +149,7 @@ struct Inner {
     queue: queue::Sender<Record>,
     losses: Arc<Losses>,
     appetite: Appetite,
+    stopped: AtomicBool,
 }
 
 /// Of which bodies somebody wants to hear. The others are not told, only that they ended.
@@ -188,7 +189,10 @@ pub(crate) type Reader = queue::Receiver<Record>;
 /// `appetite`.
 pub(crate) fn journal(capacity: usize, memory: Arc<Memory>, appetite: Appetite) -> (Journal, Reader) {
     let (queue, reader) = queue::bounded(capacity, memory);
-    (Journal(Arc::new(Inner { queue, losses: Arc::default(), appetite })), reader)
+    (
+        Journal(Arc::new(Inner { queue, losses: Arc::default(), appetite, stopped: AtomicBool::new(false) })),
+        reader,
+    )
 }
 
 /// Both lanes of an exchange that is told.
@@ -227,6 +231,11 @@ impl Journal {
             client: lane(Peer::Client, Interest::REQUEST_CHUNKS),
             upstream: lane(Peer::Upstream, Interest::RESPONSE_CHUNKS),
         })
+    }
+
+    /// What is still open is cut off by the proxy itself, and by nobody else.
+    pub(crate) fn stop(&self) {
+        self.0.stopped.store(true, Relaxed);
     }
 
     /// What was lost so far.
@@ -281,6 +290,9 @@ fn copied(bytes: &[u8]) -> Bytes {
         block.split().freeze()
     })
 }
+
+/// Why what is open at the end of `server.drain` ends.
+const STOPPED: &str = "perimeter stopped before it ended";
 
 /// What one peer says in one exchange. Dropped before its end, it tells that it was aborted, so the end is told
 /// whatever happens.
@@ -372,7 +384,10 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.close(BodyEnd::Aborted);
+        if self.open {
+            let stopped = self.journal.0.stopped.load(Relaxed);
+            self.close(if stopped { BodyEnd::Failed(STOPPED.into()) } else { BodyEnd::Aborted });
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod unwatched;
 
 mod credentials;
 mod finishing;
+mod found;
 mod labels;
 mod settings;
 

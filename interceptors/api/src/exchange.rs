@@ -142,7 +142,7 @@ pub enum BodyEnd {
     },
     /// Its reader went away before it ended, or it never began.
     Aborted,
-    /// Its writer failed: why.
+    /// Its writer failed, or the proxy stopped before it ended: why.
     Failed(Arc<str>),
 }
 

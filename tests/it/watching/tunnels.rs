@@ -140,7 +140,7 @@ fn a_tunnel_that_breaks_off_is_not_complete() {
 }
 
 #[test]
-fn a_tunnel_that_is_cut_off_at_the_end_of_the_drain_is_aborted() {
+fn a_tunnel_that_is_cut_off_at_the_end_of_the_drain_says_so() {
     let provider = Provider::start();
     let watch = crate::support::Watch::of(&[("witness", "")]);
     let mut proxy = watch.setup(&provider).yaml("server: {drain: 300ms}").start();
@@ -151,7 +151,8 @@ fn a_tunnel_that_is_cut_off_at_the_end_of_the_drain_is_aborted() {
     assert_eq!(proxy.exit().code, Some(0));
     let exchange = watch.after(0).only();
     assert_eq!(exchange.upgraded("Client"), "ping");
-    assert_eq!(exchange.ended(), (&json!("aborted"), &json!("aborted")));
+    let stopped = json!({"failed": "perimeter stopped before it ended"});
+    assert_eq!(exchange.ended(), (&stopped, &stopped));
 }
 
 #[test]
