@@ -12,10 +12,10 @@ use perimeter_interceptor::{
     ApiFailure, Call, CallId, Completion, Cx, End, Failure, Interceptor, Interest, LlmEvent, RequestHead,
     ResponseHead, Result, Upgrade,
 };
+use perimeter_redact::redact;
 
 use crate::file::{LineFile, OpenError, Rotation, expand_home};
 use crate::lines::{Lines, WriteError};
-use crate::redact::redact;
 
 mod ending;
 mod line;

@@ -111,6 +111,35 @@ fn a_key_is_found_wherever_it_stands() {
 }
 
 #[test]
+fn no_start_of_a_text_shows_any_of_a_key_that_goes_on() {
+    for key in keys() {
+        let text = format!("first, {key} and then more");
+        let all = redact_start(&text, text.len()).into_owned();
+        let kept = all.find(REDACTED).unwrap();
+        for most in kept + 1..text.find(" and").unwrap() {
+            let start = redact_start(&text, most);
+            assert!(start.ends_with(REDACTED) || start.len() > kept + REDACTED.len(), "{start} of {text}");
+            assert_eq!(start[..kept + REDACTED.len()], all[..kept + REDACTED.len()]);
+        }
+        assert_eq!(redact_start(&text, 5), "first");
+    }
+}
+
+#[test]
+fn quotes_in_text_are_no_end_of_it() {
+    let key = letters(32);
+    for (text, expected) in [
+        (format!("export API_KEY=\"{key}\"; run"), format!("export API_KEY=\"{REDACTED}\"; run")),
+        (r#"{"password": "hunter2", "n": 1}"#.to_owned(), format!(r#"{{"password": "{REDACTED}", "n": 1}}"#)),
+        (r#"{"password": "hunt"#.to_owned(), format!(r#"{{"password": "{REDACTED}"#)),
+        ("say \"hello\",\nplease: \\ and ü".to_owned(), "say \"hello\",\nplease: \\ and ü".to_owned()),
+    ] {
+        assert_eq!(redact_start(&text, text.len()), expected);
+    }
+    assert_eq!(redact_start("ü: ü", 1), "");
+}
+
+#[test]
 fn what_is_around_a_key_stays() {
     let key = format!("sk-ant-api03-{}", letters(80));
     let text = json!({"content": format!("use {key}, or\nask"), "max_tokens": 100}).to_string();
@@ -387,5 +416,21 @@ proptest! {
         prop_assert!(serde_json::from_str::<Value>(&redacted).is_ok(), "{text} became {redacted}");
         prop_assert_eq!(skeleton(&redacted), skeleton(&text));
         prop_assert_eq!(redact(&redacted), redacted.as_ref());
+    }
+
+    #[test]
+    fn text_is_redacted_as_it_would_be_in_json(text in pieces()) {
+        let json = json!(text).to_string();
+        let expected: String = serde_json::from_str(&redact(&json)).unwrap();
+        prop_assert_eq!(redact_start(&text, text.len()), expected.as_str());
+        prop_assert_eq!(redact_start(&text, usize::MAX), expected);
+    }
+
+    #[test]
+    fn the_start_of_a_text_is_the_start_of_it_redacted(text in pieces(), most in 0_usize..600) {
+        let all = redact_start(&text, text.len());
+        let start = redact_start(&text, most);
+        let start = start.strip_suffix(REDACTED).unwrap_or(&start);
+        prop_assert!(all.starts_with(start), "{text:?}: {start:?} of {all:?}");
     }
 }

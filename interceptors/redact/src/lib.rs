@@ -1,6 +1,6 @@
-//! Takes secrets out of JSON text.
+//! Takes secrets out of text: out of JSON with [`redact`], out of any other with [`redact_start`].
 //!
-//! The text stays valid JSON of the same shape: what is replaced lies inside one string, and neither begins nor ends
+//! JSON stays valid JSON of the same shape: what is replaced lies inside one string, and neither begins nor ends
 //! within an escape. One pass looks for the beginnings of keys, and for names of secrets before `:` and `=`; only there
 //! is anything read more closely, and what was read in vain is read again only so often. So it takes linear time, and
 //! next to none where there is nothing. What is left behind is not found again.
@@ -20,18 +20,51 @@ const REDACTED: &str = "[REDACTED]";
 /// Replaces the secrets in JSON text by `[REDACTED]`: keys and tokens of known shapes, wherever they stand, and the
 /// values of members that are named as secrets (`"password"`, `"api_key"`, …), also in JSON inside strings.
 pub fn redact(json: &str) -> Cow<'_, str> {
+    redact_until(json, json.len())
+}
+
+/// How far is read behind the start of a text. What begins in the start shows itself as a secret by then.
+const AHEAD: usize = 1024;
+
+/// The first `most` bytes of a text that is not JSON as a whole, whatever else it is, or a few less, so as to end with
+/// a character; in it, the secrets replaced that [`redact`] would replace if the text were a string in JSON.
+///
+/// So much of a secret as stands in the start is replaced, also where it is too little to be seen as one.
+pub fn redact_start(text: &str, most: usize) -> Cow<'_, str> {
+    let start = &text[..text.floor_char_boundary(most)];
+    if Clues::in_text(start.as_bytes()).is_none() {
+        return Cow::Borrowed(start);
+    }
+    // As JSON, escaped quotes are told from those that end the text.
+    let read = &text[..text.floor_char_boundary(most.saturating_add(AHEAD))];
+    let Some(end) = to_json(start).len().checked_sub(1) else { return Cow::Borrowed(REDACTED) };
+    match redact_until(&to_json(read), end) {
+        Cow::Borrowed(_) => Cow::Borrowed(start),
+        Cow::Owned(redacted) => {
+            let text = serde_json::from_str(&(redacted + "\""));
+            text.map_or(Cow::Borrowed(REDACTED), Cow::Owned)
+        }
+    }
+}
+
+fn to_json(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// What is before `end`, redacted. What is behind it is only read.
+fn redact_until(json: &str, end: usize) -> Cow<'_, str> {
     let mut redacted = String::new();
     let mut clues = Clues::in_text(json.as_bytes());
     let mut kept = 0;
-    while let Some(secret) = clues.next_secret() {
+    while let Some(secret) = clues.next_secret().filter(|secret| secret.start < end) {
         redacted.push_str(&json[kept..secret.start]);
         redacted.push_str(REDACTED);
         kept = secret.end;
     }
     if kept == 0 {
-        return Cow::Borrowed(json);
+        return Cow::Borrowed(&json[..end]);
     }
-    redacted.push_str(&json[kept..]);
+    redacted.push_str(json.get(kept..end).unwrap_or_default());
     Cow::Owned(redacted)
 }
 
@@ -55,6 +88,10 @@ struct Clues<'a> {
 impl<'a> Clues<'a> {
     fn in_text(text: &'a [u8]) -> Self {
         Self { text, floor: 0, shape: shape::find(text, 0), name: named::find(text, 0, 0) }
+    }
+
+    fn is_none(&self) -> bool {
+        self.shape.is_none() && self.name.is_none()
     }
 
     fn next_secret(&mut self) -> Option<Range<usize>> {
