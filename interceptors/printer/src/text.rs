@@ -177,13 +177,15 @@ impl<'a> Rows<'a> {
 struct Row {
     shown: String,
     cells: usize,
+    /// Whether it shows more than blanks.
+    begun: bool,
     /// Where it may end: the length of what is shown by then, and where the text goes on.
     last_blank: Option<(usize, usize)>,
 }
 
 impl Row {
     fn blank(&mut self, cells: usize, next: usize) {
-        if !self.shown.trim_start().is_empty() {
+        if self.begun {
             self.last_blank = Some((self.shown.len(), next));
         }
         self.shown.extend(std::iter::repeat_n(' ', cells));
@@ -193,6 +195,7 @@ impl Row {
     fn mark(&mut self, mark: &str, cells: usize) {
         self.shown.push_str(mark);
         self.cells += cells;
+        self.begun |= !mark.trim().is_empty();
     }
 
     fn break_between_words(&mut self) -> Option<usize> {
