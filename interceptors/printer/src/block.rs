@@ -7,6 +7,7 @@ use crate::exchange::Following;
 use crate::look::Look;
 use crate::paint::Ink;
 use crate::problem::{Problem, Weight, problems};
+use crate::redaction::{self, Redaction};
 use crate::settings::{Format, Settings};
 use crate::{head, measure, text};
 
@@ -34,7 +35,7 @@ pub(crate) fn block(
     let layout = Layout::new(settings, width, look.colour());
     let shown = call.filter(|_| settings.show_llm_calls);
     let mut out = String::new();
-    head::line(cx, exchange, shown, width, look.zone()).draw(look.colour(), &mut out);
+    head::line(cx, exchange, shown, width, look.zone(), layout.redaction).draw(look.colour(), &mut out);
     out.push('\n');
     for line in shown.map(|call| layout.call(call)).into_iter().flatten() {
         out.push_str(&line);
@@ -82,6 +83,7 @@ struct Layout<'a> {
     width: Option<usize>,
     indent: &'static str,
     colour: bool,
+    redaction: Redaction,
 }
 
 impl<'a> Layout<'a> {
@@ -89,7 +91,13 @@ impl<'a> Layout<'a> {
         // The times stand alone in the margin, where there is room for one.
         let indent = if width.is_none_or(|width| width >= 60) { "        " } else { "  " };
         debug_assert!(indent.len() <= head::TIME);
-        Self { settings, width: width.map(|width| width - indent.len() - 2), indent, colour }
+        Self {
+            settings,
+            width: width.map(|width| width - indent.len() - 2),
+            indent,
+            colour,
+            redaction: Redaction::of(settings),
+        }
     }
 
     fn extent(&self, excerpt: Extent) -> Extent {
@@ -98,6 +106,9 @@ impl<'a> Layout<'a> {
 
     /// A text behind its mark; of its words, `lead` is drawn bold if it begins with that.
     fn text(&self, mark: Mark, lead: &str, text: &str, extent: Extent) -> Vec<String> {
+        let text = text.trim_end();
+        let beyond = text.len().saturating_sub(redaction::LONG);
+        let text = &self.redaction.long(text);
         let most = if self.width.is_some() { usize::MAX } else { LONG_EXCERPT };
         match extent {
             Extent::Squeezed(rows) => {
@@ -109,7 +120,7 @@ impl<'a> Layout<'a> {
                 self.rows(mark, lead, &text::first_rows(&text::start(text, most), self.width, rows))
             }
             Extent::Whole => {
-                let (rows, more) = text::long_rows(text, self.width, LONG_TEXT);
+                let (rows, more) = text::long_rows(text, beyond, self.width, LONG_TEXT);
                 let mut lines = self.rows(mark, lead, &rows);
                 lines.extend(more.map(|more| self.row(UNMARKED, "", &format!("… {more}"))));
                 lines
@@ -161,7 +172,8 @@ impl<'a> Layout<'a> {
         if !(self.settings.show_sessions && session.told && session.is_new) {
             return Vec::new();
         }
-        let id = text::start(&session.id, 8);
+        let id = self.redaction.long(&session.id);
+        let id = text::start(&id, 8);
         let id = id.trim_end_matches('…');
         let agent = session.agent.as_deref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
         self.text(SESSION, "", &format!("session {id}{agent}"), Extent::Squeezed(1))

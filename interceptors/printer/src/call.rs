@@ -1,5 +1,6 @@
 //! One call, as much of it as is shown.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,15 @@ use perimeter_interceptor::{
     Turn, Usage,
 };
 
+use crate::redaction::Redaction;
 use crate::settings::{Format, Settings};
-use crate::text;
 
 /// How much of a text is kept where it is not shown whole, in characters: more than a few rows of any terminal.
 const EXCERPT: usize = 1600;
+
+/// How much is kept of what is said piece by piece, in bytes: an excerpt of it, and behind that the rest of a key that
+/// begins there.
+const HEARD: usize = 8 << 10;
 
 /// How many things of a kind are kept of one call, such as tool results.
 const MANY: usize = 64;
@@ -24,18 +29,31 @@ pub(crate) struct Keep {
     whole: bool,
     /// All that is new in the conversation, and the tools that are offered.
     all: bool,
+    redaction: Redaction,
 }
 
 impl Keep {
     pub(crate) fn of(settings: &Settings) -> Self {
-        Self { whole: settings.whole(), all: settings.format == Format::Full }
+        Self {
+            whole: settings.whole(),
+            all: settings.format == Format::Full,
+            redaction: Redaction::of(settings),
+        }
     }
 
+    /// The first `limit` characters of a text, fit to be kept without the rest of it.
+    pub(crate) fn start(self, text: &str, limit: usize) -> Cow<'_, str> {
+        self.redaction.start(text, limit)
+    }
+
+    /// What is not cut here is redacted where it is printed.
     fn text(self, text: &Arc<str>) -> Arc<str> {
-        match text::start(text, EXCERPT) {
-            _ if self.whole => Arc::clone(text),
-            std::borrow::Cow::Borrowed(_) => Arc::clone(text),
-            std::borrow::Cow::Owned(excerpt) => excerpt.into(),
+        if self.whole || text.len() <= EXCERPT {
+            return Arc::clone(text);
+        }
+        match self.start(text, EXCERPT) {
+            Cow::Borrowed(_) => Arc::clone(text),
+            Cow::Owned(excerpt) => excerpt.into(),
         }
     }
 
@@ -158,7 +176,7 @@ pub(crate) struct Shown {
     /// The answer broke off, or its end was not seen.
     pub(crate) cut: bool,
     pub(crate) failure: Option<ApiFailure>,
-    /// What was said while no whole answer has come: as much as is shown of it.
+    /// What was said while no whole answer has come.
     heard: String,
     tools: Vec<Arc<ToolUse>>,
 }
@@ -210,9 +228,9 @@ impl Shown {
 
     fn hear_delta(&mut self, delta: &Delta) {
         if let (0, Said::Text(text) | Said::Refusal(text)) = (delta.choice, &delta.said)
-            && self.heard.len() < EXCERPT
+            && self.heard.len() < HEARD
         {
-            self.heard.push_str(&text::start(text, EXCERPT));
+            self.heard.push_str(&text[..text.floor_char_boundary(HEARD)]);
         }
     }
 
@@ -228,14 +246,15 @@ impl Shown {
     }
 
     /// The answer, also where nobody said that it is whole.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self, keep: Keep) {
         if self.finished.is_some() || self.heard.is_empty() && self.tools.is_empty() {
             return;
         }
         self.cut = true;
         let mut answer = Answer::new(0);
         if !self.heard.is_empty() {
-            answer.parts.push(Part::Text(std::mem::take(&mut self.heard).into()));
+            answer.parts.push(Part::Text(keep.start(&self.heard, EXCERPT).into()));
+            self.heard = String::new();
         }
         answer.parts.extend(self.tools.drain(..).map(Part::ToolUse));
         self.answers = vec![answer];

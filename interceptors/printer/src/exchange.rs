@@ -6,7 +6,6 @@ use std::time::Duration;
 use perimeter_interceptor::{CallId, Cx, End, Failure, LlmEvent, RequestHead};
 
 use crate::call::{Keep, Shown};
-use crate::text;
 
 /// How many calls of one exchange are followed at once. Of a socket that has more open, the oldest are printed.
 const OPEN_CALLS: usize = 16;
@@ -29,7 +28,7 @@ pub struct Following {
 }
 
 impl Following {
-    pub(crate) fn new(head: &RequestHead) -> Self {
+    pub(crate) fn new(head: &RequestHead, keep: Keep) -> Self {
         // `CONNECT` has no path but names a host.
         let path = match head.uri.path() {
             "" => head.uri.to_string(),
@@ -37,7 +36,7 @@ impl Following {
         };
         Self {
             method: head.method.to_string(),
-            path: text::start(&path, PATH).into_owned(),
+            path: keep.start(&path, PATH).into_owned(),
             status: None,
             upgrade: None,
             failure: None,

@@ -9,6 +9,7 @@ use perimeter_interceptor::{Cx, Usage};
 use crate::call::Shown;
 use crate::exchange::Following;
 use crate::paint::Ink;
+use crate::redaction::Redaction;
 use crate::{measure, text};
 
 /// The columns of the time.
@@ -62,6 +63,7 @@ pub(crate) fn line(
     call: Option<&Shown>,
     width: Option<usize>,
     zone: &TimeZone,
+    redaction: Redaction,
 ) -> HeadLine {
     let mut fields = vec![
         Field::new(0, Ink::Dim, local_time(began(cx, call), zone)),
@@ -69,8 +71,8 @@ pub(crate) fn line(
         Field::new(0, Ink::Plain, format!("{:>6}", measure::duration(exchange.lasted(call)))),
     ];
     if let Some(call) = call {
-        let model = call.model.as_deref().unwrap_or("(no model)");
-        fields.push(Field::name(1, Ink::Bold, model, width.map_or(LONG, |width| (width * 3 / 10).max(16))));
+        let model = redaction.long(call.model.as_deref().unwrap_or("(no model)"));
+        fields.push(Field::name(1, Ink::Bold, &model, width.map_or(LONG, |width| (width * 3 / 10).max(16))));
         fields.extend(call.usage.map(tokens).into_iter().flatten());
         fields.extend(call.first_token.map(|at| {
             let after = measure::duration(at.saturating_sub(call.began));
@@ -79,10 +81,11 @@ pub(crate) fn line(
     }
     let target = format!("{} {}", exchange.method, exchange.path);
     let (rank, ink) = if call.is_some() { (7, Ink::Dim) } else { (1, Ink::Plain) };
-    fields.push(Field::name(rank, ink, &target, width.unwrap_or(usize::MAX)));
+    fields.push(Field::name(rank, ink, &redaction.long(&target), width.unwrap_or(usize::MAX)));
     fields.extend(exchange.upgrade.as_deref().map(|protocol| {
         let rank = if call.is_some() { 8 } else { 1 };
-        let name = Field::name(rank, Ink::Magenta, protocol, width.map_or(LONG, |width| width / 4));
+        let name =
+            Field::name(rank, Ink::Magenta, &redaction.long(protocol), width.map_or(LONG, |width| width / 4));
         Field { least: None, ..name }
     }));
     fit(&mut fields, width);

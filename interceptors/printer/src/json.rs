@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::call::Shown;
 use crate::exchange::Following;
 use crate::problem::{Weight, problems};
+use crate::redaction::Redaction;
 use crate::settings::Settings;
 use crate::{head, text};
 
@@ -124,7 +125,8 @@ pub(crate) fn line(
         notes: notes.into_iter().map(|problem| problem.message).collect(),
     };
     let json = serde_json::to_string(&line)?;
-    Ok(text::escape_in_json(&json).into_owned() + "\n")
+    let json = text::escape_in_json(&json);
+    Ok(Redaction::of(settings).json(&json).into_owned() + "\n")
 }
 
 fn call_fields<'a>(settings: &Settings, call: &'a Shown) -> CallFields<'a> {
@@ -180,7 +182,10 @@ fn text_of(parts: &[Part]) -> String {
 }
 
 fn shown(settings: &Settings, text: &str) -> String {
-    if settings.whole() { text.to_owned() } else { text::start(text, LONG).into_owned() }
+    if settings.whole() {
+        return text.to_owned();
+    }
+    Redaction::of(settings).start(text, LONG).into_owned()
 }
 
 fn millis(duration: std::time::Duration) -> f64 {

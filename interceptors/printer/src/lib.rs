@@ -14,7 +14,8 @@
 //! prompt, `+` what is not text, `#` a session, `!` what is worth knowing, `✗` what went wrong. The time is when the
 //! request came.
 //!
-//! Nothing of the traffic can move the cursor or change a colour: control characters are shown, not sent.
+//! Nothing of the traffic can move the cursor or change a colour: control characters are shown, not sent. Keys, tokens
+//! and passwords in it are masked: what is printed is often kept.
 
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -31,6 +32,7 @@ mod look;
 mod measure;
 mod paint;
 mod problem;
+mod redaction;
 mod settings;
 mod text;
 
@@ -114,7 +116,7 @@ impl<W: Write + Send + 'static> Interceptor for Printer<W> {
     }
 
     fn on_request_head(&mut self, _: Cx<'_>, head: &RequestHead) -> Result<Option<Following>> {
-        Ok(self.out.is_some().then(|| Following::new(head)))
+        Ok(self.out.is_some().then(|| Following::new(head, self.keep)))
     }
 
     fn on_response_head(&mut self, _: Cx<'_>, exchange: &mut Following, head: &ResponseHead) -> Result {
@@ -125,7 +127,7 @@ impl<W: Write + Send + 'static> Interceptor for Printer<W> {
     fn on_llm(&mut self, cx: Cx<'_>, exchange: &mut Following, event: &LlmEvent) -> Result {
         match exchange.hear(cx, event, self.keep) {
             Some(mut call) => {
-                call.settle();
+                call.settle(self.keep);
                 self.print(cx, exchange, Some(&call))
             }
             None => Ok(()),
@@ -146,7 +148,7 @@ impl<W: Write + Send + 'static> Interceptor for Printer<W> {
         exchange.end = Some(end.clone());
         let mut calls = std::mem::take(&mut exchange.calls);
         for call in &mut calls {
-            call.settle();
+            call.settle(self.keep);
             self.print(cx, &exchange, Some(call))?;
         }
         if exchange.had == 0 || exchange.upgrade.is_some() {

@@ -19,6 +19,8 @@ pub struct Settings {
     pub show_llm_calls: bool,
     /// Tools: those offered, asked for, and their answers.
     pub show_tools: bool,
+    /// Keys, tokens and passwords, wherever they stand in what is printed, are masked.
+    pub redact_credentials: bool,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
             show_sessions: true,
             show_llm_calls: true,
             show_tools: true,
+            redact_credentials: true,
         }
     }
 }

@@ -249,19 +249,19 @@ pub(crate) fn first_rows(text: &str, width: Option<usize>, count: usize) -> Vec<
     first
 }
 
-/// The most of one text that is looked at, in bytes.
-const LONG: usize = 64 << 10;
-
-/// The first `count` rows of a text, and how much more there is, in words.
-pub(crate) fn long_rows(text: &str, width: Option<usize>, count: usize) -> (Vec<String>, Option<String>) {
-    let text = text.trim_end();
-    let looked_at = &text[..text.floor_char_boundary(LONG)];
-    let mut rows = rows(looked_at, width).skip_while(String::is_empty);
+/// The first `count` rows of a text that goes on for `beyond` bytes, and how much more there is, in words.
+pub(crate) fn long_rows(
+    text: &str,
+    beyond: usize,
+    width: Option<usize>,
+    count: usize,
+) -> (Vec<String>, Option<String>) {
+    let mut rows = rows(text, width).skip_while(String::is_empty);
     let first: Vec<String> = rows.by_ref().take(count).collect();
     let more = match rows.count() {
-        _ if looked_at.len() < text.len() => {
+        _ if beyond > 0 => {
             let shown: usize = first.iter().map(String::len).sum();
-            let unseen = u64::try_from(text.len().saturating_sub(shown)).unwrap_or(u64::MAX);
+            let unseen = u64::try_from((text.len() + beyond).saturating_sub(shown)).unwrap_or(u64::MAX);
             Some(format!("{} more", measure::bytes(unseen)))
         }
         0 => None,

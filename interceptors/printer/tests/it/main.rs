@@ -4,4 +4,5 @@
 mod output;
 mod properties;
 mod scene;
+mod secrets;
 mod snapshots;
