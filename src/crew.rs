@@ -67,7 +67,7 @@ impl Parcel {
     fn let_go(&mut self) {
         if let Some((notice, weight)) = self.notices.pop_front() {
             drop(notice);
-            self.gauge.held.fetch_sub(weight, Relaxed);
+            self.gauge.release(weight);
             self.memory.give_back(weight);
         }
     }
@@ -96,8 +96,10 @@ pub(crate) struct Gauge {
     pub name: Arc<str>,
     /// What its mailbox holds at most, bytes.
     pub capacity: usize,
-    /// What its mailbox holds, bytes.
+    /// What its mailbox holds, bytes, but for what is larger than it.
     pub held: AtomicUsize,
+    /// What it holds that is larger than itself, bytes.
+    pub oversize: AtomicUsize,
     /// Exchanges that it was not told of.
     pub refused: AtomicU64,
     /// Bytes that it was not told of.
@@ -125,6 +127,7 @@ impl Gauge {
             name: name.into(),
             capacity,
             held: AtomicUsize::new(0),
+            oversize: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             unseen: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -135,6 +138,21 @@ impl Gauge {
             say_again: AtomicU64::new(0),
             began: Instant::now(),
         }
+    }
+
+    /// A notice that may not use the last eighth could never be told, if it had to fit.
+    fn is_oversize(&self, weight: usize) -> bool {
+        weight > self.capacity - self.capacity / 8
+    }
+
+    fn take(&self, weight: usize) {
+        let place = if self.is_oversize(weight) { &self.oversize } else { &self.held };
+        place.fetch_add(weight, Relaxed);
+    }
+
+    fn release(&self, weight: usize) {
+        let place = if self.is_oversize(weight) { &self.oversize } else { &self.held };
+        place.fetch_sub(weight, Relaxed);
     }
 
     fn fell_behind(&self) {
@@ -309,17 +327,22 @@ impl Member {
         }
     }
 
-    /// Puts a notice into the parcel if it fits. A big one may not use the last eighth, which is kept for small ones;
-    /// but who has next to nothing to do is told it however big it is, as far as the memory of all allows.
+    /// Puts a notice into the parcel if it fits. A big one may not use the last eighth, which is kept for small ones.
+    /// One that is larger than the mailbox is told to who has next to nothing to do, beside what the mailbox holds and
+    /// as far as the memory of all allows.
     fn offer(&mut self, memory: &Memory, notice: &Notice, weight: usize) -> bool {
         let capacity = self.gauge.capacity;
-        let capacity = if weight > capacity / 64 { capacity - capacity / 8 } else { capacity };
         let held = self.gauge.held.load(Relaxed);
-        let fits = held.saturating_add(weight) <= capacity || held <= capacity / 64;
+        let fits = if self.gauge.is_oversize(weight) {
+            held <= capacity / 64 && self.gauge.oversize.load(Relaxed) == 0
+        } else {
+            let reserve = if weight > capacity / 64 { capacity / 8 } else { 0 };
+            held.saturating_add(weight) <= capacity - reserve
+        };
         if !fits || !memory.take(weight) {
             return false;
         }
-        self.gauge.held.fetch_add(weight, Relaxed);
+        self.gauge.take(weight);
         self.parcel.notices.push_back((notice.clone(), weight));
         true
     }
@@ -327,7 +350,7 @@ impl Member {
     /// Puts a notice that must arrive into the parcel.
     fn put(&mut self, memory: &Memory, notice: Notice, weight: usize) {
         memory.take_anyhow(weight);
-        self.gauge.held.fetch_add(weight, Relaxed);
+        self.gauge.take(weight);
         self.parcel.notices.push_back((notice, weight));
     }
 }

@@ -99,7 +99,8 @@ impl Observation {
         ];
         let counted = |counter: &AtomicU64| counter.load(Relaxed);
         let mailboxes = self.crew.iter().map(|gauge| {
-            let values = [gauge.held.load(Relaxed) as u64, counted(&gauge.refused), counted(&gauge.unseen)];
+            let held = gauge.held.load(Relaxed) + gauge.oversize.load(Relaxed);
+            let values = [held as u64, counted(&gauge.refused), counted(&gauge.unseen)];
             (label(&gauge.name), values)
         });
         // The scribe has no queue, but what it reads takes memory.
