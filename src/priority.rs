@@ -1,7 +1,7 @@
 //! Who waits for whom where the machine has no core to spare.
 
-/// How far behind the traffic those who watch stand (nice(2): 0 is usual, 19 the last). Bench: with printer and message
-/// logger on the traffic's own core, this is what keeps them from interrupting it.
+/// How far behind the traffic those who watch stand (nice(2): 0 is usual, 19 the last). Further, and a machine that is
+/// full would blind them (bench/RESULTS.md).
 const NICE: i32 = 5;
 
 /// Puts the calling thread behind the forwarding threads: on Linux, niceness belongs to a thread.
