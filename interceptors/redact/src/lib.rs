@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+mod escape;
 mod named;
 mod shape;
 
@@ -18,9 +19,14 @@ use shape::Shape;
 const REDACTED: &str = "[REDACTED]";
 
 /// Replaces the secrets in JSON text by `[REDACTED]`: keys and tokens of known shapes, wherever they stand, and the
-/// values of members that are named as secrets (`"password"`, `"api_key"`, …), also in JSON inside strings.
+/// values of members that are named as secrets (`"password"`, `"api_key"`, …), also in JSON inside strings. Where letters
+/// of it are written as code points (`\u0073`) and there are secrets, they are written as themselves.
 pub fn redact(json: &str) -> Cow<'_, str> {
-    redact_until(json, json.len())
+    let Some(plain) = escape::without_code_points(json) else { return redact_until(json, json.len()) };
+    match redact_until(&plain, plain.len()) {
+        Cow::Borrowed(_) => Cow::Borrowed(json),
+        Cow::Owned(redacted) => Cow::Owned(redacted),
+    }
 }
 
 /// How far is read behind the start of a text. What begins in the start shows itself as a secret by then.

@@ -28,12 +28,14 @@ enum Strength {
     Weak,
     /// Strong, and in text it names forty characters of base64.
     Aws,
+    /// Strong, and in text it names what people make up: letters of both cases, digits and signs.
+    Password,
 }
 
 const NAMES: &[Name] = &[
-    strong("password"),
-    strong("passwd"),
-    strong("passphrase"),
+    Name { words: "password", strength: Strength::Password },
+    Name { words: "passwd", strength: Strength::Password },
+    Name { words: "passphrase", strength: Strength::Password },
     strong("secret"),
     strong("secret key"),
     strong("api key"),
@@ -50,6 +52,8 @@ const NAMES: &[Name] = &[
     strong("encryption key"),
     strong("authorization"),
     Name { words: "secret access key", strength: Strength::Aws },
+    Name { words: "account key", strength: Strength::Weak },
+    Name { words: "shared access key", strength: Strength::Weak },
     Name { words: "token", strength: Strength::Weak },
     Name { words: "credential", strength: Strength::Weak },
     Name { words: "credentials", strength: Strength::Weak },
@@ -140,7 +144,9 @@ impl Name {
         let text = rest.get(secret.clone())?;
         let is_secret = match self.strength {
             Strength::Weak => text.len() >= 20 && is_random(text, 20) && !text.contains(&b' '),
-            Strength::Strong | Strength::Aws => !text.is_empty() && text != REDACTED.as_bytes(),
+            Strength::Strong | Strength::Aws | Strength::Password => {
+                !text.is_empty() && text != REDACTED.as_bytes()
+            }
         };
         is_secret.then_some(secret)
     }
@@ -163,13 +169,76 @@ impl Name {
         // What is read in vain is read again from the next name in it, so that has to be bounded.
         let value = rest.get(start..)?;
         let text = value.get(..run(value.get(..LONGEST).unwrap_or(value), is_key))?;
+        let is_token =
+            |least| text.len() >= least && is_random(text, 20) && text.iter().any(u8::is_ascii_digit);
         let is_secret = match self.strength {
-            Strength::Aws => text.len() == 40,
-            Strength::Strong | Strength::Weak => {
-                text.len() >= 20 && is_random(text, 20) && text.iter().any(u8::is_ascii_digit)
+            Strength::Aws => text.len() == 40 || text.len() >= 32 && Classes::of(text).letters_and_digits(),
+            Strength::Password => {
+                if let Some(length) = length_of_password(value) {
+                    return Some(start..start + length);
+                }
+                is_token(16)
             }
+            Strength::Strong => is_token(16),
+            Strength::Weak => is_token(20),
         };
         is_secret.then(|| start..start + run(value, is_key))
+    }
+}
+
+/// How long the password is that `text` begins with, if that is one that no prose and no code has: of at least eight
+/// characters of every class.
+fn length_of_password(text: &[u8]) -> Option<usize> {
+    let most = text.get(..128).unwrap_or(text);
+    let end = run(most, is_in_password);
+    let calls = matches!(most.get(end), Some(b'(' | b'[' | b'{' | b'<'));
+    let whole = most.get(..end)?;
+    let trailing = whole.iter().rev().take_while(|byte| matches!(byte, b'.' | b':')).count();
+    let password = whole.get(..end - trailing)?;
+    let classes = Classes::of(password);
+    let is_password = password.len() >= 8 && end < 128 && classes.letters_and_digits() && classes.sign;
+    (is_password && !calls && !is_code(password)).then_some(password.len())
+}
+
+/// An expression: it compares, or goes from member to member (`user.Password1!`).
+fn is_code(text: &[u8]) -> bool {
+    let operators: [&[u8; 2]; 7] = [b"==", b"!=", b"&&", b"||", b"=>", b"->", b"::"];
+    let is_path =
+        |path: &[u8]| path.contains(&b'.') && path.iter().all(|byte| is_word(*byte) || *byte == b'.');
+    matches!(text, [b'$' | b'=', ..])
+        || text.windows(2).any(|pair| operators.iter().any(|operator| pair == *operator))
+        || matches!(text, [path @ .., b'!' | b'?'] if is_path(path))
+}
+
+fn is_in_password(byte: u8) -> bool {
+    let ends = b"\"'`\\,;()[]{}<>";
+    byte.is_ascii_graphic() && !ends.contains(&byte)
+}
+
+/// What kinds of characters a text has.
+struct Classes {
+    upper: bool,
+    lower: bool,
+    digit: bool,
+    /// One that names, paths and numbers do not have.
+    sign: bool,
+}
+
+impl Classes {
+    fn of(text: &[u8]) -> Self {
+        let has = |class: fn(&u8) -> bool| text.iter().any(class);
+        Self {
+            upper: has(u8::is_ascii_uppercase),
+            lower: has(u8::is_ascii_lowercase),
+            digit: has(u8::is_ascii_digit),
+            sign: has(|byte| {
+                byte.is_ascii_punctuation() && !matches!(byte, b'.' | b'_' | b'-' | b'/' | b':' | b'=')
+            }),
+        }
+    }
+
+    fn letters_and_digits(&self) -> bool {
+        self.upper && self.lower && self.digit
     }
 }
 

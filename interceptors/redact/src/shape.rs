@@ -47,6 +47,12 @@ const SHAPES: &[Shape] = &[
     word("ghr_", |rest| token(rest, 20, 20)),
     word("github_pat_", |rest| token(rest, 20, 20)),
     word("glpat-", |rest| token(rest, 16, 16)),
+    word("npm_", |rest| token(rest, 30, 30)),
+    word("pypi-", |rest| token(rest, 32, 30)),
+    word("dop_v1_", |rest| token(rest, 32, 30)),
+    word("pplx-", |rest| token(rest, 20, 30)),
+    word("GOCSPX-", |rest| token(rest, 24, 12)),
+    word("SG.", sendgrid),
     word("AKIA", aws_id),
     word("ASIA", aws_id),
     word("ya29.", |rest| token(rest, 20, 20)),
@@ -62,11 +68,21 @@ const SHAPES: &[Shape] = &[
     word("Bearer ", bearer),
     word("bearer ", bearer),
     word("BEARER ", bearer),
-    Shape { prefix: "-----BEGIN ", secret: pem, begins: Begins::Anywhere },
+    word("Basic ", basic),
+    word("basic ", basic),
+    anywhere("hooks.slack.com/services/", slack_hook),
+    anywhere("hooks.slack.com\\/services\\/", slack_hook),
+    anywhere("://", password_in_url),
+    anywhere(":\\/\\/", password_in_url),
+    anywhere("-----BEGIN ", pem),
 ];
 
 const fn word(prefix: &'static str, secret: fn(&[u8]) -> Option<Range<usize>>) -> Shape {
     Shape { prefix, secret, begins: Begins::Word }
+}
+
+const fn anywhere(prefix: &'static str, secret: fn(&[u8]) -> Option<Range<usize>>) -> Shape {
+    Shape { prefix, secret, begins: Begins::Anywhere }
 }
 
 static PREFIXES: LazyLock<AhoCorasick> = LazyLock::new(prefixes);
@@ -91,10 +107,41 @@ impl Shape {
     pub(super) fn secret_after(&self, before: &[u8], rest: &[u8]) -> Option<Range<usize>> {
         let begins = match self.begins {
             Begins::Word => begins_word(before),
-            Begins::OutsideBase64 => begins_word(before) && !matches!(before.last(), Some(b'+' | b'/')),
+            Begins::OutsideBase64 => begins_word(before) && !may_be_base64(before, rest),
             Begins::Anywhere => true,
         };
-        if begins { (self.secret)(rest) } else { None }
+        if begins {
+            (self.secret)(rest)
+        } else if before.ends_with(b"_") {
+            self.glued_secret(rest)
+        } else {
+            None
+        }
+    }
+
+    /// The same for `X_sk-…`. There may be such a beginning every few letters of one long word, so only so much is read
+    /// before anything is known.
+    fn glued_secret(&self, rest: &[u8]) -> Option<Range<usize>> {
+        let start = rest.get(..GLUED).unwrap_or(rest);
+        let secret = (self.secret)(start)?;
+        let goes_on = if secret.end < start.len() {
+            0
+        } else {
+            run(rest.get(secret.end..)?, |byte| is_word(byte) || byte == b'.')
+        };
+        Some(secret.start..secret.end + goes_on)
+    }
+}
+
+/// How much is read of what may be a secret glued to a word before it.
+const GLUED: usize = 256;
+
+/// Whether this may be the middle of base64. A Google key between the slashes of a path has its exact length.
+fn may_be_base64(before: &[u8], rest: &[u8]) -> bool {
+    match before.last() {
+        Some(b'+') => true,
+        Some(b'/') => run(rest, is_word) != 35,
+        _ => false,
     }
 }
 
@@ -138,6 +185,55 @@ fn slack(rest: &[u8]) -> Option<Range<usize>> {
     let length = run(rest, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let digits = rest.get(..length)?.iter().filter(|byte| byte.is_ascii_digit()).count();
     (length >= 10 && digits >= 2).then_some(0..length)
+}
+
+/// `T…/B…/…`, the slashes escaped or not.
+fn slack_hook(rest: &[u8]) -> Option<Range<usize>> {
+    let length = run(rest, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'\\'));
+    let mut parts = rest.get(..length)?.split(|byte| *byte == b'/');
+    let team = parts.next()?.strip_prefix(b"T")?.len();
+    let hook = parts.next()?.strip_prefix(b"B")?.len();
+    let key = run(parts.next()?, |byte| byte.is_ascii_alphanumeric());
+    let slashes = rest.split(|byte| *byte == b'/').take(2).map(|part| part.len() + 1).sum::<usize>();
+    (team >= 8 && hook >= 8 && key >= 16).then_some(0..slashes + key)
+}
+
+/// An id and a key.
+fn sendgrid(rest: &[u8]) -> Option<Range<usize>> {
+    let id = run(rest, is_word);
+    let end = part(rest, id)?;
+    let is_key = id >= 16 && end - id > 16 && is_random(rest.get(..end)?, 16);
+    is_key.then_some(0..end)
+}
+
+/// What `Authorization: Basic` brings, if it looks more like base64 than a word.
+fn basic(rest: &[u8]) -> Option<Range<usize>> {
+    let length = run(rest, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    let text = rest.get(..length)?;
+    let has = |class: fn(&u8) -> bool| text.iter().skip(1).any(class);
+    let is_base64 = has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && (has(u8::is_ascii_digit) || text.ends_with(b"="));
+    (length >= 16 && is_base64).then_some(0..length)
+}
+
+/// `user:password@host`: the password, and the user too if that is a key.
+fn password_in_url(rest: &[u8]) -> Option<Range<usize>> {
+    let most = rest.get(..512).unwrap_or(rest);
+    let authority = most.get(..run(most, is_in_authority))?;
+    let end = authority.iter().rposition(|byte| *byte == b'@')?;
+    let user = authority.get(..end)?.iter().position(|byte| *byte == b':')?;
+    let password = authority.get(user + 1..end)?;
+    let is_placeholder = password.contains(&b'[')
+        || matches!(password, [] | [b'*' | b'{', ..] | [b'$', b'{' | b'(' | b'A'..=b'Z' | b'_', ..]);
+    let has_host = authority.get(end + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
+    let user_is_key = user >= 20 && is_random(authority.get(..user)?, 20);
+    let start = if user_is_key { 0 } else { user + 1 };
+    (has_host && !is_placeholder).then_some(start..end)
+}
+
+fn is_in_authority(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'`' | b'\\' | b'<' | b'>')
 }
 
 /// Three parts, or the five of an encrypted one; two where it was cut and the second is JSON as well.

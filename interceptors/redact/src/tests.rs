@@ -46,6 +46,18 @@ fn keys() -> Vec<String> {
         format!("ya{}.a0{}", "29", letters(60)),
         format!("xox{}-123456789012-1234567890123-{}", "b", letters(24)),
         format!("xox{}-123456789012-{}", "p", letters(24)),
+        format!("GOC{}-{}", "SPX", letters(28)),
+        format!("np{}_{}", "m", letters(36)),
+        format!("py{}-AgEIcHlwaS5vcmc{}", "pi", letters(120)),
+        format!("S{}.{}.{}", "G", letters(22), letters(43)),
+        format!("do{}_v1_{}", "p", "0123456789abcdef".repeat(4)),
+        format!("pp{}-{}", "lx", letters(48)),
+        format!("h{}_{}", "f", letters(34)),
+        format!("gs{}_{}", "k", letters(52)),
+        format!("xa{}-{}", "i", letters(80)),
+        format!("hooks.slack.com/{}/T00000000/B00000000/{}", "services", letters(24)),
+        format!("Basic {}", "dXNlcjpwYXNzd29yZA=="),
+        format!("Basic {}==", letters(46)),
         jwt(&[30, 60, 43]),
         jwt(&[30, 60]),
         format!("Bearer {}", letters(40)),
@@ -75,7 +87,7 @@ fn assert_kept(json: &str) {
 }
 
 /// Text around a key, as users, tools and models write it.
-const AROUND: [(&str, &str); 14] = [
+const AROUND: [(&str, &str); 16] = [
     ("", ""),
     ("my key is ", ", please keep it"),
     ("a line\n", "\nanother line"),
@@ -88,6 +100,8 @@ const AROUND: [(&str, &str); 14] = [
     ("(", ")."),
     ("`", "`"),
     ("-", ""),
+    ("/x/", "/y"),
+    ("X_", ""),
     ("über", "…"),
     ("\u{2028}", "\u{1f511}"),
 ];
@@ -232,6 +246,22 @@ fn a_secret_that_is_assigned_in_text_is_gone() {
         ("aws_secret_access_key = ", aws.clone(), "\n[next]"),
         ("AWS_SECRET_ACCESS_KEY=\"", aws.clone(), "\""),
         ("'SecretAccessKey': '", aws, "'"),
+        ("aws_secret_access_key = ", format!("wJalrXUtnFEMI/K7{}/bPxR{}", "MDENG", "fiCYzEXAMPLEKEY"), ""),
+        ("aws_secret_access_key : ", format!("wJalrXUtnFEMI/K7{}/bPxR{}", "MDENG", "fiCYzEXAMPLEKEY"), "\n"),
+        ("export DB_PASSWORD=\"", letters(16), "\""),
+        ("export DB_PASSWORD='", letters(16), "'"),
+        ("password: ", format!("Tr0ub4dor{}", "&3xyz"), ", thanks"),
+        ("password: ", format!("Tr0ub4dor{}", "&3xyz"), "."),
+        ("(password=", format!("Tr0ub4dor{}", "!"), ")"),
+        ("X_password: \"", format!("Tr0ub4dor{}", "&3xyz"), "\""),
+        ("Server=db;Password=", format!("Tr0ub4dor{}", "&3xyz"), ";Encrypt=yes"),
+        ("AccountName=a;AccountKey=", format!("{}/+{}==", letters(40), letters(44)), ";"),
+        ("SharedAccessKey=", format!("{}=", letters(43)), ""),
+        ("postgres://bob:", letters(20), "@db/x"),
+        ("postgres://bob:", "hunter2".to_owned(), "@db.example.com:5432/x"),
+        ("redis://:", "p@ss".to_owned(), "@localhost"),
+        ("https://", format!("ghp_{}:x-oauth-basic", letters(36)), "@github.com/a/b"),
+        ("https://hooks.slack.com/services/", format!("T00000000/B00000000/{}", letters(24)), " is it"),
         ("api_key: ", "0123456789abcdef".repeat(2), " # mine"),
         ("{'token': '", letters(40), "'}"),
     ] {
@@ -242,8 +272,74 @@ fn a_secret_that_is_assigned_in_text_is_gone() {
 }
 
 #[test]
+fn slashes_may_be_escaped() {
+    let hook = format!("T00000000\\/B00000000\\/{}", letters(24));
+    let text =
+        format!(r#"{{"a":"db:\/\/bob:hunter2@db\/x","b":"https:\/\/hooks.slack.com\/services\/{hook}"}}"#);
+    assert_eq!(
+        redact(&text),
+        r#"{"a":"db:\/\/bob:[REDACTED]@db\/x","b":"https:\/\/hooks.slack.com\/services\/[REDACTED]"}"#
+    );
+}
+
+#[test]
+fn a_key_may_be_written_as_code_points() {
+    let key = format!("sk-proj-{}", letters(60));
+    let all: String = key.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    let first = key.replacen('s', "\\u0073", 1);
+    for written in [all, first, key.replace('-', "\\u002d"), key.replace('-', "\\u002D")] {
+        let text = format!(r#"{{"content":"\u003cuse\n{written}, \u0022or\\"}}"#);
+        assert_eq!(redact(&text), r#"{"content":"<use\nsk-proj-[REDACTED], \u0022or\\"}"#);
+    }
+    let password = r#"{"p\u0061ssword":"hunter2","n":"\u00e4\u0007"}"#;
+    assert_eq!(redact(password), r#"{"password":"[REDACTED]","n":"\u00e4\u0007"}"#);
+}
+
+#[test]
+fn code_points_stay_where_there_is_no_secret() {
+    assert_kept(r#"{"content":"\u0061 \u002d \u0022 \u005c \u00","n":1}"#);
+    assert_kept(&format!(r#"{{"content":"\\u0073k-proj and \u0041sk-{}"}}"#, letters(48)));
+}
+
+#[test]
 fn prose_stays() {
     for text in [
+        "password: please",
+        "password: reset",
+        "Password: 8-20 characters, 1 capital",
+        "password: getPassword(User1.id)!",
+        "password: process.env.DB_PASSWORD_V2!",
+        "if (password==User1.Password&&ok) return",
+        "password: User1.secret!==x",
+        "password: string;",
+        "password: ${DB_PASSWORD1}",
+        "password := Config2->Value",
+        "passwd: x:1000:1000:root:/root:/bin/bash",
+        "password: /etc/Secrets/db-2.txt",
+        "the password is in https://Example.com/A1?b=c",
+        "Basic internationalization, the Basic Authentication scheme, Basic AuthenticationScheme",
+        "Authorization: Basic <base64(user:password)>",
+        "Authorization: Basic YOUR_BASE64_CREDENTIALS",
+        "postgres://user:${DB_PASSWORD}@db/x",
+        "postgres://user:$DB_PASSWORD@db/x",
+        "postgres://{user}:{password}@db/x",
+        "postgres://<user>:<password>@db/x",
+        "https://example.com:8080/@user and http://localhost:3000 me@example.com",
+        "see https://example.com/a:b@c, http://[::1]:80/",
+        "https://hooks.slack.com/services/ is where T/B/ go",
+        "npm_config_registry npm_package_dependencies_internationalization",
+        "pypi-package-index-for-internationalization-2",
+        "pplx-sonar-reasoning-large-online-70b",
+        "SG.something.else and SG.internationalization.configuration",
+        "task_sk-learn",
+        "task_sk-learn-contrib-imbalanced-estimators",
+        "risk-assessment",
+        "my_hf_model_for_token_classification_v2",
+        "load_gsk_internal_state_of_the_group",
+        "X_AKIA_IS_THE_PREFIX",
+        "user_eyJust.a.word",
+        "a_123e4567-e89b-12d3-a456-426614174000",
+        "AccountKey=<your account key>; AccountKey=required",
         "the token economy-of-scale",
         "secret: the recipe",
         "secret: internationalization",
@@ -335,6 +431,19 @@ fn text_made_to_be_slow_is_not() {
         "\\\"token\\\" ",
         "AKIA",
         "passwordpassword",
+        "_sk-",
+        "_eyJ",
+        "_eyJ.a",
+        "_AIza",
+        "/AIza",
+        "_Bearer ",
+        "://",
+        "://a:b@",
+        "password=Aa1!",
+        "hooks.slack.com/services/T/B/",
+        "SG.a",
+        "\\u0073",
+        "\\\\u0073",
     ] {
         // In quadratic time this would take hours.
         redact(&format!("\"{}\"", piece.repeat((1 << 19) / piece.len())));
@@ -366,6 +475,12 @@ fn pieces() -> impl Strategy<Value = String> {
             "secret_access_key=",
             ": ",
             "12345678901234567890",
+            "://me:",
+            "@host",
+            "password: Aa1!",
+            "X_",
+            "Basic ",
+            "AccountKey=",
         ])
         .prop_map(str::to_owned),
         any::<String>(),
@@ -416,6 +531,17 @@ proptest! {
         prop_assert!(serde_json::from_str::<Value>(&redacted).is_ok(), "{text} became {redacted}");
         prop_assert_eq!(skeleton(&redacted), skeleton(&text));
         prop_assert_eq!(redact(&redacted), redacted.as_ref());
+    }
+
+    #[test]
+    fn code_points_hide_nothing(value in json_with_keys()) {
+        let text = value.to_string();
+        let written = text.replace('s', "\\u0073").replace('-', "\\u002d");
+        if let Ok(same) = serde_json::from_str::<Value>(&written) && same == value {
+            let redacted = redact(&written);
+            let plain: Value = serde_json::from_str(&redact(&text)).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(&redacted).unwrap(), plain);
+        }
     }
 
     #[test]
