@@ -179,7 +179,8 @@ impl Name {
                 }
                 is_token(16)
             }
-            Strength::Strong => is_token(16),
+            // Not the type in `private_key: Curve25519SeedBin`.
+            Strength::Strong => is_token(if start == open && open > after { 20 } else { 16 }),
             Strength::Weak => is_token(20),
         };
         is_secret.then(|| start..start + run(value, is_key))

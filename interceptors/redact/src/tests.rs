@@ -250,6 +250,8 @@ fn a_secret_that_is_assigned_in_text_is_gone() {
         ("aws_secret_access_key : ", format!("wJalrXUtnFEMI/K7{}/bPxR{}", "MDENG", "fiCYzEXAMPLEKEY"), "\n"),
         ("export DB_PASSWORD=\"", letters(16), "\""),
         ("export DB_PASSWORD='", letters(16), "'"),
+        ("DB_PASSWORD=", letters(16), "\n"),
+        ("?client_secret=", letters(16), "&a=b"),
         ("password: ", format!("Tr0ub4dor{}", "&3xyz"), ", thanks"),
         ("password: ", format!("Tr0ub4dor{}", "&3xyz"), "."),
         ("(password=", format!("Tr0ub4dor{}", "!"), ")"),
@@ -304,6 +306,7 @@ fn code_points_stay_where_there_is_no_secret() {
 #[test]
 fn prose_stays() {
     for text in [
+        "let raw_private_key: Curve25519SeedBin<'_> = private_key;",
         "password: please",
         "password: reset",
         "Password: 8-20 characters, 1 capital",
