@@ -99,7 +99,8 @@ impl Drop for Account {
         tracing::info!(
             target: "access",
             method = method.as_str(),
-            path = uri.path(),
+            // A key in a path is no better kept in a log.
+            path = &*perimeter_redact::redact(uri.path()),
             status,
             outcome = outcome.as_str(),
             duration_ms = self.began.elapsed().as_secs_f64() * 1e3,

@@ -85,6 +85,8 @@ struct Response {
     decoder: Option<Decoder>,
     /// Gone when the end was read, or nothing more can be.
     reader: Option<Reader>,
+    /// Whether its content coding is one that nobody here knows.
+    opaque: bool,
 }
 
 /// Opens the session of a call whose request has been read.
@@ -174,8 +176,8 @@ impl Reading {
         let streaming = Streaming::of(kind);
         let reader = self.dialect.reader(self.id, head.status.as_u16(), streaming, self.limit);
         self.response = Some(match decoder(&head.headers, self.limit) {
-            Ok(decoder) => Response { decoder, reader: Some(reader) },
-            Err(Opaque) => Response { decoder: None, reader: None },
+            Ok(decoder) => Response { decoder, reader: Some(reader), opaque: false },
+            Err(Opaque) => Response { decoder: None, reader: Some(reader), opaque: true },
         });
     }
 
@@ -187,7 +189,7 @@ impl Reading {
             return chunk.len() as u64;
         }
         let Self { response, request, waiting, quiet, outcome, .. } = self;
-        let Some(Response { decoder, reader: Some(reader) }) = response else { return 0 };
+        let Some(Response { decoder, reader: Some(reader), opaque: false }) = response else { return 0 };
         let broken = {
             let mut keep = told_after(request, waiting, quiet, outcome, &mut *tell);
             match decoder {
@@ -211,10 +213,10 @@ impl Reading {
     /// The response has ended, whole or not.
     pub(super) fn response_end(&mut self, whole: bool, tell: Tell<'_>) {
         let Self { response, request, waiting, quiet, outcome, .. } = self;
-        let Some(Response { decoder, reader }) = response else { return };
+        let Some(Response { decoder, reader, opaque }) = response else { return };
         let Some(reader) = reader.take() else { return };
         let decoded = decoder.take().is_none_or(|decoder| decoder.finish().is_ok());
-        reader.finish(whole && decoded, &mut told_after(request, waiting, quiet, outcome, tell));
+        reader.finish(whole && decoded && !*opaque, &mut told_after(request, waiting, quiet, outcome, tell));
         self.account();
     }
 

@@ -99,6 +99,21 @@ fn a_line_in_json_has_the_same_under_names() {
 }
 
 #[test]
+fn a_key_in_a_path_is_not_kept() {
+    let key = ["sk-pr", "oj-", &"a1B2".repeat(10)].concat();
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).start();
+    let (mut client, _upstream) =
+        answered(&provider, &proxy, &format!("GET /hooks/{key}/x HTTP/1.1\r\nHost: app\r\n\r\n"), OK);
+    client.expect("ok");
+    proxy.wait_for_metric("perimeter_open_exchanges", 0.0);
+    let stdout = proxy.stdout();
+    let stderr = proxy.stop().stderr;
+    assert!(stderr.contains("/hooks/") && !stderr.contains("a1B2a1B2"), "{stderr}");
+    assert!(!stdout.contains("a1B2a1B2"), "{stdout}");
+}
+
+#[test]
 fn no_line_is_written_below_info() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).args(&["--log-level", "warning"]).start();

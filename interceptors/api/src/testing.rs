@@ -15,7 +15,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! perimeter-interceptor = { version = "0.1", features = ["testing"] }
+//! perimeter-interceptor = { path = "…/perimeter/interceptors/api", features = ["testing"] }
 //! ```
 //!
 //! A small interceptor and its whole test:

@@ -137,3 +137,29 @@ fn the_body_of_a_request_for_a_websocket_is_told_where_there_is_none_after_all()
     assert_eq!(told.only().text("on_request_chunk"), "hello");
     assert_eq!(told.only().ended().0, "complete");
 }
+
+#[test]
+fn an_answer_in_a_coding_that_nobody_knows_is_logged_as_one_that_was_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).yaml(&logging(folder.path())).start();
+    let mut client = proxy.connect();
+    let body = r#"{"model":"m","messages":[]}"#;
+    let length = body.len();
+    client.send(format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: app\r\nContent-Length: {length}\r\n\r\n{body}"
+    ));
+    let mut upstream = provider.accept();
+    let head = upstream.head();
+    upstream.body(&head);
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Encoding: foo\r\nContent-Length: 3\r\n\r\n???");
+    client.head();
+    client.expect("???");
+    proxy.stop();
+    let lines = log(folder.path());
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(
+        (&lines[1]["direction"], &lines[1]["metadata"]["complete"]),
+        (&"response".into(), &false.into())
+    );
+}
