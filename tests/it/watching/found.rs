@@ -1,4 +1,4 @@
-//! What reviewers broke once.
+//! What was found broken once.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
