@@ -291,9 +291,6 @@ fn copied(bytes: &[u8]) -> Bytes {
     })
 }
 
-/// Why what is open at the end of `server.drain` ends.
-const STOPPED: &str = "perimeter stopped before it ended";
-
 /// What one peer says in one exchange. Dropped before its end, it tells that it was aborted, so the end is told
 /// whatever happens.
 #[derive(Debug)]
@@ -386,7 +383,7 @@ impl Drop for Lane {
     fn drop(&mut self) {
         if self.open {
             let stopped = self.journal.0.stopped.load(Relaxed);
-            self.close(if stopped { BodyEnd::Failed(STOPPED.into()) } else { BodyEnd::Aborted });
+            self.close(if stopped { BodyEnd::Stopped } else { BodyEnd::Aborted });
         }
     }
 }

@@ -142,8 +142,10 @@ pub enum BodyEnd {
     },
     /// Its reader went away before it ended, or it never began.
     Aborted,
-    /// Its writer failed, or the proxy stopped before it ended: why.
+    /// Its writer failed: why.
     Failed(Arc<str>),
+    /// The proxy stopped before it ended, and is the only one to blame.
+    Stopped,
 }
 
 impl BodyEnd {

@@ -84,6 +84,8 @@ fn broken_response(exchange: &Following, call: Option<&Shown>, end: &End) -> Opt
     // Either side may leave a tunnel as it likes, once it is not in the middle of an answer.
     let busy = exchange.upgrade.is_none() || call.is_some_and(|call| call.finished.is_none());
     match &end.response {
+        BodyEnd::Stopped if !busy => None,
+        BodyEnd::Stopped => Some(Problem::grave("stopped", "perimeter stopped before the answer ended")),
         BodyEnd::Failed(why) => Some(Problem::grave("answer_broken", format!("the answer broke off: {why}"))),
         BodyEnd::Aborted if exchange.failure.is_some() || !busy => None,
         BodyEnd::Aborted if exchange.status.is_none() => {

@@ -106,6 +106,28 @@ fn a_log_that_others_could_read_is_for_its_owner_only_from_now_on() {
 }
 
 #[test]
+fn an_answer_that_is_cut_off_at_the_end_of_the_drain_is_blamed_on_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let yaml = logging(folder.path()) + "server: {drain: 300ms}\n";
+    let proxy = Proxy::to(&provider).yaml(&yaml).start();
+    let mut client = proxy.connect();
+    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\n{}");
+    let mut upstream = provider.accept();
+    let head = upstream.head();
+    upstream.body(&head);
+    upstream.send(super::EVENTS);
+    let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    upstream.send_chunk(event);
+    client.head();
+    client.expect_in_chunks(event);
+    proxy.stop();
+    let answer = &log(folder.path())[1];
+    assert_eq!(answer["metadata"]["ended_by"], "stopped", "{answer}");
+    assert_eq!(answer["response"]["choices"][0]["message"]["content"], "hi", "{answer}");
+}
+
+#[test]
 fn a_plain_exchange_that_broke_off_is_not_counted_as_complete() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).start();

@@ -145,6 +145,7 @@ fn body_end(end: &BodyEnd) -> Value {
         BodyEnd::Complete { trailers: None } => json!("complete"),
         BodyEnd::Complete { trailers: Some(trailers) } => json!({"complete": fields(trailers)}),
         BodyEnd::Aborted => json!("aborted"),
+        BodyEnd::Stopped => json!("stopped"),
         BodyEnd::Failed(why) => json!({"failed": &**why}),
         other => json!(format!("{other:?}")),
     }

@@ -15,6 +15,7 @@ impl<'a> Ending<'a> {
     pub(super) fn of(end: &'a End) -> Self {
         let unseen = end.unseen.total();
         let (code, message) = match (&end.response, &end.request) {
+            (BodyEnd::Stopped, _) => ("stopped", "perimeter stopped before the end of the response"),
             (BodyEnd::Failed(why), _) => ("upstream_broke", &**why),
             (BodyEnd::Complete { .. }, _) if unseen > 0 => {
                 ("unseen", "it passed faster than it could be read here")
