@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Makes a queue for `capacity` bytes, of which each also counts as `memory`.
 pub(crate) fn bounded<T>(capacity: usize, memory: Arc<Memory>) -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State { items: Vec::new(), senders: 1, reader: Reader::Awake }),
+        state: Mutex::new(State { items: Vec::new(), closed: false, reader: Reader::Awake }),
         changed: Condvar::new(),
         weight: Arc::default(),
         capacity,
@@ -44,7 +44,8 @@ struct Shared<T> {
 #[derive(Debug)]
 struct State<T> {
     items: Vec<T>,
-    senders: usize,
+    /// Whether nobody is left who could give.
+    closed: bool,
     reader: Reader,
 }
 
@@ -61,7 +62,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// The end that gives. When the last one is gone, the reader comes to its end.
+/// The end that gives, to be shared. When it is gone, the reader comes to its end.
 #[derive(Debug)]
 pub(crate) struct Sender<T>(Arc<Shared<T>>);
 
@@ -119,22 +120,13 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        self.0.lock().senders += 1;
-        Self(self.0.clone())
-    }
-}
-
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.senders -= 1;
-        if state.senders == 0 {
-            state.reader = Reader::Awake;
-            drop(state);
-            self.0.changed.notify_one();
-        }
+        state.closed = true;
+        state.reader = Reader::Awake;
+        drop(state);
+        self.0.changed.notify_one();
     }
 }
 
@@ -165,7 +157,7 @@ impl<T> Receiver<T> {
         let until = Instant::now() + patience;
         let mut state = shared.lock();
         // Senders are spared a wake-up, and the reader many small batches, by not looking at once.
-        if state.senders > 0 && state.items.len() < MANY && !shared.is_half_full() {
+        if !state.closed && state.items.len() < MANY && !shared.is_half_full() {
             state = wait(shared, state, Reader::Dozing, DOZE.min(patience));
         }
         loop {
@@ -175,7 +167,7 @@ impl<T> Receiver<T> {
                 self.last_came = Instant::now();
                 return Taken::Some;
             }
-            if state.senders == 0 {
+            if state.closed {
                 return Taken::Closed;
             }
             let now = Instant::now();
@@ -256,6 +248,7 @@ mod tests {
     #[test]
     fn many_senders_keep_their_own_order_and_the_reader_sees_the_end() {
         let (sender, mut receiver, _) = queue(1 << 30);
+        let sender = Arc::new(sender);
         let threads: Vec<_> = (0..4_u32)
             .map(|thread| {
                 let sender = sender.clone();
@@ -296,6 +289,7 @@ mod tests {
         const LARGEST: usize = 400;
         let memory = Arc::new(Memory::new(8_000));
         let (sender, mut receiver) = bounded::<(usize, usize)>(CAPACITY, memory.clone());
+        let sender = Arc::new(sender);
         let threads: Vec<_> = (0..4)
             .map(|thread| {
                 let sender = sender.clone();
