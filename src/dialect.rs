@@ -4,65 +4,111 @@
 //! what can be read of it, and holds no more memory than it is allowed.
 
 mod anthropic_messages;
+mod asked;
 #[cfg(test)]
 mod bounds;
 mod budget;
 mod failure;
 mod fields;
+mod gemini;
 #[cfg(test)]
 mod golden;
 mod json;
+mod measured;
 mod openai_chat;
+mod openai_completions;
+mod openai_responses;
 mod reader;
 
 use std::sync::Arc;
 
-use http::Method;
 use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
 
-pub(crate) use self::reader::{Reader, Streaming};
+pub(crate) use self::asked::{Asked, is_call};
+pub(crate) use self::reader::{Form, Reader};
 
 /// An API that we understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Dialect {
-    /// `POST …/chat/completions`.
+    /// OpenAI's Chat Completions.
     OpenAiChat,
-    /// `POST …/v1/messages`.
+    /// OpenAI's Responses.
+    OpenAiResponses,
+    /// OpenAI's Completions, the API before Chat Completions.
+    OpenAiCompletions,
+    /// What else OpenAI offers: measured, not read.
+    OpenAiOther,
+    /// Anthropic's Messages.
     AnthropicMessages,
+    /// What else Anthropic offers: measured, not read.
+    AnthropicOther,
+    /// Gemini's `generateContent`.
+    Gemini,
+    /// What else Gemini offers: measured, not read.
+    GeminiOther,
 }
 
 impl Dialect {
-    /// The dialect that a request speaks, by its method and the end of its path (without the query).
-    pub(crate) fn of(method: &Method, path: &str) -> Option<Self> {
-        if method != Method::POST {
-            return None;
-        }
-        let path = path.strip_suffix('/').unwrap_or(path);
-        if path.ends_with("/chat/completions") {
-            Some(Self::OpenAiChat)
-        } else if path.ends_with("/v1/messages") {
-            Some(Self::AnthropicMessages)
-        } else {
-            None
-        }
-    }
-
     /// Its name, as in [`perimeter_interceptor::Call::dialect`].
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai_chat",
+            Self::OpenAiResponses => "openai_responses",
+            Self::OpenAiCompletions => "openai_completions",
+            Self::OpenAiOther => "openai_other",
             Self::AnthropicMessages => "anthropic_messages",
+            Self::AnthropicOther => "anthropic_other",
+            Self::Gemini => "gemini",
+            Self::GeminiOther => "gemini_other",
         }
     }
 
-    /// Reads the body of the request `call`, decoded. Where it is not `whole`, it tells what was in it before the
-    /// cut.
-    pub(crate) fn read_request(self, call: CallId, body: &[u8], whole: bool) -> Prompt {
+    /// Who made it.
+    fn vendor(self) -> &'static str {
+        match self {
+            Self::OpenAiChat | Self::OpenAiResponses | Self::OpenAiCompletions | Self::OpenAiOther => {
+                "openai"
+            }
+            Self::AnthropicMessages | Self::AnthropicOther => "anthropic",
+            Self::Gemini | Self::GeminiOther => "gemini",
+        }
+    }
+}
+
+impl Asked {
+    /// Reads the body of the request `call`, decoded, and of this content type. Where it is not `whole`, it tells
+    /// what was in it before the cut.
+    pub(crate) fn read_request(
+        &self,
+        call: CallId,
+        content_type: Option<&[u8]>,
+        body: &[u8],
+        whole: bool,
+    ) -> Prompt {
+        let mut prompt = if self.has_body {
+            self.read_body(call, content_type, body, whole)
+        } else {
+            Prompt { partial: !whole, ..Prompt::default() }
+        };
+        if prompt.model.is_none() {
+            prompt.model.clone_from(&self.model);
+        }
+        prompt.streaming |= self.streaming;
+        prompt
+    }
+
+    fn read_body(&self, call: CallId, content_type: Option<&[u8]>, body: &[u8], whole: bool) -> Prompt {
         let read = |body: &[u8]| {
             let mut prompt = Prompt::default();
-            let read = match self {
-                Self::OpenAiChat => openai_chat::read_request(call, body, &mut prompt),
-                Self::AnthropicMessages => anthropic_messages::read_request(call, body, &mut prompt),
+            let read = match self.dialect {
+                Dialect::OpenAiChat => openai_chat::read_request(call, body, &mut prompt),
+                Dialect::OpenAiResponses => openai_responses::read_request(call, body, &mut prompt),
+                Dialect::OpenAiCompletions => openai_completions::read_request(body, &mut prompt),
+                Dialect::AnthropicMessages => anthropic_messages::read_request(call, body, &mut prompt),
+                Dialect::Gemini => gemini::read_request(call, body, &mut prompt),
+                Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
+                    measured::read_request(self.operation, content_type, body, &mut prompt)
+                }
             };
             prompt.partial = !whole || read != json::Read::Fine;
             (prompt, read)
@@ -75,8 +121,8 @@ impl Dialect {
     }
 
     /// A reader of the response to `call`, which may hold about `limit` bytes at once.
-    pub(crate) fn reader(self, call: CallId, status: u16, streaming: Streaming, limit: usize) -> Reader {
-        Reader::new(self, call, status, streaming, limit)
+    pub(crate) fn reader(&self, call: CallId, status: u16, form: Form, limit: usize) -> Reader {
+        Reader::new(self, call, status, form, limit)
     }
 }
 
@@ -134,25 +180,4 @@ fn media(kind: &str, url: &str) -> Media {
         media.size = data.len() as u64;
     }
     media
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dialect_is_known_by_method_and_the_end_of_the_path() {
-        let of = |path| Dialect::of(&Method::POST, path);
-        assert_eq!(of("/v1/chat/completions"), Some(Dialect::OpenAiChat));
-        assert_eq!(of("/openai/deployments/x/chat/completions"), Some(Dialect::OpenAiChat));
-        assert_eq!(of("/chat/completions/"), Some(Dialect::OpenAiChat));
-        assert_eq!(of("/v1/messages"), Some(Dialect::AnthropicMessages));
-        assert_eq!(of("/proxied/anthropic/v1/messages"), Some(Dialect::AnthropicMessages));
-        assert_eq!(of("/v1/messages/count_tokens"), None);
-        assert_eq!(of("/v1/messages/batches"), None);
-        assert_eq!(of("/v1/chat/completions/chatcmpl-1/messages"), None);
-        assert_eq!(of("/v1/threads/t/messages"), None);
-        assert_eq!(of(""), None);
-        assert_eq!(Dialect::of(&Method::GET, "/v1/chat/completions"), None);
-    }
 }

@@ -18,8 +18,11 @@ use crate::journal::{self, Record, between};
 use crate::memory::Memory;
 
 pub(crate) mod decode;
+pub(crate) mod events;
+mod frames;
 mod head;
 mod labels;
+mod list;
 mod mask;
 mod reading;
 mod sessions;
@@ -207,7 +210,7 @@ impl Scribe {
             self.sessions.answered(at, session);
         }
         if let Some(reading) = &open.reading {
-            self.tally.call(reading.dialect.name(), reading.model.as_ref(), reading.outcome);
+            self.tally.call(reading.asked.dialect.name(), reading.model.as_ref(), reading.outcome);
         } else {
             let outcome = match &open.response {
                 _ if open.failed => Outcome::None,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::RunError;
 use crate::config::Config;
 use crate::crew::{Crew, Leaving, dismiss};
-use crate::dialect::Dialect;
+use crate::dialect::is_call;
 use crate::journal::{self, Appetite, Journal};
 use crate::memory::Memory;
 use crate::metrics::Observation;
@@ -43,7 +43,6 @@ impl Watchers {
             leaving.push(hire.into(&mut crew, &name)?);
             names.push(name);
         }
-        let is_call = |method: &_, path: &_| Dialect::of(method, path).is_some();
         let appetite = Appetite { interest: crew.interest(), is_call };
         let (journal, reader) = journal::journal(size(observe.journal), memory.clone(), appetite);
         let tally = Arc::new(Tally::default());

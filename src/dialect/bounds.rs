@@ -1,41 +1,52 @@
 //! What holds for any bytes: nothing panics, memory is bounded, and every response comes to one end.
 
-use std::fs;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use perimeter_interceptor::{CallId, Completion, LlmEvent, Part, Role, Said};
 use proptest::prelude::*;
 
-use super::{Dialect, Streaming};
+use super::golden::{self, request_head};
+use super::{Asked, Dialect, Form, Prompt};
 
-const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+/// Those whose answers come in server-sent events.
+const STREAMED: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
 
 /// What a reader may hold beside its limit: the least that an event may take, and names.
 const BESIDE: usize = 64 * 1024 + 1024;
 
 /// Every body of the golden cases.
 static BODIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let mut bodies = Vec::new();
-    for dialect in DIALECTS {
-        let mut cases: Vec<_> =
-            fs::read_dir(root.join(dialect.name())).unwrap().map(|case| case.unwrap().path()).collect();
-        cases.sort();
-        for case in cases {
-            for name in ["request.json", "response.json", "response.sse"] {
-                bodies.extend(fs::read(case.join(name)));
-            }
+    let mut cases = golden::cases();
+    cases.sort_by(|one, other| one.dir.cmp(&other.dir));
+    cases.into_iter().flat_map(|case| [case.request, case.response]).collect()
+});
+
+/// Every call that is made differently in the golden cases, and a usual one of each dialect.
+static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
+    let usual = golden::DIALECTS.into_iter().map(|(dialect, _)| usual(dialect));
+    let mut all: Vec<Asked> = usual.collect();
+    for case in golden::cases() {
+        if !all.contains(&case.asked) {
+            all.push(case.asked);
         }
     }
-    bodies
+    all
 });
+
+fn usual(dialect: Dialect) -> Asked {
+    let (_, target) = golden::DIALECTS.into_iter().find(|(other, _)| *other == dialect).unwrap();
+    Asked::of(&request_head(&format!("POST {target}"))).unwrap()
+}
+
+fn read_request(asked: &Asked, body: &[u8], whole: bool) -> Prompt {
+    asked.read_request(CallId(0), None, body, whole)
+}
 
 #[derive(Debug)]
 struct Response {
-    dialect: Dialect,
+    asked: Asked,
     status: u16,
-    streaming: Streaming,
+    form: Form,
     limit: usize,
     whole: bool,
 }
@@ -44,7 +55,7 @@ impl Response {
     /// Reads a response in these pieces, and checks what must hold of any.
     fn read<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<LlmEvent> {
         let mut told = Vec::new();
-        let mut reader = self.dialect.reader(CallId(1), self.status, self.streaming, self.limit);
+        let mut reader = self.asked.reader(CallId(1), self.status, self.form, self.limit);
         for chunk in chunks {
             reader.read(chunk, &mut |event| told.push(event));
             assert!(reader.held() <= self.limit + BESIDE, "{} of {}", reader.held(), self.limit);
@@ -99,16 +110,17 @@ fn stream(dialect: Dialect, said: &str, deltas: usize) -> String {
             let stop = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
             delta.repeat(deltas) + stop + "data: {\"type\":\"message_stop\"}\n\n"
         }
+        other => panic!("{other:?}"),
     }
 }
 
 fn streamed(dialect: Dialect, limit: usize) -> Response {
-    Response { dialect, status: 200, streaming: Streaming::Yes, limit, whole: true }
+    Response { asked: usual(dialect), status: 200, form: Form::Events, limit, whole: true }
 }
 
 #[test]
 fn an_answer_beyond_the_limit_goes_on_in_deltas_and_ends_cut() {
-    for dialect in DIALECTS {
+    for dialect in STREAMED {
         let stream = stream(dialect, "é1234567", 1000);
         let told = streamed(dialect, 5000).read(stream.as_bytes().chunks(100));
         assert_eq!(deltas(&told), 1000);
@@ -121,7 +133,7 @@ fn an_answer_beyond_the_limit_goes_on_in_deltas_and_ends_cut() {
 
 #[test]
 fn an_event_beyond_the_limit_is_passed_over_and_the_answer_ends_cut() {
-    for dialect in DIALECTS {
+    for dialect in STREAMED {
         let small = stream(dialect, "before", 1);
         let first = small.find("\n\n").unwrap() + 2;
         let large = stream(dialect, &"x".repeat(100_000), 1);
@@ -140,7 +152,7 @@ fn a_whole_body_beyond_the_limit_is_read_as_far_as_it_is_held() {
         "{{\"id\":\"x\",\"model\":\"m\",\"content\":[{{\"type\":\"text\",\"text\":\"first\"}},{{\"type\":\"text\",\"text\":\"{}\"}}]}}",
         "y".repeat(9000)
     );
-    let response = Response { streaming: Streaming::No, ..streamed(Dialect::AnthropicMessages, 1000) };
+    let response = Response { form: Form::Whole, ..streamed(Dialect::AnthropicMessages, 1000) };
     let (how, completion) = end(&response.read(body.as_bytes().chunks(300)));
     assert_eq!((how, text(&completion), completion.body.len()), ("cut", "first", 1000));
 }
@@ -154,9 +166,9 @@ fn many_small_things_do_not_grow_large() {
         format!("{{\"tools\":{}}}", many(r#"{"type":"a"}"#)),
         format!("{{\"messages\":[{{\"tool_calls\":{}}}]}}", many("{}")),
     ];
-    for dialect in DIALECTS {
+    for dialect in STREAMED {
         for body in &bodies {
-            let prompt = dialect.read_request(CallId(0), body.as_bytes(), true);
+            let prompt = read_request(&usual(dialect), body.as_bytes(), true);
             let parts: usize = prompt.turns.iter().map(|turn| turn.parts.len()).sum();
             assert!(prompt.partial || prompt.turns.is_empty());
             assert!(prompt.turns.len() + prompt.tools.len() + parts <= 200_001);
@@ -187,13 +199,13 @@ fn an_answer_of_very_many_pieces_is_bounded() {
 
 #[test]
 fn deep_nesting_is_only_partial() {
-    for dialect in DIALECTS {
+    for dialect in STREAMED {
         for body in [
             "[".repeat(1 << 20),
             "{\"messages\":[".repeat(100_000),
             format!("{{\"model\":\"m\",\"x\":{}", "[".repeat(1 << 20)),
         ] {
-            let prompt = dialect.read_request(CallId(0), body.as_bytes(), true);
+            let prompt = read_request(&usual(dialect), body.as_bytes(), true);
             assert!(prompt.partial);
             streamed(dialect, 1 << 22).read([body.as_bytes()]);
             streamed(dialect, 1 << 22).read(["data: ".as_bytes(), body.as_bytes(), b"\n\n"]);
@@ -203,18 +215,19 @@ fn deep_nesting_is_only_partial() {
 
 #[test]
 fn a_content_type_says_whether_it_is_a_stream() {
-    assert_eq!(Streaming::of(Some(b"text/event-stream; charset=utf-8")), Streaming::Yes);
-    assert_eq!(Streaming::of(Some(b" Text/Event-Stream")), Streaming::Yes);
-    assert_eq!(Streaming::of(Some(b"application/json")), Streaming::No);
-    assert_eq!(Streaming::of(Some(b"")), Streaming::Unknown);
-    assert_eq!(Streaming::of(None), Streaming::Unknown);
+    assert_eq!(Form::of(Some(b"text/event-stream; charset=utf-8")), Form::Events);
+    assert_eq!(Form::of(Some(b" Text/Event-Stream")), Form::Events);
+    assert_eq!(Form::of(Some(b"application/json")), Form::Whole);
+    assert_eq!(Form::of(Some(b"application/vnd.amazon.eventstream")), Form::Frames);
+    assert_eq!(Form::of(Some(b"")), Form::Unknown);
+    assert_eq!(Form::of(None), Form::Unknown);
 }
 
 #[test]
 fn the_first_bytes_are_believed_rather_than_the_content_type() {
-    for dialect in DIALECTS {
+    for dialect in STREAMED {
         let stream = stream(dialect, "said", 1);
-        let response = Response { streaming: Streaming::No, ..streamed(dialect, 10_000) };
+        let response = Response { form: Form::Whole, ..streamed(dialect, 10_000) };
         let told = response.read([stream.as_bytes()]);
         assert!(matches!(&told[0], LlmEvent::Delta(delta) if delta.said == Said::Text("said".into())));
         assert_eq!(end(&told).0, "completion");
@@ -223,13 +236,21 @@ fn the_first_bytes_are_believed_rather_than_the_content_type() {
     }
 }
 
+fn asked() -> impl Strategy<Value = Asked> {
+    prop::sample::select(ASKED.clone())
+}
+
 fn response() -> impl Strategy<Value = Response> {
-    let streaming = prop::sample::select(vec![Streaming::Yes, Streaming::No, Streaming::Unknown]);
+    let form = prop::sample::select(vec![Form::Events, Form::Frames, Form::Whole, Form::Unknown]);
     let limit = prop::sample::select(vec![0, 1, 100, 1000, 100_000]);
     let status = prop::sample::select(vec![200, 204, 400, 529]);
-    (prop::sample::select(DIALECTS.to_vec()), status, streaming, limit, any::<bool>()).prop_map(
-        |(dialect, status, streaming, limit, whole)| Response { dialect, status, streaming, limit, whole },
-    )
+    (asked(), status, form, limit, any::<bool>()).prop_map(|(asked, status, form, limit, whole)| Response {
+        asked,
+        status,
+        form,
+        limit,
+        whole,
+    })
 }
 
 /// A body of the golden cases, a little changed: bytes overwritten, a part taken out or doubled.
@@ -267,7 +288,7 @@ proptest! {
         size in 1usize..100,
     ) {
         response.read(body.chunks(size));
-        response.dialect.read_request(CallId(0), &body, response.whole);
+        read_request(&response.asked, &body, response.whole);
     }
 
     #[test]
@@ -285,11 +306,11 @@ proptest! {
 
     #[test]
     fn a_request_tells_no_more_than_was_in_it(
-        dialect in prop::sample::select(DIALECTS.to_vec()),
+        asked in asked(),
         body in nearly_right(),
         whole in any::<bool>(),
     ) {
-        let prompt = dialect.read_request(CallId(0), &body, whole);
+        let prompt = read_request(&asked, &body, whole);
         prop_assert!(whole || prompt.partial);
         let texts: usize = prompt.turns.iter().map(|turn| turn.text().len()).sum();
         // A byte that is no UTF-8 becomes one that is.
@@ -298,13 +319,13 @@ proptest! {
 
     #[test]
     fn a_request_that_is_cut_tells_how_it_began(
-        dialect in prop::sample::select(DIALECTS.to_vec()),
+        asked in asked(),
         body in 0..BODIES.len(),
         at in any::<prop::sample::Index>(),
     ) {
         let body = &BODIES[body];
-        let mut whole = dialect.read_request(CallId(0), body, true);
-        let mut cut = dialect.read_request(CallId(0), &body[..at.index(body.len() + 1)], false);
+        let mut whole = read_request(&asked, body, true);
+        let mut cut = read_request(&asked, &body[..at.index(body.len() + 1)], false);
         prop_assert!(cut.partial);
         // Anthropic's system prompt may stand behind the cut, and still is the first turn.
         for prompt in [&mut whole, &mut cut] {

@@ -1,47 +1,85 @@
-//! Every case of `tests/fixtures/{dialect}/{case}`: `request.json`, `response.json` or `response.sse`, and what they
-//! mean in `notices.snap`. A file `status` holds the response's status where it is not 200; where there is a file
-//! `aborted`, the response broke off. `UPDATE_SNAPSHOTS=1` writes `notices.snap` anew, to be read before it is kept.
+//! Every case of `tests/fixtures/{dialect}/{case}`: a request, a response, and what they mean in `notices.snap`.
+//! `UPDATE_SNAPSHOTS=1` writes `notices.snap` anew, to be read before it is kept.
+//!
+//! | file | what |
+//! |---|---|
+//! | `request.json`, `request.body` | the body of the request; none where there is no such file |
+//! | `head` | the request's method, target and headers, where they are not the usual of the dialect |
+//! | `response.json`, `.sse`, `.frames`, `.body` | the body of the response; its ending is its content type |
+//! | `type` | the content type of the response, where its ending does not say it |
+//! | `status` | the status of the response, where it is not 200 |
+//! | `aborted` | there where the response broke off |
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use perimeter_interceptor::{ApiFailure, CallId, Completion, LlmEvent, Media, Part, Said, ToolUse, Turn};
+use http::Request;
+use http::header::CONTENT_TYPE;
+use perimeter_interceptor::{
+    ApiFailure, CallId, Completion, LlmEvent, Media, Operation, Part, RequestHead, Said, ToolUse, Turn, Usage,
+};
 
-use super::{Dialect, Prompt, Streaming};
+use super::{Asked, Dialect, Form, Prompt};
 
-const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+/// Each dialect, and the target of a usual request.
+pub(super) const DIALECTS: [(Dialect, &str); 8] = [
+    (Dialect::OpenAiChat, "/v1/chat/completions"),
+    (Dialect::OpenAiResponses, "/v1/responses"),
+    (Dialect::OpenAiCompletions, "/v1/completions"),
+    (Dialect::OpenAiOther, "/v1/embeddings"),
+    (Dialect::AnthropicMessages, "/v1/messages"),
+    (Dialect::AnthropicOther, "/v1/messages/count_tokens"),
+    (Dialect::Gemini, "/v1beta/models/gemini-2.5-pro:generateContent"),
+    (Dialect::GeminiOther, "/v1beta/models/gemini-2.5-pro:countTokens"),
+];
 
-struct Case {
-    dir: PathBuf,
-    dialect: Dialect,
-    request: Vec<u8>,
-    response: Vec<u8>,
-    streaming: Streaming,
-    status: u16,
+pub(super) struct Case {
+    pub(super) dir: PathBuf,
+    pub(super) asked: Asked,
+    content_type: Option<Vec<u8>>,
+    pub(super) request: Vec<u8>,
+    pub(super) response: Vec<u8>,
+    pub(super) form: Form,
+    pub(super) status: u16,
     aborted: bool,
 }
 
 impl Case {
-    fn read(dialect: Dialect, dir: PathBuf) -> Self {
-        let file = |name: &str| fs::read(dir.join(name));
-        let request = file("request.json").unwrap();
-        let (response, streaming) = match file("response.sse") {
-            Ok(stream) => (stream, Streaming::Yes),
-            Err(_) => (file("response.json").unwrap(), Streaming::No),
-        };
-        let status = fs::read_to_string(dir.join("status")).map_or(200, |text| text.trim().parse().unwrap());
+    fn read(dialect: Dialect, target: &str, dir: PathBuf) -> Self {
+        let file = |name: &str| fs::read(dir.join(name)).ok();
+        let text = |name: &str| fs::read_to_string(dir.join(name)).ok();
+        let head = request_head(&text("head").unwrap_or_else(|| format!("POST {target}")));
+        let asked = Asked::of(&head).unwrap_or_else(|| panic!("no call: {}", dir.display()));
+        assert_eq!(asked.dialect, dialect, "{}", dir.display());
+        let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes().to_vec());
+        let request = file("request.json").or_else(|| file("request.body")).unwrap_or_default();
+        let endings = [
+            ("json", "application/json"),
+            ("sse", "text/event-stream"),
+            ("frames", "application/vnd.amazon.eventstream"),
+            ("body", "application/octet-stream"),
+        ];
+        let (response, usual) = endings
+            .iter()
+            .find_map(|(ending, usual)| Some((file(&format!("response.{ending}"))?, *usual)))
+            .unwrap_or_else(|| panic!("no response: {}", dir.display()));
+        let said = text("type").unwrap_or_else(|| usual.to_owned());
+        let form = Form::of(Some(said.trim().as_bytes()));
+        let status = text("status").map_or(200, |text| text.trim().parse().unwrap());
         let aborted = dir.join("aborted").exists();
-        Self { dir, dialect, request, response, streaming, status, aborted }
+        Self { dir, asked, content_type, request, response, form, status, aborted }
     }
 
     /// What it means, where the response comes in these pieces.
-    fn notices<'a>(&self, streaming: Streaming, chunks: impl Iterator<Item = &'a [u8]>) -> String {
+    fn notices<'a>(&self, form: Form, chunks: impl Iterator<Item = &'a [u8]>) -> String {
         let call = CallId(7);
         let mut out = String::new();
-        show_prompt(&mut out, &self.dialect.read_request(call, &self.request, true));
+        let asked = &self.asked;
+        let prompt = asked.read_request(call, self.content_type.as_deref(), &self.request, true);
+        show_prompt(&mut out, asked, &prompt);
         writeln!(out, "response {}", self.status).unwrap();
-        let mut reader = self.dialect.reader(call, self.status, streaming, 1 << 20);
+        let mut reader = asked.reader(call, self.status, form, 1 << 20);
         let mut tell = |event: LlmEvent| {
             assert_eq!(event.call(), call);
             show(&mut out, &event, &self.response);
@@ -54,12 +92,26 @@ impl Case {
     }
 }
 
-fn cases() -> Vec<Case> {
+/// A method and a target, then headers.
+pub(super) fn request_head(text: &str) -> RequestHead {
+    let mut lines = text.lines();
+    let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(target);
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':').unwrap();
+        request = request.header(name, value.trim());
+    }
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    RequestHead::new(parts.method, parts.uri, parts.version, parts.headers)
+}
+
+pub(super) fn cases() -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut cases = Vec::new();
-    for dialect in DIALECTS {
-        for entry in fs::read_dir(root.join(dialect.name())).unwrap() {
-            cases.push(Case::read(dialect, entry.unwrap().path()));
+    for (dialect, target) in DIALECTS {
+        let Ok(entries) = fs::read_dir(root.join(dialect.name())) else { continue };
+        for entry in entries {
+            cases.push(Case::read(dialect, target, entry.unwrap().path()));
         }
     }
     cases
@@ -78,24 +130,29 @@ fn cut(bytes: &[u8], mut seed: u64) -> Vec<&[u8]> {
     chunks
 }
 
+/// Amazon's frames are not to be told by their first bytes.
+fn unknown(form: Form) -> Form {
+    if form == Form::Frames { form } else { Form::Unknown }
+}
+
 #[test]
 fn every_case_means_the_same_however_it_is_cut() {
     let cases = cases();
     assert!(cases.len() >= 40, "{} cases", cases.len());
     for case in cases {
-        let whole = case.notices(case.streaming, [&*case.response].into_iter());
+        let whole = case.notices(case.form, [&*case.response].into_iter());
         let snapshot = case.dir.join("notices.snap");
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             fs::write(&snapshot, &whole).unwrap();
         }
         let expected = fs::read_to_string(&snapshot).unwrap_or_default();
         assert_eq!(whole, expected, "{}", case.dir.display());
-        let bytewise = case.notices(case.streaming, case.response.chunks(1));
+        let bytewise = case.notices(case.form, case.response.chunks(1));
         assert_eq!(bytewise, expected, "byte by byte: {}", case.dir.display());
-        let sniffed = case.notices(Streaming::Unknown, case.response.chunks(7));
+        let sniffed = case.notices(unknown(case.form), case.response.chunks(7));
         assert_eq!(sniffed, expected, "without a content type: {}", case.dir.display());
         for seed in 0..8 {
-            let cut = case.notices(case.streaming, cut(&case.response, seed).into_iter());
+            let cut = case.notices(case.form, cut(&case.response, seed).into_iter());
             assert_eq!(cut, expected, "cut at random, seed {seed}: {}", case.dir.display());
         }
     }
@@ -105,10 +162,10 @@ fn every_case_means_the_same_however_it_is_cut() {
 /// then begins like what is told of all of it.
 #[test]
 fn a_stream_that_breaks_off_is_never_a_completion() {
-    for case in cases().into_iter().filter(|case| case.streaming == Streaming::Yes) {
+    for case in cases().into_iter().filter(|case| matches!(case.form, Form::Events | Form::Frames)) {
         let events = |length: usize, whole: bool| {
             let mut events = Vec::new();
-            let mut reader = case.dialect.reader(CallId(0), case.status, case.streaming, 1 << 20);
+            let mut reader = case.asked.reader(CallId(0), case.status, case.form, 1 << 20);
             reader.read(&case.response[..length], &mut |event| events.push(event));
             let before_end = events.len();
             reader.finish(whole, &mut |event| events.push(event));
@@ -132,9 +189,16 @@ fn a_stream_that_breaks_off_is_never_a_completion() {
     }
 }
 
-fn show_prompt(out: &mut String, prompt: &Prompt) {
+fn show_prompt(out: &mut String, asked: &Asked, prompt: &Prompt) {
     let model = prompt.model.as_deref().unwrap_or("-");
-    write!(out, "request model={model}").unwrap();
+    out.push_str("request");
+    if asked.vendor != asked.dialect.vendor() {
+        write!(out, " vendor={}", asked.vendor).unwrap();
+    }
+    if !matches!(asked.operation, Operation::Chat) {
+        write!(out, " operation={}", asked.operation.as_str()).unwrap();
+    }
+    write!(out, " model={model}").unwrap();
     out.push_str(if prompt.streaming { " streaming" } else { "" });
     out.push_str(if prompt.partial { " partial\n" } else { "\n" });
     for tool in &prompt.tools {
@@ -173,21 +237,37 @@ fn show_completion(out: &mut String, what: &str, completion: &Completion, respon
         let stop = answer.stop.as_deref().unwrap_or("-");
         writeln!(out, "  answer {} stop={stop}: {}", answer.choice, show_parts(&answer.parts)).unwrap();
     }
+    if let Some(tier) = &completion.tier {
+        writeln!(out, "  tier {tier}").unwrap();
+    }
     if let Some(usage) = completion.usage {
-        write!(out, "  usage input={} output={}", usage.input, usage.output).unwrap();
-        let parts = [
-            ("cache_read", usage.cache_read),
-            ("cache_write", usage.cache_write),
-            ("reasoning", usage.reasoning),
-        ];
-        for (name, tokens) in parts {
-            if let Some(tokens) = tokens {
-                write!(out, " {name}={tokens}").unwrap();
-            }
-        }
-        out.push('\n');
+        show_usage(out, &usage);
     }
     show_body(out, &completion.body, response);
+}
+
+fn show_usage(out: &mut String, usage: &Usage) {
+    write!(out, "  usage input={} output={}", usage.input, usage.output).unwrap();
+    let parts = [
+        ("cache_read", usage.cache_read),
+        ("cache_write", usage.cache_write),
+        ("cache_write_1h", usage.cache_write_1h),
+        ("audio_input", usage.audio_input),
+        ("image_input", usage.image_input),
+        ("reasoning", usage.reasoning),
+        ("audio_output", usage.audio_output),
+        ("image_output", usage.image_output),
+        ("searches", usage.searches),
+    ];
+    for (name, count) in parts {
+        if let Some(count) = count {
+            write!(out, " {name}={count}").unwrap();
+        }
+    }
+    if let Some(charged) = usage.charged {
+        write!(out, " charged={charged}").unwrap();
+    }
+    out.push('\n');
 }
 
 fn show_failure(out: &mut String, failure: &ApiFailure, response: &[u8]) {
@@ -228,5 +308,6 @@ fn show_part(part: &Part) -> String {
 }
 
 fn show_tool(tool: &ToolUse) -> String {
-    format!("{} {}({})", tool.id.as_deref().unwrap_or("-"), tool.name, tool.input)
+    let hosted = if tool.hosted { "hosted " } else { "" };
+    format!("{hosted}{} {}({})", tool.id.as_deref().unwrap_or("-"), tool.name, tool.input)
 }

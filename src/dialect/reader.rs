@@ -4,8 +4,12 @@ use bytes::Bytes;
 use perimeter_interceptor::{CallId, Completion, LlmEvent, Part};
 
 use super::failure::{self, Told};
-use super::{Dialect, anthropic_messages, json, openai_chat};
-use crate::scribe::sse::{self, SseReader};
+use super::measured::Measure;
+use super::{
+    Asked, Dialect, anthropic_messages, gemini, json, openai_chat, openai_completions, openai_responses,
+};
+use crate::scribe::events::Events;
+use crate::scribe::sse;
 
 /// How many bytes of a response are looked at, at most, to tell a stream from JSON.
 const SNIFFED: usize = 64;
@@ -15,23 +19,26 @@ const LEAST_EVENT: usize = 64 * 1024;
 
 /// What the content type of a response says about its form. Where the first bytes say otherwise, they are believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Streaming {
+pub(crate) enum Form {
     /// `text/event-stream`.
-    Yes,
+    Events,
+    /// `application/vnd.amazon.eventstream`.
+    Frames,
     /// JSON, or anything else that is whole only at its end.
-    No,
+    Whole,
     /// Nothing.
     Unknown,
 }
 
-impl Streaming {
+impl Form {
     /// What this value of `Content-Type` says.
     pub(crate) fn of(content_type: Option<&[u8]>) -> Self {
         let essence = content_type.and_then(|value| value.split(|byte| *byte == b';').next());
         match essence.map(<[u8]>::trim_ascii) {
             None | Some(b"") => Self::Unknown,
-            Some(value) if value.eq_ignore_ascii_case(b"text/event-stream") => Self::Yes,
-            Some(_) => Self::No,
+            Some(value) if value.eq_ignore_ascii_case(b"text/event-stream") => Self::Events,
+            Some(value) if value.eq_ignore_ascii_case(b"application/vnd.amazon.eventstream") => Self::Frames,
+            Some(_) => Self::Whole,
         }
     }
 }
@@ -42,13 +49,16 @@ pub(crate) struct Reader {
     dialect: Dialect,
     call: CallId,
     status: u16,
-    streaming: Streaming,
+    /// What is said of its form.
+    said: Form,
+    /// Whether a list of JSON is one event after another.
+    lists: bool,
     limit: usize,
-    form: Form,
+    state: State,
 }
 
 /// The form that the response turned out to have.
-enum Form {
+enum State {
     /// Not known yet, by these first bytes.
     Unknown(Vec<u8>),
     Whole {
@@ -56,12 +66,14 @@ enum Form {
         over: bool,
     },
     Stream(Box<Stream>),
+    /// It is only measured.
+    Measured(Box<Measure>),
     /// All is told.
     Over,
 }
 
 struct Stream {
-    sse: SseReader,
+    events: Events,
     answer: Box<dyn Gather + Send>,
 }
 
@@ -103,100 +115,136 @@ pub(super) struct Answered<'de> {
 }
 
 impl Reader {
-    pub(super) fn new(
-        dialect: Dialect,
-        call: CallId,
-        status: u16,
-        streaming: Streaming,
-        limit: usize,
-    ) -> Self {
-        Self { dialect, call, status, streaming, limit, form: Form::Unknown(Vec::new()) }
+    pub(super) fn new(asked: &Asked, call: CallId, status: u16, said: Form, limit: usize) -> Self {
+        let dialect = asked.dialect;
+        let lists = dialect == Dialect::Gemini && asked.streaming;
+        let state = match dialect {
+            Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
+                State::Measured(Box::new(Measure::new(asked.operation, call, status, limit)))
+            }
+            _ => State::Unknown(Vec::new()),
+        };
+        Self { dialect, call, status, said, lists, limit, state }
     }
 
     /// Reads what came next, decoded, cut anywhere.
     pub(crate) fn read(&mut self, chunk: &[u8], tell: &mut dyn FnMut(LlmEvent)) {
-        match &mut self.form {
-            Form::Unknown(seen) => {
+        match &mut self.state {
+            State::Unknown(seen) => {
                 let wanted = SNIFFED.saturating_sub(seen.len());
                 seen.extend_from_slice(chunk.get(..wanted).unwrap_or(chunk));
-                let Some(is_stream) = sniff(seen, self.streaming == Streaming::Yes && self.status < 400)
-                else {
-                    return;
-                };
+                let Some(form) = sniff(seen, self.said, self.lists, self.status) else { return };
                 let seen = std::mem::take(seen);
-                self.form =
-                    if is_stream { self.stream() } else { Form::Whole { body: Vec::new(), over: false } };
+                self.state = self.begin(form);
                 self.read(&seen, tell);
                 self.read(chunk.get(wanted..).unwrap_or_default(), tell);
             }
-            Form::Whole { body, over } => *over |= !append(body, chunk, self.limit),
-            Form::Stream(stream) => {
+            State::Whole { body, over } => *over |= !append(body, chunk, self.limit),
+            State::Stream(stream) => {
                 stream
-                    .sse
+                    .events
                     .limit(self.limit.saturating_sub(stream.answer.held()).max(self.limit.min(LEAST_EVENT)));
                 let (call, status) = (self.call, self.status);
-                let Stream { sse, answer } = &mut **stream;
+                let Stream { events, answer } = &mut **stream;
                 let mut over = false;
-                sse.feed(chunk, &mut |read| over = over || step(&mut **answer, &read, call, status, tell));
+                events.feed(chunk, &mut |read| over = over || step(&mut **answer, &read, call, status, tell));
                 if over {
-                    self.form = Form::Over;
+                    self.state = State::Over;
                 }
             }
-            Form::Over => {}
+            State::Measured(measure) => measure.read(chunk),
+            State::Over => {}
         }
     }
 
     /// Tells what the end means: of the `whole` body, or of what came before it broke off.
     pub(crate) fn finish(mut self, whole: bool, tell: &mut dyn FnMut(LlmEvent)) {
-        if let Form::Unknown(seen) = &mut self.form {
+        if let State::Unknown(seen) = &mut self.state {
             let seen = std::mem::take(seen);
-            let is_stream = self.streaming == Streaming::Yes && self.status < 400;
-            self.form = if is_stream { self.stream() } else { Form::Whole { body: Vec::new(), over: false } };
+            self.state = self.begin(form_said(self.said, self.status));
             self.read(&seen, tell);
         }
-        match self.form {
-            Form::Whole { body, over } => {
+        match self.state {
+            State::Whole { body, over } => {
                 finish_whole(self.dialect, self.call, self.status, body.into(), whole && !over, tell);
             }
-            Form::Stream(stream) => finish_stream(*stream, self.call, self.status, whole, tell),
-            Form::Unknown(_) | Form::Over => {}
+            State::Stream(stream) => finish_stream(*stream, self.call, self.status, whole, tell),
+            State::Measured(measure) => measure.finish(whole, tell),
+            State::Unknown(_) | State::Over => {}
         }
     }
 
     /// How many bytes of memory it holds.
     pub(crate) fn held(&self) -> usize {
-        match &self.form {
-            Form::Unknown(seen) => seen.capacity(),
-            Form::Whole { body, .. } => body.capacity(),
-            Form::Stream(stream) => stream.sse.held() + stream.answer.held(),
-            Form::Over => 0,
+        match &self.state {
+            State::Unknown(seen) => seen.capacity(),
+            State::Whole { body, .. } => body.capacity(),
+            State::Stream(stream) => stream.events.held() + stream.answer.held(),
+            State::Measured(measure) => measure.held(),
+            State::Over => 0,
         }
     }
 
-    fn stream(&self) -> Form {
-        let answer: Box<dyn Gather + Send> = match self.dialect {
-            Dialect::OpenAiChat => Box::new(openai_chat::Stream::new(self.call, self.status, self.limit)),
-            Dialect::AnthropicMessages => {
-                Box::new(anthropic_messages::Stream::new(self.call, self.status, self.limit))
-            }
+    fn begin(&self, form: Begins) -> State {
+        let events = match form {
+            Begins::Whole => return State::Whole { body: Vec::new(), over: false },
+            Begins::Events => Events::sse(self.limit),
+            Begins::Frames => Events::frames(self.limit),
+            Begins::List => Events::list(self.limit),
         };
-        Form::Stream(Box::new(Stream { sse: SseReader::new(self.limit), answer }))
+        State::Stream(Box::new(Stream { events, answer: self.answer() }))
+    }
+
+    fn answer(&self) -> Box<dyn Gather + Send> {
+        let (call, status, limit) = (self.call, self.status, self.limit);
+        match self.dialect {
+            Dialect::OpenAiResponses => Box::new(openai_responses::Stream::new(call, status, limit)),
+            Dialect::OpenAiCompletions => Box::new(openai_completions::Stream::new(call, status, limit)),
+            Dialect::AnthropicMessages => Box::new(anthropic_messages::Stream::new(call, status, limit)),
+            Dialect::Gemini => Box::new(gemini::Stream::new(call, status, limit)),
+            // What is only measured never gets here.
+            Dialect::OpenAiChat | Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
+                Box::new(openai_chat::Stream::new(call, status, limit))
+            }
+        }
     }
 }
 
-/// Whether a response that begins like this is a stream: as `said`, where it could be either. `None` where more must
-/// be seen.
-fn sniff(seen: &[u8], said: bool) -> Option<bool> {
+/// The form that a response has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    Whole,
+    Events,
+    Frames,
+    List,
+}
+
+/// The form that the head says, where the body does not show it.
+fn form_said(said: Form, status: u16) -> Begins {
+    match said {
+        Form::Events if status < 400 => Begins::Events,
+        Form::Frames => Begins::Frames,
+        Form::Events | Form::Whole | Form::Unknown => Begins::Whole,
+    }
+}
+
+/// The form of a response that begins like this: as `said`, where it could be any. `None` where more must be seen.
+fn sniff(seen: &[u8], said: Form, lists: bool, status: u16) -> Option<Begins> {
+    if said == Form::Frames {
+        return Some(Begins::Frames);
+    }
+    let said = form_said(said, status);
     let text = seen.strip_prefix(b"\xef\xbb\xbf").unwrap_or(seen).trim_ascii_start();
     match text.first() {
         None if seen.len() < SNIFFED => None,
         None => Some(said),
-        Some(b'{' | b'[' | b'<' | b'"') => Some(false),
-        Some(b':') => Some(true),
+        Some(b'[') if lists && status < 400 => Some(Begins::List),
+        Some(b'{' | b'[' | b'<' | b'"') => Some(Begins::Whole),
+        Some(b':') => Some(Begins::Events),
         Some(_) => {
             let fields: [&[u8]; 4] = [b"data:", b"event:", b"id:", b"retry:"];
             if fields.iter().any(|field| text.starts_with(field)) {
-                Some(true)
+                Some(Begins::Events)
             } else if seen.len() < SNIFFED && fields.iter().any(|field| field.starts_with(text)) {
                 None
             } else {
@@ -231,8 +279,14 @@ fn finish_whole(
     }
     let read = |body: &[u8]| {
         let answered = match dialect {
-            Dialect::OpenAiChat => openai_chat::read_answer(call, body),
+            Dialect::OpenAiResponses => openai_responses::read_answer(call, body),
+            Dialect::OpenAiCompletions => openai_completions::read_answer(call, body),
             Dialect::AnthropicMessages => anthropic_messages::read_answer(call, body),
+            Dialect::Gemini => gemini::read_answer(call, body),
+            // What is only measured never gets here.
+            Dialect::OpenAiChat | Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
+                openai_chat::read_answer(call, body)
+            }
         };
         let failure = answered.error.found.then(|| answered.error.failure(call, status, body));
         (answered.completion, failure, answered.read)
@@ -321,7 +375,7 @@ fn finish_stream(mut stream: Stream, call: CallId, status: u16, whole: bool, tel
     let answer = &mut *stream.answer;
     let mut over = false;
     if whole {
-        stream.sse.finish(&mut |read| over = over || step(answer, &read, call, status, tell));
+        stream.events.finish(&mut |read| over = over || step(answer, &read, call, status, tell));
     }
     if over {
         return;

@@ -5,12 +5,12 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, Session};
 
 use super::decode::Decoder;
-use crate::dialect::{Dialect, Prompt, Reader, Streaming};
+use crate::dialect::{Asked, Form, Prompt, Reader};
 use crate::memory::Memory;
 use crate::weight;
 
@@ -45,7 +45,9 @@ impl Outcome {
 
 /// A call being read: its request, and then the answer.
 pub(super) struct Reading {
-    pub(super) dialect: Dialect,
+    pub(super) asked: Asked,
+    /// The request's content type.
+    content_type: Option<HeaderValue>,
     id: CallId,
     request: Request,
     response: Option<Response>,
@@ -98,7 +100,7 @@ pub(super) type Tell<'a> = &'a mut dyn FnMut(LlmEvent);
 impl Reading {
     /// Begins to read the call of this request, if it is one.
     pub(super) fn begin(head: &RequestHead, memory: &Arc<Memory>, limit: usize) -> Option<Self> {
-        let dialect = Dialect::of(&head.method, head.uri.path())?;
+        let asked = Asked::of(head)?;
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let expected = usize::min(length.unwrap_or(0), EARLY);
         let mut body = Body {
@@ -114,7 +116,8 @@ impl Reading {
             Err(Opaque) => body.cut = true,
         }
         Some(Self {
-            dialect,
+            asked,
+            content_type: head.headers.get(CONTENT_TYPE).cloned(),
             id: CallId::default(),
             request: Request::Coming(body),
             response: None,
@@ -153,15 +156,18 @@ impl Reading {
     pub(super) fn request_end(&mut self, whole: bool, attach: Attach<'_>, tell: Tell<'_>) {
         let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
         let (body, whole) = body.finish(whole);
+        let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
         let Prompt { model, streaming, partial, turns, tools } =
-            self.dialect.read_request(self.id, &body, whole);
-        let mut call = Call::new(self.id, self.dialect.name(), attach());
+            self.asked.read_request(self.id, content_type, &body, whole);
+        let mut call = Call::new(self.id, self.asked.dialect.name(), attach());
+        call.operation = self.asked.operation;
+        call.vendor = self.asked.vendor;
         self.model.clone_from(&model);
         call.model = model;
         call.streaming = streaming;
         call.partial = partial || !whole;
         call.news = turns;
-        call.tools = tools;
+        call.tools = tools.into();
         call.body = body;
         tell(LlmEvent::Call(Arc::new(call)));
         for event in mem::take(&mut self.waiting) {
@@ -172,9 +178,8 @@ impl Reading {
 
     /// The response's head came.
     pub(super) fn response_head(&mut self, head: &ResponseHead) {
-        let kind = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-        let streaming = Streaming::of(kind);
-        let reader = self.dialect.reader(self.id, head.status.as_u16(), streaming, self.limit);
+        let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let reader = self.asked.reader(self.id, head.status.as_u16(), Form::of(kind), self.limit);
         self.response = Some(match decoder(&head.headers, self.limit) {
             Ok(decoder) => Response { decoder, reader: Some(reader), opaque: false },
             Err(Opaque) => Response { decoder: None, reader: Some(reader), opaque: true },
@@ -270,8 +275,8 @@ fn told_after(
 
 impl fmt::Debug for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dialect, model, outcome, held, .. } = self;
-        write!(f, "Reading {{ {dialect:?}, {model:?}, {outcome:?}, {held} bytes }}")
+        let Self { asked, model, outcome, held, .. } = self;
+        write!(f, "Reading {{ {:?}, {model:?}, {outcome:?}, {held} bytes }}", asked.dialect)
     }
 }
 
@@ -369,6 +374,6 @@ fn append(body: &mut Vec<u8>, piece: &[u8], limit: usize) -> bool {
 struct Opaque;
 
 fn decoder(headers: &HeaderMap, limit: usize) -> Result<Option<Decoder>, Opaque> {
-    let encodings = headers.get_all(CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes);
+    let encodings = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     Decoder::of(encodings, limit).map_err(|_| Opaque)
 }

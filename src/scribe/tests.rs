@@ -1,14 +1,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::testing::assert_legal;
 use perimeter_interceptor::{Call, RequestHead};
 
 use super::*;
 use crate::config;
-use crate::dialect::Dialect;
+use crate::dialect::is_call;
 use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
@@ -35,7 +35,6 @@ impl Desk {
     /// For somebody who wants to hear that.
     fn of(interest: Interest, journal_size: usize, memory: usize, body_limit: usize) -> Self {
         let memory = Arc::new(Memory::new(memory));
-        let is_call = |method: &Method, path: &str| Dialect::of(method, path).is_some();
         let appetite = Appetite { interest, is_call };
         let (journal, reader) = journal(journal_size, memory.clone(), appetite);
         let settings = Settings {

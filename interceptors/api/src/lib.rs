@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+mod bill;
 mod exchange;
 pub mod host;
 mod interest;
@@ -16,13 +17,14 @@ mod llm;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use bill::{Cost, CostSource, Usage, Usd};
 pub use exchange::{
     BodyEnd, End, Exchange, ExchangeId, Failure, Labels, Peer, RequestHead, ResponseHead, Unseen, Upgrade,
 };
 pub use interest::Interest;
 pub use llm::{
-    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Part, Role, Said, Session,
-    SessionEnd, Tool, ToolResult, ToolUse, Turn, Usage,
+    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Role, Said,
+    Session, SessionEnd, Tool, ToolResult, ToolUse, Turn,
 };
 
 /// Whatever an interceptor can fail with.

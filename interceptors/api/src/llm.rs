@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::{Cost, Usage};
+
 /// What the bytes so far mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +59,11 @@ pub struct Call {
     pub id: CallId,
     /// The API that it speaks, such as `openai_chat` or `anthropic_messages`.
     pub dialect: &'static str,
+    /// What it asks for.
+    pub operation: Operation,
+    /// Whose API it is, as far as its path and headers show: `openai`, `azure`, `anthropic`, `bedrock`, `vertex`,
+    /// `gemini`. Many others speak OpenAI's, and are told by that name.
+    pub vendor: &'static str,
     /// The model that is asked for.
     pub model: Option<Arc<str>>,
     /// Whether the answer is to come as a stream.
@@ -66,10 +73,14 @@ pub struct Call {
     pub partial: bool,
     /// The conversation that it belongs to.
     pub session: Arc<Session>,
-    /// The turns that this session had not seen yet, tool results among them. The system prompt is the first.
+    /// How many of the messages in the body, counted from the first, this session had seen in an earlier call. They
+    /// are not among the `news`. A system prompt that stands outside of the list of messages is not counted.
+    pub known: usize,
+    /// The turns that this session had not seen yet, tool results among them. The system prompt is the first, in each
+    /// call where it is new or changed.
     pub news: Vec<Turn>,
-    /// The tools that the model may ask for.
-    pub tools: Vec<Tool>,
+    /// The tools that the model may ask for: all of them, in each call.
+    pub tools: Arc<[Tool]>,
     /// The request's body, decoded (no content encoding), as the client wrote it.
     pub body: Bytes,
 }
@@ -80,13 +91,69 @@ impl Call {
         Self {
             id,
             dialect,
+            operation: Operation::Chat,
+            vendor: "openai",
             model: None,
             streaming: false,
             partial: false,
             session,
+            known: 0,
             news: Vec::new(),
-            tools: Vec::new(),
+            tools: Arc::default(),
             body: Bytes::new(),
+        }
+    }
+}
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// The next turn of a conversation.
+    Chat,
+    /// The continuation of a text.
+    TextCompletion,
+    /// Vectors of texts.
+    Embeddings,
+    /// Whether texts are harmful.
+    Moderation,
+    /// Pictures, made or changed.
+    Image,
+    /// A text read aloud.
+    Speech,
+    /// Speech as text, in its own language or another.
+    Transcription,
+    /// How many tokens a conversation takes.
+    CountTokens,
+    /// Files, sent, listed, read or deleted.
+    Files,
+    /// Many calls at once, answered later.
+    Batches,
+    /// Which models there are.
+    Models,
+    /// An earlier answer, fetched, listed, cancelled or deleted.
+    Retrieval,
+    /// Anything else that a provider offers.
+    Other,
+}
+
+impl Operation {
+    /// The word for it. Where OpenTelemetry's `gen_ai.operation.name` has one, it is that.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::TextCompletion => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::Moderation => "moderation",
+            Self::Image => "image",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::CountTokens => "count_tokens",
+            Self::Files => "files",
+            Self::Batches => "batches",
+            Self::Models => "models",
+            Self::Retrieval => "retrieval",
+            Self::Other => "other",
         }
     }
 }
@@ -165,7 +232,7 @@ impl Role {
 }
 
 /// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Turn {
     /// Who speaks.
@@ -195,7 +262,7 @@ fn text_of(parts: &[Part]) -> String {
 }
 
 /// A part of what is said in a [`Turn`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Part {
     /// Text.
@@ -215,7 +282,7 @@ pub enum Part {
 }
 
 /// The model asks for a tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ToolUse {
     /// In which call.
@@ -228,12 +295,15 @@ pub struct ToolUse {
     pub name: Arc<str>,
     /// Its input as the model wrote it: JSON, unless the model erred.
     pub input: Arc<str>,
+    /// Whether the provider runs it, within this very call. Its result, where the provider shows it, is a
+    /// [`Part::ToolResult`] of the same answer.
+    pub hosted: bool,
 }
 
 impl ToolUse {
     /// A request for the tool `name` with this input.
     pub fn new(call: CallId, name: impl Into<Arc<str>>, input: impl Into<Arc<str>>) -> Self {
-        Self { call, choice: 0, id: None, name: name.into(), input: input.into() }
+        Self { call, choice: 0, id: None, name: name.into(), input: input.into(), hosted: false }
     }
 
     /// Its input as JSON; text that is no JSON as a string.
@@ -244,7 +314,7 @@ impl ToolUse {
 }
 
 /// A tool's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ToolResult {
     /// The id of the [`ToolUse`] that it answers.
@@ -263,7 +333,7 @@ impl ToolResult {
 }
 
 /// Something that is not text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Media {
     /// `image`, `document`, `audio`, or the provider's word.
@@ -345,14 +415,28 @@ pub struct Completion {
     pub answers: Vec<Answer>,
     /// What it used, where the provider said so.
     pub usage: Option<Usage>,
+    /// The tier that served it, in the provider's word, such as `default`, `priority`, `flex` or `batch`.
+    pub tier: Option<Arc<str>>,
+    /// What it cost; none where that is not known.
+    pub cost: Option<Arc<Cost>>,
     /// The response's body as JSON, decoded: as it came, or for a stream as the provider would have sent it at once.
+    /// Empty where it is no JSON, such as speech, or a file.
     pub body: Bytes,
 }
 
 impl Completion {
     /// An answer of nothing yet.
     pub fn new(call: CallId) -> Self {
-        Self { call, id: None, model: None, answers: Vec::new(), usage: None, body: Bytes::new() }
+        Self {
+            call,
+            id: None,
+            model: None,
+            answers: Vec::new(),
+            usage: None,
+            tier: None,
+            cost: None,
+            body: Bytes::new(),
+        }
     }
 }
 
@@ -377,32 +461,6 @@ impl Answer {
     /// Its texts, one after another.
     pub fn text(&self) -> String {
         text_of(&self.parts)
-    }
-}
-
-/// What a call used, in tokens.
-///
-/// The parts are contained in the wholes, whichever way the provider counts: Anthropic's `input_tokens` leave out what
-/// was read from or written to the cache, and here they are in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// The prompt, cached or not.
-    pub input: u64,
-    /// The answer, reasoning and all.
-    pub output: u64,
-    /// Of `input`: read from a cache.
-    pub cache_read: Option<u64>,
-    /// Of `input`: written to a cache.
-    pub cache_write: Option<u64>,
-    /// Of `output`: reasoning.
-    pub reasoning: Option<u64>,
-}
-
-impl Usage {
-    /// These tokens, and no more known.
-    pub fn new(input: u64, output: u64) -> Self {
-        Self { input, output, ..Self::default() }
     }
 }
 
@@ -465,13 +523,6 @@ mod tests {
             LlmEvent::Failure(Arc::new(ApiFailure::new(call, 429, "slow down"))),
         ];
         assert!(events.iter().all(|event| event.call() == call));
-    }
-
-    #[test]
-    fn what_is_not_known_of_a_usage_is_not_nought() {
-        let usage = Usage::new(12, 5);
-        assert_eq!((usage.input, usage.output), (12, 5));
-        assert_eq!((usage.cache_read, usage.cache_write, usage.reasoning), (None, None, None));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn other_names_are_masked_too() {
     let mut session = Session::new(key());
     (session.told, session.agent) = (true, Some(key().into()));
     call.session = session.into();
-    call.tools = vec![Tool::new(key())];
+    call.tools = [Tool::new(key())].into();
     let mut media = Media::new(key());
     media.media_type = Some(key().into());
     call.news = vec![Turn::new(Role::User, vec![Part::Media(media), Part::Other(key().into())])];

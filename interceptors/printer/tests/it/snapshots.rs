@@ -260,7 +260,7 @@ fn a_very_long_model_name_leaves_room_for_the_rest() {
 fn full_shows_all_that_is_new() {
     let mut first =
         call("gpt-4o-mini", vec![turn(Role::System, "You are terse.\n\nBe\tkind."), user("Hello")]);
-    first.tools = vec![Tool::new("get_weather"), Tool::new("search")];
+    first.tools = [Tool::new("get_weather"), Tool::new("search")].into();
     let mut image = Media::new("image");
     (image.media_type, image.size) = (Some("image/png".into()), 123_456);
     let long = (1..=60).map(|line| format!("line {line}\n")).collect::<String>();

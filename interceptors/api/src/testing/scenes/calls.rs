@@ -57,7 +57,7 @@ pub fn with_tools() -> Scene {
     let mut call = scene.next_call(MODEL, asked);
     let mut tool = Tool::new("weather");
     tool.description = Some("The weather of a city".into());
-    call.tools = vec![tool];
+    call.tools = [tool].into();
     let id = call.id;
     scene = scene.llm(LlmEvent::Call(Arc::new(call))).streams();
     for (index, input) in inputs.into_iter().enumerate() {

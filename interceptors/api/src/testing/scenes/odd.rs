@@ -41,7 +41,7 @@ pub fn extreme() -> Scene {
     let letters = "👩\u{200d}".repeat(500);
     let mut call = scene.next_call(&"m".repeat(500), &format!("\u{1b}[31m{letters}\r\n\u{202e}\0"));
     call.news.insert(0, Turn::new(Role::Other(Arc::default()), vec![Part::Other(Arc::default())]));
-    call.tools = vec![Tool::new(""), Tool::new("")];
+    call.tools = [Tool::new(""), Tool::new("")].into();
     let id = call.id;
     let mut delta = Delta::new(id, Said::ToolInput("{".into()));
     delta.choice = u32::MAX;

@@ -1,0 +1,260 @@
+//! What the head of a request says of the call that it makes.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+use perimeter_interceptor::{Operation, RequestHead};
+
+use super::Dialect;
+
+/// A call, as far as the head of its request tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// How its bodies are read.
+    pub(crate) dialect: Dialect,
+    /// What it asks for.
+    pub(crate) operation: Operation,
+    /// Whose API it is, as in [`perimeter_interceptor::Call::vendor`].
+    pub(crate) vendor: &'static str,
+    /// The model, where the path names it.
+    pub(crate) model: Option<Arc<str>>,
+    /// Whether the answer is to come as a stream, where the path says so.
+    pub(crate) streaming: bool,
+    /// Whether a request like this has a body.
+    pub(crate) has_body: bool,
+}
+
+/// Whether a request is a call, by its method and path (without the query).
+pub(crate) fn is_call(method: &Method, path: &str) -> bool {
+    Asked::by_path(method, path).is_some()
+}
+
+impl Asked {
+    /// The call that a request makes, if it makes one. What a path means shows at its end: what stands before is the
+    /// upstream's own.
+    pub(crate) fn of(head: &RequestHead) -> Option<Self> {
+        let mut asked = Self::by_path(&head.method, head.uri.path())?;
+        if asked.dialect == Dialect::OpenAiOther && head.headers.contains_key("anthropic-version") {
+            asked.dialect = Dialect::AnthropicOther;
+            asked.vendor = "anthropic";
+        }
+        if asked.vendor == "openai" && is_azure(head.uri.query(), &head.headers) {
+            asked.vendor = "azure";
+        }
+        Some(asked)
+    }
+
+    /// A call that is made like this, and says no more of itself.
+    pub(super) fn new(method: &Method, dialect: Dialect, operation: Operation) -> Self {
+        Self {
+            dialect,
+            operation,
+            vendor: dialect.vendor(),
+            model: None,
+            streaming: false,
+            has_body: *method == Method::POST,
+        }
+    }
+
+    fn by_path(method: &Method, path: &str) -> Option<Self> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let segments: Vec<&str> = path.split('/').collect();
+        anthropic(method, &segments)
+            .or_else(|| google(method, &segments))
+            .or_else(|| openai(method, &segments))
+    }
+}
+
+fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
+    use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiOther, OpenAiResponses};
+    let posts = *method == Method::POST;
+    let (dialect, operation) = match path {
+        [.., "chat", "completions"] if posts => (OpenAiChat, Operation::Chat),
+        [.., "chat", "completions"] | [.., "chat", "completions", _] => (OpenAiOther, Operation::Retrieval),
+        [.., "completions"] if posts => (OpenAiCompletions, Operation::TextCompletion),
+        [.., "responses"] if posts => (OpenAiResponses, Operation::Chat),
+        [.., "responses", "compact"] if posts => (OpenAiResponses, Operation::Other),
+        [.., "responses", "input_tokens"] if posts => (OpenAiOther, Operation::CountTokens),
+        [.., "responses", _, "cancel"] if posts => (OpenAiResponses, Operation::Retrieval),
+        [.., "responses", _] if !posts => (OpenAiResponses, Operation::Retrieval),
+        [.., "responses", _, "input_items"] => (OpenAiOther, Operation::Retrieval),
+        [.., "embeddings"] if posts => (OpenAiOther, Operation::Embeddings),
+        [.., "moderations"] if posts => (OpenAiOther, Operation::Moderation),
+        [.., "images", "generations" | "edits" | "variations"] if posts => (OpenAiOther, Operation::Image),
+        [.., "audio", "speech"] if posts => (OpenAiOther, Operation::Speech),
+        [.., "audio", "transcriptions" | "translations"] if posts => (OpenAiOther, Operation::Transcription),
+        [.., "files" | "uploads"]
+        | [.., "files" | "uploads", _]
+        | [.., "files", _, "content"]
+        | [.., "uploads", _, "parts" | "complete" | "cancel"] => (OpenAiOther, Operation::Files),
+        [.., "batches"] | [.., "batches", _] | [.., "batches", _, "cancel"] => {
+            (OpenAiOther, Operation::Batches)
+        }
+        [.., "models"] | [.., "models", _] if !posts => (OpenAiOther, Operation::Models),
+        _ => return None,
+    };
+    let mut asked = Asked::new(method, dialect, operation);
+    if let Some(at) = path.windows(2).position(|pair| pair == ["openai", "deployments"]) {
+        asked.vendor = "azure";
+        asked.model = path.get(at + 2).map(|name| decoded(name));
+    }
+    Some(asked)
+}
+
+/// Azure has a key in a header of its own, or the version of the API in the query.
+fn is_azure(query: Option<&str>, headers: &HeaderMap) -> bool {
+    headers.contains_key("api-key")
+        || query.is_some_and(|query| query.split('&').any(|field| field.starts_with("api-version=")))
+}
+
+fn anthropic(method: &Method, path: &[&str]) -> Option<Asked> {
+    use Dialect::{AnthropicMessages, AnthropicOther};
+    let posts = *method == Method::POST;
+    let (dialect, operation) = match path {
+        [.., "v1", "messages"] if posts => (AnthropicMessages, Operation::Chat),
+        [.., "v1", "messages", "count_tokens"] if posts => (AnthropicOther, Operation::CountTokens),
+        [.., "v1", "messages", "batches"]
+        | [.., "v1", "messages", "batches", _]
+        | [.., "v1", "messages", "batches", _, "cancel" | "results"] => (AnthropicOther, Operation::Batches),
+        [.., "model", model, "invoke" | "invoke-with-response-stream"] if posts => {
+            return bedrock(method, path, model);
+        }
+        [.., "publishers", "anthropic", "models", target] if posts => return vertex(method, target),
+        _ => return None,
+    };
+    Some(Asked::new(method, dialect, operation))
+}
+
+/// Bedrock's `InvokeModel`, where the model is one of Anthropic's: its name says so, or is one that its owner gave.
+fn bedrock(method: &Method, path: &[&str], model: &str) -> Option<Asked> {
+    let model = decoded(model);
+    if !model.contains("anthropic.") && !model.starts_with("arn:") {
+        return None;
+    }
+    let mut asked = Asked::new(method, Dialect::AnthropicMessages, Operation::Chat);
+    asked.vendor = "bedrock";
+    asked.model = Some(model);
+    asked.streaming = path.last() == Some(&"invoke-with-response-stream");
+    Some(asked)
+}
+
+/// Vertex' `rawPredict`.
+fn vertex(method: &Method, target: &str) -> Option<Asked> {
+    let (model, verb) = target.rsplit_once(':')?;
+    let streaming = match verb {
+        "rawPredict" => false,
+        "streamRawPredict" => true,
+        _ => return None,
+    };
+    let counts = model == "count-tokens";
+    let mut asked = if counts {
+        Asked::new(method, Dialect::AnthropicOther, Operation::CountTokens)
+    } else {
+        Asked::new(method, Dialect::AnthropicMessages, Operation::Chat)
+    };
+    asked.vendor = "vertex";
+    asked.model = (!counts).then(|| decoded(model));
+    asked.streaming = streaming;
+    Some(asked)
+}
+
+fn google(method: &Method, path: &[&str]) -> Option<Asked> {
+    use Dialect::{Gemini, GeminiOther};
+    let (owner, target) = match path {
+        [.., owner @ ("models" | "tunedModels" | "endpoints"), target] => (*owner, *target),
+        [.., target] => ("", *target),
+        [] => return None,
+    };
+    let Some((name, verb)) = target.rsplit_once(':') else {
+        let lists = *method == Method::GET
+            && matches!(path, [.., "v1beta" | "v1alpha", "models"] | [.., "v1beta" | "v1alpha", "models", _]);
+        return lists.then(|| Asked::new(method, GeminiOther, Operation::Models));
+    };
+    let is_code_assist = owner.is_empty() && name == "v1internal";
+    if owner.is_empty() && !is_code_assist || *method != Method::POST {
+        return None;
+    }
+    let (dialect, operation) = match verb {
+        "generateContent" | "streamGenerateContent" => (Gemini, Operation::Chat),
+        "countTokens" => (GeminiOther, Operation::CountTokens),
+        "embedContent" | "batchEmbedContents" => (GeminiOther, Operation::Embeddings),
+        "batchGenerateContent" => (GeminiOther, Operation::Batches),
+        _ if is_code_assist => (GeminiOther, Operation::Other),
+        _ => return None,
+    };
+    let mut asked = Asked::new(method, dialect, operation);
+    if path.contains(&"publishers") || owner == "endpoints" {
+        asked.vendor = "vertex";
+    }
+    asked.model = (!is_code_assist).then(|| decoded(name));
+    asked.streaming = verb == "streamGenerateContent";
+    Some(asked)
+}
+
+/// A segment of a path, as its writer meant it.
+fn decoded(segment: &str) -> Arc<str> {
+    percent_decode_str(segment).decode_utf8_lossy().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &str) -> Option<(Dialect, Operation)> {
+        Asked::by_path(&Method::POST, path).map(|asked| (asked.dialect, asked.operation))
+    }
+
+    fn got(path: &str) -> Option<(Dialect, Operation)> {
+        Asked::by_path(&Method::GET, path).map(|asked| (asked.dialect, asked.operation))
+    }
+
+    #[test]
+    fn a_call_is_known_by_method_and_the_end_of_the_path() {
+        let chat = Some((Dialect::OpenAiChat, Operation::Chat));
+        assert_eq!(of("/v1/chat/completions"), chat);
+        assert_eq!(of("/openai/deployments/x/chat/completions"), chat);
+        assert_eq!(of("/chat/completions/"), chat);
+        let messages = Some((Dialect::AnthropicMessages, Operation::Chat));
+        assert_eq!(of("/v1/messages"), messages);
+        assert_eq!(of("/proxied/anthropic/v1/messages"), messages);
+        assert_eq!(of("/v1/messages/count_tokens"), Some((Dialect::AnthropicOther, Operation::CountTokens)));
+        assert_eq!(of("/v1/messages/batches"), Some((Dialect::AnthropicOther, Operation::Batches)));
+        assert_eq!(of("/v1/chat/completions/chatcmpl-1/messages"), None);
+        assert_eq!(of("/v1/threads/t/messages"), None);
+        assert_eq!(of(""), None);
+        assert_eq!(got("/v1/messages"), None);
+        assert_eq!(got("/v1/models"), Some((Dialect::OpenAiOther, Operation::Models)));
+        assert_eq!(got("/v1beta/models"), Some((Dialect::GeminiOther, Operation::Models)));
+        assert_eq!(got("/v1/responses/resp_1"), Some((Dialect::OpenAiResponses, Operation::Retrieval)));
+        assert_eq!(of("/v1internal:loadCodeAssist"), Some((Dialect::GeminiOther, Operation::Other)));
+    }
+
+    #[test]
+    fn where_the_path_names_the_model_it_is_read_there() {
+        let asked = |path| {
+            let asked = Asked::by_path(&Method::POST, path).unwrap();
+            (asked.vendor, asked.model.unwrap_or_default().to_string(), asked.streaming)
+        };
+        assert_eq!(
+            asked("/v1beta/models/gemini-2.5-pro:streamGenerateContent"),
+            ("gemini", "gemini-2.5-pro".to_owned(), true)
+        );
+        assert_eq!(
+            asked("/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/invoke"),
+            ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned(), false)
+        );
+        assert_eq!(
+            asked(
+                "/v1/projects/p/locations/l/publishers/anthropic/models/claude-opus-4@20250514:streamRawPredict"
+            ),
+            ("vertex", "claude-opus-4@20250514".to_owned(), true)
+        );
+        assert_eq!(
+            asked("/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-pro:generateContent"),
+            ("vertex", "gemini-2.5-pro".to_owned(), false)
+        );
+        assert_eq!(asked("/openai/deployments/my%20gpt/embeddings"), ("azure", "my gpt".to_owned(), false));
+        assert_eq!(asked("/v1internal:streamGenerateContent"), ("gemini", String::new(), true));
+    }
+}
