@@ -12,7 +12,7 @@ mod failure;
 mod fields;
 mod gemini;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod json;
 mod measured;
 mod openai_chat;

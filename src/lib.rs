@@ -57,6 +57,8 @@ pub mod config;
 mod crew;
 mod dialect;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod journal;
 mod logging;
 #[doc(hidden)]

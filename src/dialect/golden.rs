@@ -23,7 +23,7 @@ use perimeter_interceptor::{
 use super::{Asked, Dialect, Form, Prompt};
 
 /// Each dialect, and the target of a usual request.
-pub(super) const DIALECTS: [(Dialect, &str); 8] = [
+pub(crate) const DIALECTS: [(Dialect, &str); 8] = [
     (Dialect::OpenAiChat, "/v1/chat/completions"),
     (Dialect::OpenAiResponses, "/v1/responses"),
     (Dialect::OpenAiCompletions, "/v1/completions"),
@@ -93,7 +93,7 @@ impl Case {
 }
 
 /// A method and a target, then headers.
-pub(super) fn request_head(text: &str) -> RequestHead {
+pub(crate) fn request_head(text: &str) -> RequestHead {
     let mut lines = text.lines();
     let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(target);
