@@ -9,7 +9,7 @@ use super::golden::{self, request_head};
 use super::{Asked, Dialect, Form, Prompt};
 
 /// Those whose answers come in server-sent events.
-const STREAMED: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+const STREAMED: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::AnthropicMessages, Dialect::Gemini];
 
 /// What a reader may hold beside its limit: the least that an event may take, and names.
 const BESIDE: usize = 64 * 1024 + 1024;
@@ -110,6 +110,14 @@ fn stream(dialect: Dialect, said: &str, deltas: usize) -> String {
             let stop = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
             delta.repeat(deltas) + stop + "data: {\"type\":\"message_stop\"}\n\n"
         }
+        Dialect::Gemini => {
+            let chunk = |said: &str, stop: &str| {
+                format!(
+                    "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":{said:?}}}]}}{stop}}}]}}\n\n"
+                )
+            };
+            chunk(said, "").repeat(deltas) + &chunk("", ",\"finishReason\":\"STOP\"")
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -165,6 +173,8 @@ fn many_small_things_do_not_grow_large() {
         format!("{{\"messages\":[{{\"role\":\"user\",\"content\":{}}}]}}", many(r#"{"type":"a"}"#)),
         format!("{{\"tools\":{}}}", many(r#"{"type":"a"}"#)),
         format!("{{\"messages\":[{{\"tool_calls\":{}}}]}}", many("{}")),
+        format!("{{\"contents\":{}}}", many("{}")),
+        format!("{{\"contents\":[{{\"parts\":{}}}]}}", many(r#"{"a":1}"#)),
     ];
     for dialect in STREAMED {
         for body in &bodies {
@@ -189,9 +199,15 @@ fn an_answer_of_very_many_pieces_is_bounded() {
     let blocks = many(|n| {
         format!("data: {{\"type\":\"content_block_start\",\"index\":{n},\"content_block\":{{}}}}\n\n")
     });
-    for (dialect, stream) in
-        [(Dialect::OpenAiChat, choices), (Dialect::OpenAiChat, tools), (Dialect::AnthropicMessages, blocks)]
-    {
+    let candidates = many(|n| format!("data: {{\"candidates\":[{{\"index\":{n}}}]}}\n\n"));
+    let parts = many(|_| "data: {\"candidates\":[{\"content\":{\"parts\":[{\"a\":1}]}}]}\n\n".to_owned());
+    for (dialect, stream) in [
+        (Dialect::OpenAiChat, choices),
+        (Dialect::OpenAiChat, tools),
+        (Dialect::AnthropicMessages, blocks),
+        (Dialect::Gemini, candidates),
+        (Dialect::Gemini, parts),
+    ] {
         let (how, _) = end(&streamed(dialect, 1 << 20).read(stream.as_bytes().chunks(5000)));
         assert_eq!(how, "cut");
     }
@@ -231,7 +247,7 @@ fn the_first_bytes_are_believed_rather_than_the_content_type() {
         let told = response.read([stream.as_bytes()]);
         assert!(matches!(&told[0], LlmEvent::Delta(delta) if delta.said == Said::Text("said".into())));
         assert_eq!(end(&told).0, "completion");
-        let told = streamed(dialect, 10_000).read([&b" \n{\"id\": \"x\"}"[..]]);
+        let told = streamed(dialect, 10_000).read([&b" \n{\"id\": \"x\", \"responseId\": \"x\"}"[..]]);
         assert_eq!(end(&told).1.id.as_deref(), Some("x"));
     }
 }

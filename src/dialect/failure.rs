@@ -10,12 +10,14 @@ use super::json::{self, Str, Take};
 /// How much of a text that is no JSON is its message, in characters.
 const EXCERPT: usize = 500;
 
-/// An error as it was found: `{"type", "code", "message"}`, or just a text.
+/// An error as it was found: `{"type", "status", "code", "message"}`, or just a text.
 #[derive(Debug, Default)]
 pub(super) struct Told<'de> {
     /// Whether there is one.
     pub(super) found: bool,
     kind: Option<Cow<'de, str>>,
+    /// Google's word for it.
+    status: Option<Cow<'de, str>>,
     code: Option<Cow<'de, str>>,
     message: Option<Cow<'de, str>>,
 }
@@ -28,7 +30,8 @@ impl<'de> Told<'de> {
             _ => Cow::Owned(excerpt(body)),
         };
         let mut failure = ApiFailure::new(call, status, message);
-        failure.kind = self.kind.or(self.code).filter(|kind| !kind.is_empty()).map(Into::into);
+        failure.kind =
+            self.kind.or(self.status).or(self.code).filter(|kind| !kind.is_empty()).map(Into::into);
         failure
     }
 }
@@ -60,6 +63,7 @@ impl<'de> Take<'de> for &mut Told<'de> {
         while let Some(key) = json::key(&mut object)? {
             match &*key {
                 "type" => json::value(&mut object, Str(&mut self.kind))?,
+                "status" => json::value(&mut object, Str(&mut self.status))?,
                 "code" => json::value(&mut object, Code(&mut self.code))?,
                 "message" => json::value(&mut object, Str(&mut self.message))?,
                 _ => json::skip(&mut object)?,
