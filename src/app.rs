@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
-use crate::config::{Config, Provider};
+use crate::api::{Api, ApiRule};
+use crate::config::Config;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::proxy::serve::Serve;
@@ -121,7 +122,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
             journal: watchers.as_ref().map(|watchers| watchers.journal.clone()),
             target: target.clone(),
             credential: credential.clone(),
-            provider: config.llm.provider,
+            apis: ApiRule::of(&config.llm),
             admin: config.server.admin_on_proxy_port.then(|| admin.clone()),
             metrics,
             tasks,
@@ -174,23 +175,47 @@ fn connector(config: &Config) -> Result<Connector, RunError> {
 fn start_line(config: &Config, listeners: &Listeners) -> String {
     let addresses: Vec<_> = listeners.addresses.iter().map(|address| format!("http://{address}")).collect();
     let base_url = &config.llm.base_url;
-    let has_version = base_url.path().ends_with("/v1");
-    let (variable, path) = match config.llm.provider {
-        // OpenAI's SDKs expect the version in the base URL, Anthropic's add it themselves.
-        Provider::OpenAi if has_version => ("OPENAI_BASE_URL", ""),
-        Provider::OpenAi => ("OPENAI_BASE_URL", "/v1"),
-        Provider::Anthropic => ("ANTHROPIC_BASE_URL", ""),
-    };
-    if config.llm.provider == Provider::Anthropic && has_version {
-        tracing::warn!("llm.base_url ends in /v1, and Anthropic's clients add /v1 themselves: leave it off");
-    }
+    let here = listeners.to_set();
+    let settings: Vec<_> = to_set(ApiRule::of(&config.llm).expected(), base_url.path())
+        .into_iter()
+        .map(|(variable, path)| format!("{variable}={here}{path}"))
+        .collect();
     format!(
-        "perimeter {} listening on {}, forwarding to {base_url}, admin on http://{}; set {variable}={}{path}",
+        "perimeter {} listening on {}, forwarding to {base_url}, admin on http://{}; set {}",
         env!("CARGO_PKG_VERSION"),
         addresses.join(" and "),
         listeners.admin_address,
-        listeners.to_set(),
+        settings.join(" or "),
     )
+}
+
+/// The variables that lead the clients of `api`, or of any, here, with what follows the address in them, where
+/// `base` is the path of `llm.base_url`.
+fn to_set(api: Option<Api>, base: &str) -> Vec<(&'static str, &'static str)> {
+    // OpenAI's SDKs expect the version in the base URL, Anthropic's and Google's add it themselves.
+    let added = match api {
+        Some(Api::Anthropic) => Some("/v1"),
+        Some(Api::Gemini) => Some("/v1beta"),
+        _ => None,
+    };
+    if let Some(version) = added.filter(|version| base.ends_with(version)) {
+        tracing::warn!(
+            "llm.base_url ends in {version}, and clients of this API add {version} themselves: leave it off"
+        );
+    }
+    let openai = ("OPENAI_BASE_URL", if base.ends_with("/v1") { "" } else { "/v1" });
+    let azure = ("AZURE_OPENAI_ENDPOINT", "");
+    let anthropic = ("ANTHROPIC_BASE_URL", "");
+    let gemini = ("GOOGLE_GEMINI_BASE_URL", "");
+    match api {
+        Some(Api::OpenAi) => vec![openai],
+        // Azure takes OpenAI's own clients at a path that ends in the version.
+        Some(Api::Azure) if base.ends_with("/v1") => vec![openai],
+        Some(Api::Azure) => vec![azure],
+        Some(Api::Anthropic) => vec![anthropic],
+        Some(Api::Gemini) => vec![gemini],
+        None => vec![openai, anthropic, gemini],
+    }
 }
 
 fn runtime() -> Result<Runtime, RunError> {
@@ -255,7 +280,7 @@ struct Worker {
     journal: Option<Journal>,
     target: Target,
     credential: Option<Credential>,
-    provider: Provider,
+    apis: ApiRule,
     admin: Option<Arc<Admin>>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
@@ -282,7 +307,7 @@ impl Worker {
         let gateway = Arc::new(Gateway {
             target: self.target,
             credential: self.credential,
-            provider: self.provider,
+            apis: self.apis,
             upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),
             journal: self.journal.clone(),
             admin: self.admin,

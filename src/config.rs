@@ -136,6 +136,10 @@ pub enum Provider {
     OpenAi,
     /// Anthropic.
     Anthropic,
+    /// Google's Gemini.
+    Gemini,
+    /// Any of them: what each request looks like decides.
+    Auto,
 }
 
 /// One of `interceptors`.

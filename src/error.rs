@@ -4,8 +4,8 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
+use crate::api::Api;
 use crate::body::Body;
-use crate::config::Provider;
 use crate::metrics::Refusal;
 use crate::upstream::UpstreamError;
 
@@ -43,15 +43,20 @@ impl Failure {
         Self { status, code: refusal.as_str(), message: format!("perimeter: {why}"), closes: true }
     }
 
-    /// The response, as `provider`'s SDKs read errors.
-    pub(crate) fn into_response(self, provider: Provider) -> Response<Body> {
+    /// The response, as the SDKs of `api` read errors.
+    pub(crate) fn into_response(self, api: Api) -> Response<Body> {
         let kind = if self.status.is_server_error() { "api_error" } else { "invalid_request_error" };
-        let body = match provider {
-            Provider::OpenAi => json!({
+        let body = match api {
+            Api::OpenAi | Api::Azure => json!({
                 "error": {"message": self.message, "type": kind, "param": null, "code": self.code}
             }),
-            Provider::Anthropic => json!({
+            Api::Anthropic => json!({
                 "type": "error", "error": {"type": kind, "message": self.message}
+            }),
+            Api::Gemini => json!({
+                "error": {
+                    "code": self.status.as_u16(), "message": self.message, "status": google_word(self.status)
+                }
             }),
         };
         let mut response = Response::new(Body::full(body.to_string()));
@@ -67,6 +72,16 @@ impl Failure {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// What Google calls a status.
+fn google_word(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => "UNIMPLEMENTED",
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "DEADLINE_EXCEEDED",
+        status if status.is_server_error() => "UNAVAILABLE",
+        _ => "INVALID_ARGUMENT",
     }
 }
 
@@ -127,7 +142,7 @@ mod tests {
             (Failure::refused(Refusal::MalformedBody, "why"), 400, "malformed_body", true),
             (Failure::refused(Refusal::Method, "why"), 405, "method_not_allowed", true),
         ] {
-            let response = failure.into_response(Provider::OpenAi);
+            let response = failure.into_response(Api::OpenAi);
             let headers = response.headers();
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(headers[ERROR_HEADER], code);
@@ -138,19 +153,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_status_has_the_word_that_google_has_for_it() {
+        for (status, word) in [
+            (400, "INVALID_ARGUMENT"),
+            (405, "UNIMPLEMENTED"),
+            (408, "DEADLINE_EXCEEDED"),
+            (431, "INVALID_ARGUMENT"),
+            (502, "UNAVAILABLE"),
+            (504, "DEADLINE_EXCEEDED"),
+        ] {
+            assert_eq!(google_word(StatusCode::from_u16(status).unwrap()), word);
+        }
+    }
+
     #[tokio::test]
     async fn a_failure_speaks_as_the_provider_does() {
-        for (provider, text) in [
+        for (api, text) in [
             (
-                Provider::OpenAi,
+                Api::OpenAi,
                 r#"{"error":{"code":"malformed_body","message":"perimeter: why","param":null,"type":"invalid_request_error"}}"#,
             ),
             (
-                Provider::Anthropic,
+                Api::Anthropic,
                 r#"{"error":{"message":"perimeter: why","type":"invalid_request_error"},"type":"error"}"#,
             ),
+            (Api::Gemini, r#"{"error":{"code":400,"message":"perimeter: why","status":"INVALID_ARGUMENT"}}"#),
         ] {
-            let response = Failure::refused(Refusal::MalformedBody, "why").into_response(provider);
+            let response = Failure::refused(Refusal::MalformedBody, "why").into_response(api);
             let body = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body, text.as_bytes());
         }

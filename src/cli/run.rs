@@ -39,6 +39,9 @@ Examples:
   perimeter run --base-url https://api.anthropic.com --type anthropic
   ANTHROPIC_BASE_URL=http://127.0.0.1:4000 claude
 
+  perimeter run --base-url https://generativelanguage.googleapis.com --type gemini
+  GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:4000 python my_agent.py
+
   LLM_API_KEY=... perimeter run --config perimeter.yaml --port 0";
 
 /// Run the proxy between an app and its provider.
@@ -48,8 +51,8 @@ pub(super) struct Run {
     /// Where the provider is, such as https://api.openai.com.
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Whose API it speaks: openai (and everything like it) or anthropic.
-    #[arg(long = "type", value_name = "openai|anthropic")]
+    /// Whose API it speaks: openai (and everything like it), anthropic, gemini, or auto: each request shows it.
+    #[arg(long = "type", value_name = "openai|anthropic|gemini|auto")]
     provider: Option<String>,
     /// The address to listen on [default: 127.0.0.1, and ::1 where there is one].
     #[arg(long, value_name = "ADDRESS")]

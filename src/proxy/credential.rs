@@ -8,8 +8,9 @@ use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use crate::api::Api;
 use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
-use crate::config::{Config, Provider, Secret};
+use crate::config::{Config, Secret};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -22,8 +23,10 @@ const FORMS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KE
 /// The configured key, and for whom it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Credential {
-    name: HeaderName,
-    value: HeaderValue,
+    /// What `Authorization` says.
+    authorization: HeaderValue,
+    /// The key by itself, for APIs that have a header for it; none where it is not a key.
+    key: Option<HeaderValue>,
     client_keys: Vec<Secret>,
     bound_beyond_loopback: bool,
     allow_open: bool,
@@ -36,38 +39,34 @@ impl Credential {
     /// # Errors
     /// Where the key holds what no header value may.
     pub(crate) fn of(config: &Config) -> Result<Option<Self>, http::header::InvalidHeaderValue> {
-        let (name, value) = if let Some(key) = &config.llm.api_key {
-            match config.llm.provider {
-                Provider::OpenAi => (AUTHORIZATION, format!("Bearer {}", key.reveal())),
-                Provider::Anthropic => (X_API_KEY, key.reveal().to_owned()),
-            }
+        let (authorization, key) = if let Some(key) = &config.llm.api_key {
+            (format!("Bearer {}", key.reveal()), Some(key.reveal()))
         } else if let Some(user) = config.llm.base_url.user_info() {
             let user: Vec<u8> = percent_decode_str(user.reveal()).collect();
-            (AUTHORIZATION, format!("Basic {}", BASE64_STANDARD.encode(user)))
+            (format!("Basic {}", BASE64_STANDARD.encode(user)), None)
         } else {
             return Ok(None);
         };
-        let mut value = HeaderValue::from_str(&value)?;
-        value.set_sensitive(true);
         Ok(Some(Self {
-            name,
-            value,
+            authorization: sensitive(&authorization)?,
+            key: key.map(sensitive).transpose()?,
             client_keys: config.server.client_keys.clone(),
             bound_beyond_loopback: !config.server.host.is_loopback(),
             allow_open: config.server.allow_open,
         }))
     }
 
-    /// Adds the credential to a request that came without one and may use it. To be called while the client's
+    /// Adds the credential to a request of `api` that came without one and may use it. To be called while the client's
     /// own `Host` still stands in its headers; `local` is our end of its connection.
-    pub(super) fn add(&self, parts: &mut Parts, local: SocketAddr) {
+    pub(super) fn add(&self, parts: &mut Parts, api: Api, local: SocketAddr) {
         // The target's own host stands above the header (RFC 9112 section 3.2.2).
         let calls_us_by_name =
             parts.uri.authority().is_none_or(|name| is_our_host(name.as_str().as_bytes(), local))
                 && parts.headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local));
+        let brings_key_in_query = api == Api::Gemini && has_key(parts.uri.query());
         let headers = &mut parts.headers;
         let shown = self.shown_key(headers);
-        if shown.is_none() && brings_credential(headers) {
+        if shown.is_none() && (brings_credential(headers) || brings_key_in_query) {
             return;
         }
         if is_from_foreign_page(headers, local) {
@@ -81,9 +80,10 @@ impl Credential {
         if !is_known && !calls_us_by_name {
             return self.kept("the Host header is not one of ours");
         }
+        let (name, value) = self.header(api);
         if let Some(Shown::As(form)) = shown {
             // In its place: the client's key is addressed to us, and is taken off like everything that is.
-            if form != self.name {
+            if form != name {
                 *headers = headers
                     .iter()
                     .filter(|(name, _)| **name != form)
@@ -91,7 +91,17 @@ impl Credential {
                     .collect();
             }
         }
-        headers.insert(&self.name, self.value.clone());
+        headers.insert(name, value.clone());
+    }
+
+    /// Where and how `api` takes it.
+    fn header(&self, api: Api) -> (HeaderName, &HeaderValue) {
+        match (api, &self.key) {
+            (Api::OpenAi, _) | (_, None) => (AUTHORIZATION, &self.authorization),
+            (Api::Azure, Some(key)) => (API_KEY, key),
+            (Api::Anthropic, Some(key)) => (X_API_KEY, key),
+            (Api::Gemini, Some(key)) => (X_GOOG_API_KEY, key),
+        }
     }
 
     fn kept(&self, why: &'static str) {
@@ -140,6 +150,17 @@ fn token(value: &HeaderValue) -> &[u8] {
     }
 }
 
+/// Gemini's clients may write their key into the URL.
+fn has_key(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|field| field.starts_with("key=")))
+}
+
+fn sensitive(value: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(value)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn brings_credential(headers: &HeaderMap) -> bool {
     FORMS.iter().any(|form| headers.contains_key(form))
         || headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().any(|value| {
@@ -185,8 +206,8 @@ mod tests {
     #[test]
     fn a_client_shows_its_key_apart_or_in_place_of_a_credential() {
         let credential = Credential {
-            name: AUTHORIZATION,
-            value: HeaderValue::from_static("Bearer sk"),
+            authorization: HeaderValue::from_static("Bearer sk"),
+            key: Some(HeaderValue::from_static("sk")),
             client_keys: vec![Secret::new("one"), Secret::new("two")],
             bound_beyond_loopback: true,
             allow_open: false,

@@ -20,8 +20,8 @@ use super::tap::Tap;
 use super::upgrade::{self, Tunnel};
 use super::{Credential, Target, check, forward};
 use crate::admin::Admin;
+use crate::api::{Api, ApiRule};
 use crate::body::Body;
-use crate::config::Provider;
 use crate::error::{Failure, chain};
 use crate::journal::{Journal, Lane, RequestHead, ResponseHead};
 use crate::metrics::{Metrics, Outcome, Refusal};
@@ -35,8 +35,8 @@ pub(crate) struct Gateway {
     pub target: Target,
     /// For clients that bring no credential of their own.
     pub credential: Option<Credential>,
-    /// In whose words errors are told.
-    pub provider: Provider,
+    /// Whose API a request speaks.
+    pub apis: ApiRule,
     /// Who answers.
     pub upstream: Upstream,
     /// The pages that the predecessor had on this port.
@@ -65,6 +65,8 @@ struct Exchange {
     client: OpenExchange,
     method: Method,
     version: Version,
+    /// In whose words errors are told.
+    api: Api,
     /// Whether the connection may be used for another request after this one.
     trusted: bool,
     gate: Option<Gate>,
@@ -94,7 +96,7 @@ impl Gateway {
 
         // The configured key, while the head still says for whom the client takes us.
         if let Some(credential) = &self.credential {
-            credential.add(&mut parts, client.local);
+            credential.add(&mut parts, exchange.api, client.local);
         }
         let upgrade = upgrade::requested(&mut parts);
         self.target.request(&mut parts, upgrade.is_some());
@@ -143,6 +145,7 @@ impl Gateway {
             client: open,
             method: parts.method.clone(),
             version: parts.version,
+            api: self.apis.api(parts.uri.path(), &parts.headers),
             trusted,
             gate: None,
             bodiless,
@@ -156,7 +159,8 @@ impl Gateway {
         self.metrics.refused(refusal);
         tracing::debug!(reason = refusal.as_str(), why, "request refused");
         exchange.tell_failure(refusal.as_str(), why);
-        exchange.respond(Failure::refused(refusal, why).into_response(self.provider), Outcome::Refused)
+        let answer = Failure::refused(refusal, why).into_response(exchange.api);
+        exchange.respond(answer, Outcome::Refused)
     }
 
     fn failed(&self, exchange: Exchange, error: &UpstreamError) -> Response<ResponseBody> {
@@ -167,7 +171,8 @@ impl Gateway {
             "the upstream gave no response"
         );
         exchange.tell_failure(error.code(), &chain(error));
-        exchange.respond(Failure::upstream(error).into_response(self.provider), Outcome::Failed)
+        let answer = Failure::upstream(error).into_response(exchange.api);
+        exchange.respond(answer, Outcome::Failed)
     }
 
     /// Passes the upstream's response on.

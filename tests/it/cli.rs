@@ -125,11 +125,15 @@ fn running_without_a_provider_says_what_to_give() {
     assert_eq!(ended.code, Some(2));
     assert_eq!(
         ended.stderr,
-        "perimeter: no provider to forward to: give --base-url URL and --type openai|anthropic, or LLM_BASE_URL and \
+        "perimeter: no provider to forward to: give --base-url URL and --type openai|anthropic|gemini|auto, or LLM_BASE_URL and \
          LLM_TYPE in the environment, or llm.base_url and llm.type in a file with --config\n"
     );
     assert!(call("run --type openai").stderr.contains("give --base-url URL, or LLM_BASE_URL"));
-    assert!(call("run --base-url http://x").stderr.contains("give --type openai|anthropic, or LLM_TYPE"));
+    assert!(
+        call("run --base-url http://x")
+            .stderr
+            .contains("give --type openai|anthropic|gemini|auto, or LLM_TYPE")
+    );
 }
 
 #[test]

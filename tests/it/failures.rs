@@ -237,6 +237,39 @@ fn a_failure_is_json_in_the_shape_that_anthropic_clients_read() {
 }
 
 #[test]
+fn a_failure_is_json_in_the_shape_that_gemini_clients_read() {
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).kind("gemini").start();
+    let (head, body) = answer(&proxy);
+    assert_eq!(head.value("content-type"), Some("application/json"));
+    assert_eq!((head.status(), head.value("x-perimeter-error")), (502, Some("upstream_connect")));
+    assert_eq!((&body["error"]["code"], &body["error"]["status"]), (&502.into(), &"UNAVAILABLE".into()));
+    assert!(!body["error"]["message"].as_str().unwrap().is_empty());
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    assert_eq!(body["error"].as_object().unwrap().len(), 3, "{body}");
+}
+
+#[test]
+fn where_any_api_may_be_spoken_a_failure_has_the_shape_of_the_requests_own() {
+    let nobody = Nobody::new();
+    let proxy = Proxy::to_url(nobody.url()).kind("auto").start();
+    for (target, fields, pointer, value) in [
+        ("/v1/chat/completions", "", "/error/code", "upstream_connect"),
+        ("/v1/messages", "", "/type", "error"),
+        ("/v1/files", "anthropic-version: 2023-06-01\r\n", "/type", "error"),
+        ("/v1beta/models/g:generateContent", "", "/error/status", "UNAVAILABLE"),
+        ("/v1internal:streamGenerateContent?alt=sse", "", "/error/status", "UNAVAILABLE"),
+    ] {
+        let mut client = proxy.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\n{fields}Host: app\r\nConnection: close\r\n\r\n"));
+        let head = client.head();
+        assert_eq!(head.status(), 502);
+        let body: Value = serde_json::from_slice(&client.body(&head)).unwrap();
+        assert_eq!(body.pointer(pointer).and_then(Value::as_str), Some(value), "{target}: {body}");
+    }
+}
+
+#[test]
 fn the_message_of_a_failure_says_what_failed_and_why() {
     let nobody = Nobody::new();
     let proxy = Proxy::to_url(nobody.url()).start();

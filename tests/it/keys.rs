@@ -20,6 +20,10 @@ impl Keyed {
         Self::with(Setup::anthropic)
     }
 
+    fn of(kind: &'static str) -> Self {
+        Self::with(|setup| setup.kind(kind))
+    }
+
     fn with(set_up: impl FnOnce(Setup) -> Setup) -> Self {
         let provider = Provider::start();
         let proxy = set_up(Proxy::to(&provider).args(&["--api-key", KEY])).start();
@@ -31,9 +35,17 @@ impl Keyed {
         self.forwarded_over(self.proxy.connect(), fields)
     }
 
-    fn forwarded_over(&self, mut client: Wire, fields: &str) -> Head {
+    fn forwarded_to(&self, target: &str, fields: &str) -> Head {
+        self.exchanged(self.proxy.connect(), target, fields)
+    }
+
+    fn forwarded_over(&self, client: Wire, fields: &str) -> Head {
+        self.exchanged(client, "/v1/models", fields)
+    }
+
+    fn exchanged(&self, mut client: Wire, target: &str, fields: &str) -> Head {
         let fields = fields.replace("PORT", &self.proxy.port().to_string());
-        client.send(format!("GET /v1/models HTTP/1.1\r\n{fields}\r\n\r\n"));
+        client.send(format!("GET {target} HTTP/1.1\r\n{fields}\r\n\r\n"));
         let mut upstream = self.provider.accept();
         let head = upstream.head();
         upstream.send(OK);
@@ -70,8 +82,45 @@ fn a_request_without_a_credential_gets_the_key_in_the_form_of_anthropic() {
 }
 
 #[test]
+fn a_request_without_a_credential_gets_the_key_in_the_form_of_gemini() {
+    let head = Keyed::of("gemini").forwarded("Host: 127.0.0.1:PORT\r\nX-A: 1");
+    assert_eq!(head.values("x-goog-api-key"), [KEY]);
+    assert_eq!(head.fields().len(), 3, "{head:?}");
+}
+
+#[test]
+fn a_key_in_the_url_of_a_request_to_gemini_is_a_credential() {
+    let keyed = Keyed::of("gemini");
+    for target in ["/v1beta/models?key=own", "/v1beta/models/g:generateContent?alt=sse&key=own"] {
+        let head = keyed.forwarded_to(target, "Host: localhost:PORT");
+        assert!(!head.text().contains(KEY), "{target}: {head:?}");
+    }
+    let head = keyed.forwarded_to("/v1beta/models?monkey=own", "Host: localhost:PORT");
+    assert_eq!(head.values("x-goog-api-key"), [KEY]);
+}
+
+#[test]
+fn where_any_api_may_be_spoken_each_request_gets_the_key_in_the_form_of_its_own() {
+    let keyed = Keyed::of("auto");
+    let bearer = format!("Bearer {KEY}");
+    for (target, fields, name, value) in [
+        ("/v1/chat/completions", "", "authorization", &*bearer),
+        ("/v1/models", "", "authorization", &bearer),
+        ("/v1beta/openai/chat/completions", "", "authorization", &bearer),
+        ("/v1/messages", "", "x-api-key", KEY),
+        ("/v1/models", "anthropic-version: 2023-06-01\r\n", "x-api-key", KEY),
+        ("/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse", "", "x-goog-api-key", KEY),
+        ("/agent-workflow/w/v1beta/models", "", "x-goog-api-key", KEY),
+    ] {
+        let head = keyed.forwarded_to(target, &format!("{fields}Host: localhost:PORT"));
+        assert_eq!(head.values(name), [value], "{target}: {head:?}");
+        assert_eq!(head.text().matches(KEY).count(), 1, "{target}: {head:?}");
+    }
+}
+
+#[test]
 fn a_request_with_any_form_of_credential_is_left_alone() {
-    for keyed in [Keyed::openai(), Keyed::anthropic()] {
+    for keyed in [Keyed::openai(), Keyed::anthropic(), Keyed::of("gemini"), Keyed::of("auto")] {
         for credential in [
             "Authorization: Bearer sk-own",
             "authorization: Basic eDp5",

@@ -60,6 +60,27 @@ fn anthropics_variable_has_no_version() {
 }
 
 #[test]
+fn geminis_variable_has_no_version() {
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).kind("gemini").start();
+    let line = start_line(&proxy);
+    let address = format!("http://127.0.0.1:{}", proxy.port());
+    assert!(line.ends_with(&format!("; set GOOGLE_GEMINI_BASE_URL={address}")), "{line}");
+}
+
+#[test]
+fn where_any_api_may_be_spoken_every_variable_is_told() {
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).kind("auto").start();
+    let line = start_line(&proxy);
+    let address = format!("http://127.0.0.1:{}", proxy.port());
+    let told = format!(
+        "; set OPENAI_BASE_URL={address}/v1 or ANTHROPIC_BASE_URL={address} or GOOGLE_GEMINI_BASE_URL={address}"
+    );
+    assert!(line.ends_with(&told), "{line}");
+}
+
+#[test]
 fn the_user_information_of_a_base_url_is_not_told() {
     let provider = Provider::start();
     let proxy = Proxy::to_url(format!("http://user:hunter2@{}", provider.host())).start();

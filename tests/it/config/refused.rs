@@ -201,11 +201,11 @@ fn an_unknown_provider_is_refused() {
 
 #[test]
 fn a_provider_unlike_any_is_refused() {
-    assert_snapshot!(refused("llm:\n  type: gemini\n  base_url: http://x\n"), @r#"
-    config.yaml:2:9: llm.type: found "gemini"; expected one of openai, anthropic
+    assert_snapshot!(refused("llm:\n  type: bedrock\n  base_url: http://x\n"), @r#"
+    config.yaml:2:9: llm.type: found "bedrock"; expected one of openai, anthropic, gemini, auto
       |
-    2 |   type: gemini
-      |         ^^^^^^
+    2 |   type: bedrock
+      |         ^^^^^^^
     "#);
 }
 
@@ -381,7 +381,7 @@ fn a_session_limit_of_nothing_is_refused() {
 
 #[test]
 fn no_provider_at_all_is_refused() {
-    assert_snapshot!(refused("server:\n  port: 4000\n"), @"config.yaml: no provider to forward to: give --base-url URL and --type openai|anthropic, or LLM_BASE_URL and LLM_TYPE in the environment, or llm.base_url and llm.type in a file with --config");
+    assert_snapshot!(refused("server:\n  port: 4000\n"), @"config.yaml: no provider to forward to: give --base-url URL and --type openai|anthropic|gemini|auto, or LLM_BASE_URL and LLM_TYPE in the environment, or llm.base_url and llm.type in a file with --config");
 }
 
 #[test]
@@ -391,17 +391,17 @@ fn no_base_url_is_refused() {
 
 #[test]
 fn no_type_is_refused() {
-    assert_snapshot!(refused("llm:\n  base_url: http://x\n"), @"config.yaml: no type of provider: give --type openai|anthropic, or LLM_TYPE in the environment, or llm.type in the file");
+    assert_snapshot!(refused("llm:\n  base_url: http://x\n"), @"config.yaml: no type of provider: give --type openai|anthropic|gemini|auto, or LLM_TYPE in the environment, or llm.type in the file");
 }
 
 #[test]
 fn an_empty_file_is_refused() {
-    assert_snapshot!(refused(""), @"config.yaml: no provider to forward to: give --base-url URL and --type openai|anthropic, or LLM_BASE_URL and LLM_TYPE in the environment, or llm.base_url and llm.type in a file with --config");
+    assert_snapshot!(refused(""), @"config.yaml: no provider to forward to: give --base-url URL and --type openai|anthropic|gemini|auto, or LLM_BASE_URL and LLM_TYPE in the environment, or llm.base_url and llm.type in a file with --config");
 }
 
 #[test]
 fn a_file_of_comments_is_refused() {
-    assert_snapshot!(refused("# nothing yet\n"), @"config.yaml: no provider to forward to: give --base-url URL and --type openai|anthropic, or LLM_BASE_URL and LLM_TYPE in the environment, or llm.base_url and llm.type in a file with --config");
+    assert_snapshot!(refused("# nothing yet\n"), @"config.yaml: no provider to forward to: give --base-url URL and --type openai|anthropic|gemini|auto, or LLM_BASE_URL and LLM_TYPE in the environment, or llm.base_url and llm.type in a file with --config");
 }
 
 #[test]

@@ -231,8 +231,13 @@ impl Drop for Proxy {
 
 impl Setup {
     /// `--type anthropic` rather than `openai`.
-    pub(crate) fn anthropic(mut self) -> Self {
-        self.kind = "anthropic";
+    pub(crate) fn anthropic(self) -> Self {
+        self.kind("anthropic")
+    }
+
+    /// This `--type` rather than `openai`.
+    pub(crate) fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
         self
     }
 
