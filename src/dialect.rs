@@ -135,6 +135,10 @@ pub(crate) struct Prompt {
     pub(crate) streaming: bool,
     /// Whether something was not read: the body was cut, or is not what the dialect expects.
     pub(crate) partial: bool,
+    /// The id of the response that it continues.
+    pub(crate) previous: Option<Arc<str>>,
+    /// The id of the conversation that it belongs to.
+    pub(crate) conversation: Option<Arc<str>>,
     /// The conversation so far, the system prompt first.
     pub(crate) turns: Vec<Turn>,
     /// The tools that the model may ask for.

@@ -157,7 +157,7 @@ impl Reading {
         let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
         let (body, whole) = body.finish(whole);
         let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        let Prompt { model, streaming, partial, turns, tools } =
+        let Prompt { model, streaming, partial, previous, conversation, turns, tools } =
             self.asked.read_request(self.id, content_type, &body, whole);
         let mut call = Call::new(self.id, self.asked.dialect.name(), attach());
         call.operation = self.asked.operation;
@@ -166,6 +166,8 @@ impl Reading {
         call.model = model;
         call.streaming = streaming;
         call.partial = partial || !whole;
+        call.previous = previous;
+        call.conversation = conversation;
         call.news = turns;
         call.tools = tools.into();
         call.body = body;

@@ -71,6 +71,10 @@ pub struct Call {
     /// Whether the request was not read whole: it was cut, larger than `observe.body_limit`, or not what the dialect
     /// expects. What is here was in it.
     pub partial: bool,
+    /// The id of the response that it continues, where the provider remembers the conversation up to there.
+    pub previous: Option<Arc<str>>,
+    /// The id of the conversation that the provider keeps, and adds this call and its answer to.
+    pub conversation: Option<Arc<str>>,
     /// The conversation that it belongs to.
     pub session: Arc<Session>,
     /// How many of the messages in the body, counted from the first, this session had seen in an earlier call. They
@@ -96,6 +100,8 @@ impl Call {
             model: None,
             streaming: false,
             partial: false,
+            previous: None,
+            conversation: None,
             session,
             known: 0,
             news: Vec::new(),
@@ -419,6 +425,9 @@ pub struct Completion {
     pub tier: Option<Arc<str>>,
     /// What it cost; none where that is not known.
     pub cost: Option<Arc<Cost>>,
+    /// Whether this answer had been told before, and is only fetched once more: what it used is not new, and costs
+    /// nothing more.
+    pub repeated: bool,
     /// The response's body as JSON, decoded: as it came, or for a stream as the provider would have sent it at once.
     /// Empty where it is no JSON, such as speech, or a file.
     pub body: Bytes,
@@ -435,6 +444,7 @@ impl Completion {
             usage: None,
             tier: None,
             cost: None,
+            repeated: false,
             body: Bytes::new(),
         }
     }
