@@ -39,6 +39,10 @@ impl Asked {
             asked.dialect = Dialect::AnthropicOther;
             asked.vendor = "anthropic";
         }
+        if asked.dialect == Dialect::OpenAiResponses && asked.operation == Operation::Retrieval {
+            asked.streaming =
+                head.uri.query().is_some_and(|query| query.split('&').any(|field| field == "stream=true"));
+        }
         if asked.vendor == "openai" && is_azure(head.uri.query(), &head.headers) {
             asked.vendor = "azure";
         }
@@ -95,6 +99,8 @@ fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
         _ => return None,
     };
     let mut asked = Asked::new(method, dialect, operation);
+    // To cancel an answer takes no more than its path.
+    asked.has_body &= operation != Operation::Retrieval;
     if let Some(at) = path.windows(2).position(|pair| pair == ["openai", "deployments"]) {
         asked.vendor = "azure";
         asked.model = path.get(at + 2).map(|name| decoded(name));

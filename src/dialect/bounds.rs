@@ -9,7 +9,8 @@ use super::golden::{self, request_head};
 use super::{Asked, Dialect, Form, Prompt};
 
 /// Those whose answers come in server-sent events.
-const STREAMED: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::AnthropicMessages, Dialect::Gemini];
+const STREAMED: [Dialect; 4] =
+    [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::Gemini];
 
 /// What a reader may hold beside its limit: the least that an event may take, and names.
 const BESIDE: usize = 64 * 1024 + 1024;
@@ -103,6 +104,11 @@ fn stream(dialect: Dialect, said: &str, deltas: usize) -> String {
             let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
             delta.repeat(deltas) + stop + "data: [DONE]\n\n"
         }
+        Dialect::OpenAiResponses => {
+            let delta = format!("data: {{\"type\":\"response.output_text.delta\",\"delta\":{said:?}}}\n\n");
+            let end = "data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\"}}\n\n";
+            delta.repeat(deltas) + end
+        }
         Dialect::AnthropicMessages => {
             let delta = format!(
                 "data: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":{said:?}}}}}\n\n"
@@ -171,6 +177,7 @@ fn many_small_things_do_not_grow_large() {
     let bodies = [
         format!("{{\"messages\":{}}}", many(r#"{"role":"a"}"#)),
         format!("{{\"messages\":[{{\"role\":\"user\",\"content\":{}}}]}}", many(r#"{"type":"a"}"#)),
+        format!("{{\"input\":{}}}", many(r#"{"type":"a"}"#)),
         format!("{{\"tools\":{}}}", many(r#"{"type":"a"}"#)),
         format!("{{\"messages\":[{{\"tool_calls\":{}}}]}}", many("{}")),
         format!("{{\"contents\":{}}}", many("{}")),
@@ -201,12 +208,20 @@ fn an_answer_of_very_many_pieces_is_bounded() {
     });
     let candidates = many(|n| format!("data: {{\"candidates\":[{{\"index\":{n}}}]}}\n\n"));
     let parts = many(|_| "data: {\"candidates\":[{\"content\":{\"parts\":[{\"a\":1}]}}]}\n\n".to_owned());
+    let items = many(|n| {
+        format!("data: {{\"type\":\"response.output_item.added\",\"output_index\":{n},\"item\":{{}}}}\n\n")
+    });
+    let pieces = many(|n| {
+        format!("data: {{\"type\":\"response.output_text.delta\",\"content_index\":{n},\"delta\":\"a\"}}\n\n")
+    });
     for (dialect, stream) in [
         (Dialect::OpenAiChat, choices),
         (Dialect::OpenAiChat, tools),
-        (Dialect::AnthropicMessages, blocks),
         (Dialect::Gemini, candidates),
         (Dialect::Gemini, parts),
+        (Dialect::OpenAiResponses, items),
+        (Dialect::OpenAiResponses, pieces),
+        (Dialect::AnthropicMessages, blocks),
     ] {
         let (how, _) = end(&streamed(dialect, 1 << 20).read(stream.as_bytes().chunks(5000)));
         assert_eq!(how, "cut");
