@@ -6,7 +6,6 @@ use serde::de::MapAccess;
 use super::block::Content;
 use super::usage;
 use crate::dialect::failure::Told;
-use crate::dialect::fields::Fields;
 use crate::dialect::json::{self, Name, Room, Take};
 use crate::dialect::reader::Answered;
 
@@ -17,12 +16,13 @@ pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_>
         completion: Completion::new(call),
         answer: Answer::new(0),
         is_answer: false,
-        usage: Fields::default(),
+        usage: usage::Told::default(),
         error: Told::default(),
     };
     let read = json::read(body, &mut message);
     let mut completion = message.completion;
-    completion.usage = usage(|name| message.usage.raw(name)?.get().parse().ok());
+    completion.usage = message.usage.usage();
+    completion.tier = message.usage.tier();
     if message.is_answer {
         completion.answers.push(message.answer);
     }
@@ -34,7 +34,7 @@ struct Message<'de, 'r> {
     completion: Completion,
     answer: Answer,
     is_answer: bool,
-    usage: Fields<'de>,
+    usage: usage::Told<'de>,
     error: Told<'de>,
 }
 
@@ -48,7 +48,8 @@ impl<'de> Take<'de> for &mut Message<'de, '_> {
                 "content" => {
                     self.is_answer = true;
                     let parts = &mut self.answer.parts;
-                    json::value(&mut object, Content { call: self.completion.call, room: self.room, parts })?
+                    let content = Content::of_message(self.completion.call, self.room, parts);
+                    json::value(&mut object, content)?
                 }
                 "stop_reason" => json::value(&mut object, Name(&mut self.answer.stop))?,
                 "usage" => json::value(&mut object, &mut self.usage)?,

@@ -8,9 +8,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use super::block::Content;
+use super::is_hosted;
 use super::stream::Piece;
 use crate::dialect::budget::Budget;
 use crate::dialect::fields::{Fields, Kept};
+use crate::dialect::json::{self, Room};
 
 /// What has been said of a block.
 pub(super) struct Block {
@@ -18,7 +21,7 @@ pub(super) struct Block {
     kind: Kind,
     /// As it began. What grows is beside.
     start: Kept,
-    /// Its text, its thinking, or its input.
+    /// Its text, its thinking, its input, or its summary.
     grown: String,
     signature: String,
     citations: Vec<Box<RawValue>>,
@@ -32,7 +35,9 @@ enum Kind {
     Thinking,
     ToolUse,
     /// A tool that the provider itself, or a server behind it, runs.
-    ServerTool,
+    Hosted,
+    /// A summary of the conversation so far.
+    Compaction,
     /// Nothing.
     Other,
 }
@@ -44,7 +49,8 @@ impl Block {
             None | Some("text") => Kind::Text,
             Some("thinking") => Kind::Thinking,
             Some("tool_use") => Kind::ToolUse,
-            Some(other) if other.ends_with("tool_use") => Kind::ServerTool,
+            Some("compaction") => Kind::Compaction,
+            Some(other) if is_hosted(other) => Kind::Hosted,
             Some(_) => Kind::Other,
         };
         let mut block = Self {
@@ -62,6 +68,7 @@ impl Block {
         let begun = match kind {
             Kind::Text => fields.text("text"),
             Kind::Thinking => fields.text("thinking"),
+            Kind::Compaction => fields.text("content"),
             _ => None,
         };
         budget.push(&mut block.grown, &begun.unwrap_or_default());
@@ -74,16 +81,13 @@ impl Block {
         !matches!(self.kind, Kind::Text | Kind::Thinking) || !self.grown.is_empty()
     }
 
-    pub(super) fn is_server_tool(&self) -> bool {
-        self.kind == Kind::ServerTool
-    }
-
     /// Adds a piece.
     pub(super) fn add(&mut self, piece: &Piece<'_>, budget: &mut Budget) {
         let grows = match self.kind {
             Kind::Text => &piece.text,
             Kind::Thinking => &piece.thinking,
-            Kind::ToolUse | Kind::ServerTool => &piece.partial_json,
+            Kind::ToolUse | Kind::Hosted => &piece.partial_json,
+            Kind::Compaction => &piece.content,
             Kind::Other => &None,
         };
         budget.push(&mut self.grown, grows.as_deref().unwrap_or_default());
@@ -93,29 +97,39 @@ impl Block {
         {
             self.citations.push(citation.to_owned());
         }
+        if self.kind == Kind::Compaction {
+            for (name, value) in &piece.rest.0 {
+                self.start.set(name, value, budget);
+            }
+        }
     }
 
     /// Nothing more comes: tells the tool that it asks for.
     pub(super) fn end(&mut self, call: CallId, tell: &mut dyn FnMut(LlmEvent)) {
-        if self.kind == Kind::ToolUse && !std::mem::replace(&mut self.told, true) {
+        if matches!(self.kind, Kind::ToolUse | Kind::Hosted) && !std::mem::replace(&mut self.told, true) {
             tell(LlmEvent::ToolUse(self.tool_use(call)));
         }
     }
 
-    /// What it is in an answer; `None` where nothing is in it.
-    pub(super) fn part(&self, call: CallId) -> Option<Part> {
-        let grown = (!self.grown.is_empty()).then(|| Arc::from(self.grown.as_str()));
+    /// Adds what it is in an answer to `parts`.
+    pub(super) fn push(&self, call: CallId, room: &Room, parts: &mut Vec<Part>) {
+        let grown = || (!self.grown.is_empty()).then(|| Arc::from(self.grown.as_str()));
         match self.kind {
-            Kind::Text => grown.map(Part::Text),
-            Kind::Thinking => grown.map(Part::Thinking),
-            Kind::ToolUse => Some(Part::ToolUse(self.tool_use(call))),
-            Kind::ServerTool | Kind::Other => self.start.text("type").map(|kind| Part::Other(kind.into())),
+            Kind::Text => parts.extend(grown().map(Part::Text)),
+            Kind::Thinking => parts.extend(grown().map(Part::Thinking)),
+            Kind::ToolUse | Kind::Hosted => parts.push(Part::ToolUse(self.tool_use(call))),
+            // It came at once, and is what it is in a whole answer.
+            Kind::Compaction | Kind::Other => {
+                let block = serde_json::to_vec(self).unwrap_or_default();
+                json::read(&block, Content::of_message(call, room, parts));
+            }
         }
     }
 
     fn tool_use(&self, call: CallId) -> Arc<ToolUse> {
         let mut tool = ToolUse::new(call, self.start.text("name").unwrap_or_default(), self.input());
         tool.id = self.start.text("id").map(Into::into);
+        tool.hosted = self.kind == Kind::Hosted;
         tool.into()
     }
 
@@ -161,7 +175,8 @@ impl Serialize for Body<'_> {
     }
 }
 
-struct Raw<'a>(&'a Kept);
+/// Fields as an object.
+pub(super) struct Raw<'a>(pub(super) &'a Kept);
 
 impl Serialize for Raw<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -174,7 +189,8 @@ impl Serialize for Block {
         let grows = match self.kind {
             Kind::Text => "text",
             Kind::Thinking => "thinking",
-            Kind::ToolUse | Kind::ServerTool => "input",
+            Kind::ToolUse | Kind::Hosted => "input",
+            Kind::Compaction => "content",
             Kind::Other => "",
         };
         let mut block = serializer.serialize_map(None)?;
@@ -192,10 +208,14 @@ impl Serialize for Block {
         match self.kind {
             Kind::Text | Kind::Thinking => block.serialize_entry(grows, &self.grown)?,
             // What the model wrote need not be JSON.
-            Kind::ToolUse | Kind::ServerTool => match serde_json::from_str::<&RawValue>(self.input()) {
+            Kind::ToolUse | Kind::Hosted => match serde_json::from_str::<&RawValue>(self.input()) {
                 Ok(input) => block.serialize_entry(grows, input)?,
                 Err(_) => block.serialize_entry(grows, self.input())?,
             },
+            // There is none where the model failed to write one.
+            Kind::Compaction => {
+                block.serialize_entry(grows, &Some(&self.grown).filter(|text| !text.is_empty()))?
+            }
             Kind::Other => {}
         }
         if !self.signature.is_empty() {

@@ -13,7 +13,7 @@ use crate::dialect::{Prompt, role};
 pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut Prompt) -> Read {
     let room = Room::new();
     let mut system = Vec::new();
-    let content = Content { call, room: &room, parts: &mut system };
+    let content = Content::of_message(call, &room, &mut system);
     let read = json::read(body, Request { call, room: &room, system: content, prompt });
     if !system.is_empty() {
         prompt.turns.insert(0, Turn::new(Role::System, system));
@@ -36,7 +36,7 @@ impl<'de> Take<'de> for Request<'_, '_> {
             fine &= match &*key {
                 "model" => json::value(&mut object, Name(&mut prompt.model))?,
                 "stream" => json::value(&mut object, Flag(&mut prompt.streaming))?,
-                "system" => json::value(&mut object, Content { call, room, parts: &mut *system.parts })?,
+                "system" => json::value(&mut object, Content::of_message(call, room, &mut *system.parts))?,
                 "messages" => json::value(&mut object, Messages { call, room, turns: &mut prompt.turns })?,
                 "tools" => json::value(&mut object, Tools { room, tools: &mut prompt.tools })?,
                 _ => json::skip(&mut object)?,
@@ -52,6 +52,7 @@ struct Messages<'p, 'r> {
     turns: &'p mut Vec<Turn>,
 }
 
+/// Each item of the list is a turn, whatever it is: what was sent and what was read can be told apart by position.
 impl<'de> Take<'de> for Messages<'_, '_> {
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         let mut fine = true;
@@ -61,8 +62,12 @@ impl<'de> Take<'de> for Messages<'_, '_> {
             let message =
                 Message { call: self.call, room: self.room, turn: &mut turn, has_role: &mut has_role };
             let read = json::element(&mut list, message);
-            // A message counts even where the body breaks off in it.
-            if has_role || !turn.parts.is_empty() {
+            // Where the body breaks off, it may have been before an item as well as in it.
+            let is_item = match read {
+                Ok(read) => read.is_some(),
+                Err(_) => has_role || !turn.parts.is_empty(),
+            };
+            if is_item {
                 if self.room.take() {
                     self.turns.push(turn);
                 } else {
@@ -99,8 +104,8 @@ impl<'de> Take<'de> for Message<'_, '_> {
                     read
                 }
                 "content" => {
-                    let parts = &mut self.turn.parts;
-                    json::value(&mut object, Content { call: self.call, room: self.room, parts })?
+                    let content = Content::of_message(self.call, self.room, &mut self.turn.parts);
+                    json::value(&mut object, content)?
                 }
                 _ => json::skip(&mut object)?,
             };

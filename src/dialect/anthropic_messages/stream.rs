@@ -8,12 +8,12 @@ use perimeter_interceptor::{Answer, CallId, Completion, Delta, LlmEvent, Said};
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use super::body::{self, Block};
+use super::body::{self, Block, Raw};
 use super::usage;
 use crate::dialect::budget::Budget;
 use crate::dialect::failure::Told;
 use crate::dialect::fields::{Fields, Kept};
-use crate::dialect::json::{self, Number, Str, Take};
+use crate::dialect::json::{self, Number, Room, Str, Take};
 use crate::dialect::reader::{Gather, Step};
 use crate::scribe::sse;
 
@@ -59,6 +59,7 @@ impl Stream {
             "content_block_stop" => self.end(event.index, tell),
             "message_delta" => {
                 self.merge(event.delta.rest);
+                self.merge(event.rest);
                 self.count(event.usage);
             }
             "message_stop" => return Some(Step::Done),
@@ -121,7 +122,6 @@ impl Stream {
     }
 
     fn delta(&mut self, index: Option<u64>, delta: &Piece<'_>, tell: &mut dyn FnMut(LlmEvent)) {
-        let is_server_tool = self.block(index).is_some_and(|block| block.is_server_tool());
         let call = self.call;
         let mut say = |text: &Option<Cow<'_, str>>, said: fn(Arc<str>) -> Said| {
             if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
@@ -131,9 +131,7 @@ impl Stream {
         };
         say(&delta.text, Said::Text);
         say(&delta.thinking, Said::Thinking);
-        if !is_server_tool {
-            say(&delta.partial_json, Said::ToolInput);
-        }
+        say(&delta.partial_json, Said::ToolInput);
         // A block that never began still said something.
         if self.block(index).is_none() {
             self.begin(index, &Fields::default());
@@ -153,7 +151,10 @@ impl Stream {
 
     fn answer(&self) -> Answer {
         let mut answer = Answer::new(0);
-        answer.parts = self.blocks.iter().filter_map(|block| block.part(self.call)).collect();
+        let room = Room::new();
+        for block in &self.blocks {
+            block.push(self.call, &room, &mut answer.parts);
+        }
         answer.stop = self.message.text("stop_reason").map(Into::into);
         answer
     }
@@ -197,7 +198,11 @@ impl Gather for Stream {
         if !self.message.is_empty() || !self.blocks.is_empty() {
             completion.answers.push(self.answer());
         }
-        completion.usage = usage(|name| self.usage.number(name));
+        let usage = serde_json::to_vec(&Raw(&self.usage)).unwrap_or_default();
+        let mut told = usage::Told::default();
+        json::read(&usage, &mut told);
+        completion.usage = told.usage();
+        completion.tier = told.tier();
         completion.body = body::write(&self.message, &self.blocks, &self.usage);
         completion
     }
@@ -217,6 +222,8 @@ struct Event<'de> {
     delta: Piece<'de>,
     usage: Fields<'de>,
     error: Told<'de>,
+    /// Fields of the message that a `message_delta` has beside its delta.
+    rest: Fields<'de>,
 }
 
 /// What an event adds: to a block, or (all else) to the message.
@@ -227,7 +234,9 @@ pub(super) struct Piece<'de> {
     pub(super) partial_json: Option<Cow<'de, str>>,
     pub(super) signature: Option<Cow<'de, str>>,
     pub(super) citation: Option<&'de RawValue>,
-    rest: Fields<'de>,
+    /// A summary of the conversation.
+    pub(super) content: Option<Cow<'de, str>>,
+    pub(super) rest: Fields<'de>,
 }
 
 impl<'de> Take<'de> for &mut Event<'de> {
@@ -241,6 +250,11 @@ impl<'de> Take<'de> for &mut Event<'de> {
                 "delta" => json::value(&mut object, &mut self.delta)?,
                 "usage" => json::value(&mut object, &mut self.usage)?,
                 "error" => json::value(&mut object, &mut self.error)?,
+                "context_management" => {
+                    let value = object.next_value::<&'de RawValue>()?;
+                    self.rest.push(key, value);
+                    true
+                }
                 _ => json::skip(&mut object)?,
             };
         }
@@ -257,6 +271,7 @@ impl<'de> Take<'de> for &mut Piece<'de> {
                 "thinking" => json::value(&mut object, Str(&mut self.thinking))?,
                 "partial_json" => json::value(&mut object, Str(&mut self.partial_json))?,
                 "signature" => json::value(&mut object, Str(&mut self.signature))?,
+                "content" => json::value(&mut object, Str(&mut self.content))?,
                 "citation" => {
                     self.citation = json::raw(&mut object)?;
                     true
