@@ -75,7 +75,7 @@ impl<'de> Take<'de> for Messages<'_, '_> {
                 }
             }
             match read? {
-                Some(read) => fine &= read,
+                Some(read) => fine &= read && has_role,
                 None => return Ok(fine),
             }
         }
