@@ -8,6 +8,8 @@ mod asked;
 #[cfg(test)]
 mod bounds;
 mod budget;
+#[cfg(test)]
+mod documented;
 mod failure;
 mod fields;
 mod gemini;
