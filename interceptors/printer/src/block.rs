@@ -283,7 +283,7 @@ impl<'a> Layout<'a> {
             Part::ToolUse(tool) if self.settings.show_tools => self.tool_use(tool),
             Part::ToolResult(result) if self.settings.show_tools => {
                 let mark = if result.is_error { BAD_RESULT } else { RESULT };
-                self.text(mark, "", &result.text, Extent::Whole)
+                self.text(mark, "", &result.text, self.extent(Extent::Squeezed(1)))
             }
             Part::Media(media) => self.media(media),
             Part::Other(kind) if all => self.text(OFFERED, "", kind, Extent::Squeezed(1)),
@@ -315,12 +315,12 @@ impl<'a> Layout<'a> {
         let mut seen = 0;
         for part in joined(&answer.parts) {
             seen += usize::from(is_tool(&&part));
-            if seen <= few {
+            // What is said behind many tools that the provider ran is the answer.
+            if seen <= few || !matches!(part, Part::ToolUse(_) | Part::ToolResult(_)) {
                 lines.extend(self.part(ANSWER, &part));
+            } else if self.settings.show_tools && is_tool(&&part) && seen == few + 1 {
+                lines.extend(self.more(tools, "tool calls"));
             }
-        }
-        if self.settings.show_tools && tools > few {
-            lines.extend(self.more(tools, "tool calls"));
         }
         if let Some(stop) = answer.stop.as_deref().filter(|stop| !is_usual(stop)) {
             lines.extend(self.text(NOTE, "", &format!("stopped: {stop}"), Extent::Squeezed(1)));

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::Method;
 use perimeter_interceptor::host::What;
 use perimeter_interceptor::{
-    ApiFailure, BodyEnd, CallId, End, Failure, LlmEvent, Media, Part, Role, Session, Tool, ToolResult, Turn,
-    Upgrade,
+    ApiFailure, BodyEnd, CallId, End, Failure, LlmEvent, Media, Part, Role, Session, Tool, ToolResult,
+    ToolUse, Turn, Upgrade,
 };
 use perimeter_printer::{Look, Settings};
 use serde_json::json;
@@ -85,6 +85,28 @@ fn tool_results(number: u32) -> Scene {
     Scene::post(number).asks(call("gpt-4o-mini", asked)).answers(200).completes(1240, completion)
 }
 
+fn hosted_tools(number: u32) -> Scene {
+    let mut parts = vec![text("I'll search.")];
+    for id in 0..10 {
+        let id = id.to_string();
+        let mut tool = ToolUse::clone(&tool(&id, "web_search", r#"{"query": "tides"}"#));
+        tool.hosted = true;
+        let found = "Brest tides <https://tides.example/brest>\nTide tables <https://sea.example/t>";
+        let mut result = ToolResult::new(Some((*id).into()), found);
+        if id == "1" {
+            result = ToolResult::new(result.id, "max_uses_exceeded");
+            result.is_error = true;
+        }
+        parts.extend([Part::ToolUse(tool.into()), Part::ToolResult(result)]);
+    }
+    parts.push(text("At 06:12."));
+    let asked = vec![user("When is high tide?")];
+    Scene::post(number)
+        .asks(call("claude-sonnet-4-5", asked))
+        .answers(200)
+        .completes(1240, answer(parts, "pause_turn"))
+}
+
 fn refused_by_provider(number: u32, status: u16, kind: &str, message: &str) -> Scene {
     let mut failure = ApiFailure::new(CALL, status, message);
     failure.kind = Some(kind.into());
@@ -129,6 +151,11 @@ fn a_call_is_a_head_line_and_what_was_said() {
 #[test]
 fn tools_are_shown_as_they_are_asked_for_and_as_they_answer() {
     insta::assert_snapshot!(snapshot(&[parallel_tool_calls(0), tool_results(1)]));
+}
+
+#[test]
+fn tools_that_the_provider_runs_are_shown_with_what_came_of_them() {
+    insta::assert_snapshot!(snapshot(&[hosted_tools(0)]));
 }
 
 #[test]
