@@ -123,8 +123,8 @@ fn anthropic(method: &Method, path: &[&str]) -> Option<Asked> {
         [.., "v1", "messages", "batches"]
         | [.., "v1", "messages", "batches", _]
         | [.., "v1", "messages", "batches", _, "cancel" | "results"] => (AnthropicOther, Operation::Batches),
-        [.., "model", model, "invoke" | "invoke-with-response-stream"] if posts => {
-            return bedrock(method, path, model);
+        [.., "model", model, verb @ ("invoke" | "invoke-with-response-stream" | "count-tokens")] if posts => {
+            return bedrock(method, model, verb);
         }
         [.., "publishers", "anthropic", "models", target] if posts => return vertex(method, target),
         _ => return None,
@@ -133,15 +133,18 @@ fn anthropic(method: &Method, path: &[&str]) -> Option<Asked> {
 }
 
 /// Bedrock's `InvokeModel`, where the model is one of Anthropic's: its name says so, or is one that its owner gave.
-fn bedrock(method: &Method, path: &[&str], model: &str) -> Option<Asked> {
+fn bedrock(method: &Method, model: &str, verb: &str) -> Option<Asked> {
     let model = decoded(model);
     if !model.contains("anthropic.") && !model.starts_with("arn:") {
         return None;
     }
-    let mut asked = Asked::new(method, Dialect::AnthropicMessages, Operation::Chat);
+    let mut asked = match verb {
+        "count-tokens" => Asked::new(method, Dialect::AnthropicOther, Operation::CountTokens),
+        _ => Asked::new(method, Dialect::AnthropicMessages, Operation::Chat),
+    };
     asked.vendor = "bedrock";
     asked.model = Some(model);
-    asked.streaming = path.last() == Some(&"invoke-with-response-stream");
+    asked.streaming = verb == "invoke-with-response-stream";
     Some(asked)
 }
 
@@ -234,6 +237,29 @@ mod tests {
         assert_eq!(got("/v1beta/models"), Some((Dialect::GeminiOther, Operation::Models)));
         assert_eq!(got("/v1/responses/resp_1"), Some((Dialect::OpenAiResponses, Operation::Retrieval)));
         assert_eq!(of("/v1internal:loadCodeAssist"), Some((Dialect::GeminiOther, Operation::Other)));
+    }
+
+    #[test]
+    fn what_bedrock_and_vertex_serve_of_anthropic_is_known() {
+        let messages = Some((Dialect::AnthropicMessages, Operation::Chat));
+        let counts = Some((Dialect::AnthropicOther, Operation::CountTokens));
+        assert_eq!(of("/model/global.anthropic.claude-opus-4-5-20251101-v1:0/invoke"), messages);
+        assert_eq!(of("/model/arn%3Aaws%3Abedrock%3Aa%2Fb/invoke-with-response-stream"), messages);
+        assert_eq!(of("/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens"), counts);
+        assert_eq!(of("/model/meta.llama3-70b-instruct-v1:0/invoke"), None);
+        assert_eq!(of("/model/anthropic.claude-sonnet-4-5-20250929-v1:0/converse"), None);
+        assert_eq!(
+            of("/v1/projects/p/locations/l/publishers/anthropic/models/claude-a@1:rawPredict"),
+            messages
+        );
+        assert_eq!(
+            of("/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"),
+            counts
+        );
+        assert_eq!(of("/v1/projects/p/locations/l/publishers/anthropic/models/claude-a@1:predict"), None);
+        let batches = Some((Dialect::AnthropicOther, Operation::Batches));
+        assert_eq!(got("/v1/messages/batches/msgbatch_1/results"), batches);
+        assert_eq!(of("/v1/messages/batches/msgbatch_1/cancel"), batches);
     }
 
     #[test]
