@@ -254,6 +254,7 @@ fn show_usage(out: &mut String, usage: &Usage) {
         ("cache_write", usage.cache_write),
         ("cache_write_1h", usage.cache_write_1h),
         ("audio_input", usage.audio_input),
+        ("audio_cache_read", usage.audio_cache_read),
         ("image_input", usage.image_input),
         ("reasoning", usage.reasoning),
         ("audio_output", usage.audio_output),

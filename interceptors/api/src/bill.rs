@@ -25,6 +25,8 @@ pub struct Usage {
     pub cache_write_1h: Option<u64>,
     /// Of `input`: sound.
     pub audio_input: Option<u64>,
+    /// Of `audio_input` and of `cache_read`: sound that was read from a cache, and costs other than text read from it.
+    pub audio_cache_read: Option<u64>,
     /// Of `input`: pictures.
     pub image_input: Option<u64>,
     /// Of `output`: reasoning.
