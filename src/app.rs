@@ -20,6 +20,7 @@ use crate::api::{Api, ApiRule};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::prices::PricesError;
 use crate::proxy::serve::Serve;
 use crate::proxy::{Credential, Gateway, Target};
 use crate::registry::{Hire, HireError};
@@ -71,6 +72,9 @@ pub enum RunError {
         /// What it said.
         source: io::Error,
     },
+    /// The prices cannot be read.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
     /// An interceptor cannot start.
     #[error(transparent)]
     Hire(#[from] HireError),
@@ -82,7 +86,7 @@ pub enum RunError {
 impl RunError {
     /// Whether it is the configuration that is wrong, rather than the world.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::OwnListener(_) | Self::Connector(_) | Self::HeaderValue { .. })
+        matches!(self, Self::OwnListener(_) | Self::Connector(_) | Self::HeaderValue { .. } | Self::Prices(_))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::upstream::Upstream;
 
 mod generate_config;
 mod output;
+mod prices;
 mod run;
 mod validate_config;
 
@@ -36,6 +37,7 @@ enum Command {
     Run(run::Run),
     ValidateConfig(validate_config::ValidateConfig),
     GenerateConfig(generate_config::GenerateConfig),
+    Prices(prices::Prices),
 }
 
 const EXAMPLES: &str = "\
@@ -45,6 +47,7 @@ Examples:
   perimeter generate-config perimeter.yaml
   perimeter validate-config perimeter.yaml
   perimeter run --config perimeter.yaml
+  perimeter prices gpt-5-2025-08-07
 
 `perimeter run --help` lists the environment variables and the exit codes.";
 
@@ -74,6 +77,7 @@ pub fn main_with(
         Command::Run(run) => run.execute(registry, upstream),
         Command::ValidateConfig(validate) => validate.execute(registry),
         Command::GenerateConfig(generate) => generate.execute(),
+        Command::Prices(prices) => prices.execute(registry),
     }
 }
 

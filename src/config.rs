@@ -34,6 +34,8 @@ pub(crate) use reader::Reader;
 pub use secret::Secret;
 pub use variables::Lookup;
 
+pub use crate::prices::PricesError;
+
 /// Everything that a run of the proxy needs to know, checked.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +57,9 @@ pub struct Config {
     /// How calls are gathered into sessions.
     #[serde(default)]
     pub session: Session,
+    /// What models cost.
+    #[serde(default)]
+    pub pricing: Pricing,
     /// Where state that outlives a run is kept.
     #[serde(
         default = "state_dir",
@@ -278,6 +283,15 @@ pub struct Session {
     pub completion_timeout: Duration,
     /// Which meaning the predecessor's session headers have.
     pub legacy_headers: LegacyHeaders,
+}
+
+/// `pricing`: what models cost.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pricing {
+    /// A file of prices that stand above the shipped ones.
+    #[serde(deserialize_with = "path::deserialize_option")]
+    pub file: Option<PathBuf>,
 }
 
 /// `session.legacy_headers`.

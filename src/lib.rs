@@ -66,6 +66,7 @@ mod logging;
 pub mod measure;
 mod memory;
 mod metrics;
+mod prices;
 mod priority;
 mod proxy;
 mod queue;

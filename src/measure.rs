@@ -13,6 +13,7 @@ use perimeter_interceptor::{Interest, Peer};
 use crate::config;
 use crate::journal::{Record, RequestHead, ResponseHead, What};
 use crate::memory::Memory;
+use crate::prices::Prices;
 use crate::scribe::tally::Tally;
 use crate::scribe::{self, Masks};
 
@@ -29,6 +30,7 @@ impl fmt::Debug for Scribe {
 }
 
 impl Default for Scribe {
+    #[expect(clippy::expect_used, reason = "a test says that the shipped prices can be read")]
     fn default() -> Self {
         let observe = config::Observe::default();
         let settings = scribe::Settings {
@@ -38,6 +40,7 @@ impl Default for Scribe {
             body_limit: 32 * 1024 * 1024,
             run: 0,
             interest: Interest::LLM,
+            prices: Arc::new(Prices::load(None).expect("the shipped prices")),
         };
         let memory = Arc::new(Memory::new(256 * 1024 * 1024));
         let clock = (Instant::now(), SystemTime::now());

@@ -16,6 +16,7 @@ use perimeter_interceptor::{
 use crate::config;
 use crate::journal::{self, Record, between};
 use crate::memory::Memory;
+use crate::prices::Prices;
 
 pub(crate) mod decode;
 pub(crate) mod events;
@@ -27,15 +28,18 @@ mod mask;
 mod reading;
 mod sessions;
 pub(crate) mod sse;
+pub(crate) mod takings;
 pub(crate) mod tally;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
+mod till;
 
 pub(crate) use mask::Masks;
 use reading::{Outcome, Reading};
 use sessions::Sessions;
 use tally::Tally;
+use till::Till;
 
 /// What a scribe works with.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub(crate) struct Settings {
     pub run: u64,
     /// What anybody wants to hear.
     pub interest: Interest,
+    /// What models cost.
+    pub prices: Arc<Prices>,
 }
 
 /// Reads the journal.
@@ -84,6 +90,8 @@ struct Open {
     /// Whether it began as a call.
     is_call: bool,
     reading: Option<Box<Reading>>,
+    /// Taken out only while something is read.
+    till: Option<Till>,
     /// Whether the reading was given up.
     panicked: bool,
 }
@@ -147,6 +155,7 @@ impl Scribe {
             is_call: reading.is_some(),
             starved: 0,
             reading: reading.map(Box::new),
+            till: Some(Till::new(&self.settings.prices, &self.tally)),
             panicked: false,
         };
         tell(open.notice(at, What::RequestHead(Arc::new(head))));
@@ -360,9 +369,17 @@ impl Open {
         read: impl FnOnce(&mut Reading, &mut dyn FnMut(LlmEvent)) -> T,
     ) -> T {
         let Some(mut reading) = self.reading.take() else { return T::default() };
+        let mut till = self.till.take();
         let told = catch_unwind(AssertUnwindSafe(|| {
-            read(&mut reading, &mut |event| tell(self.notice(at, What::Llm(event))))
+            read(&mut reading, &mut |event| {
+                let event = match &mut till {
+                    Some(till) => till.ring(event),
+                    None => event,
+                };
+                tell(self.notice(at, What::Llm(event)));
+            })
         }));
+        self.till = till;
         match told {
             Ok(read) => {
                 self.reading = Some(reading);

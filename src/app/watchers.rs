@@ -11,6 +11,7 @@ use crate::dialect::is_call;
 use crate::journal::{self, Appetite, Journal};
 use crate::memory::Memory;
 use crate::metrics::Observation;
+use crate::prices::Prices;
 use crate::priority;
 use crate::registry::Hire;
 use crate::scribe::tally::Tally;
@@ -61,6 +62,7 @@ impl Watchers {
             body_limit: size(observe.body_limit),
             run: u64::from_ne_bytes(state::random().map_err(random("random bytes"))?),
             interest: crew.interest(),
+            prices: Arc::new(Prices::load(config.pricing.file.as_deref())?),
         };
         let scribe = Scribe::new(settings, memory, tally.clone(), (Instant::now(), SystemTime::now()));
         let (ends, scribe_leaves) = Leaving::new("scribe");

@@ -40,7 +40,7 @@ impl ValidateConfig {
 }
 
 fn summary(config: &Config) -> String {
-    let Config { server, llm, interceptors, .. } = config;
+    let Config { server, llm, interceptors, pricing, .. } = config;
     let host = match server.host {
         Host::Localhost => "localhost".to_owned(),
         Host::Address(address) if address.is_ipv6() => format!("[{address}]"),
@@ -50,8 +50,12 @@ fn summary(config: &Config) -> String {
     let hired = interceptors.iter().filter(|entry| entry.enabled);
     let names: Vec<&str> = hired.map(|entry| entry.kind.as_str()).collect();
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let prices = match &pricing.file {
+        Some(file) => format!("\n  Prices: {} over the shipped ones", file.display()),
+        None => String::new(),
+    };
     format!(
-        "  Server: http://{host}:{}\n  LLM: {} at {}\n  Interceptors: {names}",
+        "  Server: http://{host}:{}\n  LLM: {} at {}\n  Interceptors: {names}{prices}",
         server.port,
         provider.as_str().unwrap_or_default(),
         llm.base_url,

@@ -13,7 +13,7 @@ pub(super) fn take_predecessors(root: &mut Node) -> Vec<String> {
 }
 
 /// Every key that can be misplaced, by its section.
-const SECTIONS: [(&str, &[&str]); 7] = [
+const SECTIONS: [(&str, &[&str]); 8] = [
     (
         "server",
         &[
@@ -35,6 +35,7 @@ const SECTIONS: [(&str, &[&str]); 7] = [
     ("observe", &["memory", "journal", "mailbox", "body_limit", "mask"]),
     ("observe.mask", &["headers", "query"]),
     ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),
+    ("pricing", &["file"]),
     ("session", &["max_sessions", "session_ttl_seconds", "completion_timeout", "legacy_headers"]),
 ];
 

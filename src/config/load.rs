@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::tree::{Node, Origin, Value};
 use super::variables::Lookup;
 use super::{Config, Host, Server, known, yaml};
+use crate::prices::Prices;
 use crate::registry::{Hire, Kind, Registry};
 
 /// Who watches where the configuration does not say.
@@ -98,7 +99,10 @@ impl Config {
         let name = path.display().to_string();
         let bytes =
             read_bounded(path).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
-        Self::read(Some(Source { name: &name, bytes: &bytes }), overrides, registry, &environment)
+        let source = Source { name: &name, bytes: &bytes };
+        let loaded = Self::read(Some(source), overrides, registry, &environment)?;
+        Prices::load(loaded.config.pricing.file.as_deref())?;
+        Ok(loaded)
     }
 
     /// As [`Config::load`], of a file that was read already and an environment that may be any.

@@ -8,7 +8,7 @@ use std::io;
 use serde::de;
 
 use super::tree::{Node, Origin, Value};
-use super::{known, secret, variables};
+use super::{PricesError, known, secret, variables};
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,9 @@ pub enum ConfigError {
         /// Whether the type is missing.
         provider: bool,
     },
+    /// The file at `pricing.file` is wrong.
+    #[error("pricing.file")]
+    Prices(#[from] PricesError),
     /// Something in it is wrong.
     #[error("{0}")]
     Invalid(Box<Diagnosis>),

@@ -7,6 +7,7 @@ use super::Text;
 use crate::crew::Gauge;
 use crate::journal::Losses;
 use crate::memory::Memory;
+use crate::scribe::takings::KINDS;
 use crate::scribe::tally::Tally;
 
 /// Where the numbers about watching are.
@@ -45,6 +46,7 @@ impl Observation {
 
     pub(super) fn render(&self, text: &mut Text) {
         self.calls(text);
+        self.takings(text);
         self.queues(text);
         text.single(
             "perimeter_observe_memory_bytes",
@@ -87,6 +89,34 @@ impl Observation {
             let labels =
                 format!("{{dialect=\"{}\",model=\"{model}\",outcome=\"{}\"}}", line.dialect, line.outcome);
             text.sample(NAME, &labels, line.count);
+        }
+    }
+
+    /// What calls used and cost.
+    fn takings(&self, text: &mut Text) {
+        const COST: &str = "perimeter_cost_usd_total";
+        const UNPRICED: &str = "perimeter_calls_unpriced_total";
+        const TOKENS: &str = "perimeter_tokens_total";
+        let models = self.tally.takings.by_model();
+        let named = models.iter().map(|(model, taken)| (label(model), taken));
+        let named: Vec<_> = named.collect();
+        text.family(COST, "counter", "What calls cost, USD, as far as it is known.");
+        for (model, taken) in named.iter().filter(|(_, taken)| taken.priced > 0) {
+            text.sample(COST, &format!("{{model=\"{model}\"}}"), taken.cost.as_f64());
+        }
+        text.family(UNPRICED, "counter", "Calls that were answered and whose cost is unknown.");
+        for (model, taken) in named.iter().filter(|(_, taken)| taken.unpriced > 0) {
+            text.sample(UNPRICED, &format!("{{model=\"{model}\"}}"), taken.unpriced);
+        }
+        text.family(
+            TOKENS,
+            "counter",
+            "Tokens that calls used; those of a cache are among the input, reasoning among the output.",
+        );
+        for (model, taken) in &named {
+            for (kind, tokens) in KINDS.iter().zip(taken.tokens).filter(|(_, tokens)| *tokens > 0) {
+                text.sample(TOKENS, &format!("{{model=\"{model}\",kind=\"{kind}\"}}"), tokens);
+            }
         }
     }
 

@@ -6,13 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::reading::Outcome;
+use super::takings::Takings;
 
 /// So many models have a line of their own; the others are counted together.
-const MODELS: usize = 100;
+pub(super) const MODELS: usize = 100;
+
+/// Models with longer names have none. Bytes.
+pub(super) const LONG: usize = 128;
 
 /// Counters of the scribe, read by the metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    /// What calls used and cost.
+    pub(crate) takings: Takings,
     calls: Mutex<BTreeMap<Key, u64>>,
     lag_ns: AtomicU64,
     records: AtomicU64,
@@ -51,7 +57,7 @@ impl Tally {
         models.sort_unstable();
         models.dedup();
         let is_one_too_many = !is_known && key.model.is_some() && models.len() >= MODELS;
-        let is_long = key.model.as_ref().is_some_and(|model| model.len() > 128);
+        let is_long = key.model.as_ref().is_some_and(|model| model.len() > LONG);
         let model = if is_one_too_many || is_long { Some("other".into()) } else { key.model };
         *calls.entry(Key { model, ..key }).or_default() += 1;
     }

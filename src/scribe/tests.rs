@@ -44,6 +44,7 @@ impl Desk {
             body_limit,
             run: u64::MAX,
             interest,
+            prices: Arc::new(crate::prices::Prices::load(None).unwrap()),
         };
         let tally = Arc::<Tally>::default();
         let clock = (Instant::now(), SystemTime::now());

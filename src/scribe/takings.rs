@@ -1,0 +1,86 @@
+//! What calls used and cost, by model.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use perimeter_interceptor::{Usage, Usd};
+
+use super::tally::{LONG, MODELS};
+
+/// The kinds of tokens that are counted. Those of a cache are among the input, reasoning is among the output.
+pub(crate) const KINDS: [&str; 5] = ["input", "cache_read", "cache_write", "output", "reasoning"];
+
+/// What calls used and cost, read by the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Takings(Mutex<BTreeMap<Arc<str>, Taken>>);
+
+/// What the calls of one model used and cost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken {
+    /// What they cost, as far as that is known.
+    pub(crate) cost: Usd,
+    /// How many calls have a known cost.
+    pub(crate) priced: u64,
+    /// How many have none.
+    pub(crate) unpriced: u64,
+    /// What they used, by [`KINDS`].
+    pub(crate) tokens: [u64; KINDS.len()],
+}
+
+impl Takings {
+    /// A call was answered.
+    pub(super) fn count(&self, model: Option<&Arc<str>>, usage: Option<&Usage>, cost: Option<Usd>) {
+        let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut model = model.cloned().unwrap_or_default();
+        if model.len() > LONG || !models.contains_key(&model) && models.len() >= MODELS {
+            model = "other".into();
+        }
+        let taken = models.entry(model).or_default();
+        match cost {
+            Some(cost) => {
+                taken.cost = taken.cost + cost;
+                taken.priced += 1;
+            }
+            None => taken.unpriced += 1,
+        }
+        let Some(usage) = usage else { return };
+        let part = |tokens: Option<u64>| tokens.unwrap_or(0);
+        let used = [
+            usage.input,
+            part(usage.cache_read),
+            part(usage.cache_write),
+            usage.output,
+            part(usage.reasoning),
+        ];
+        for (sum, tokens) in taken.tokens.iter_mut().zip(used) {
+            *sum = sum.saturating_add(tokens);
+        }
+    }
+
+    /// All models so far.
+    pub(crate) fn by_model(&self) -> Vec<(Arc<str>, Taken)> {
+        let models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        models.iter().map(|(model, taken)| (Arc::clone(model), taken.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_can_fill_the_metrics_with_models() {
+        let takings = Takings::default();
+        for number in 0..300 {
+            takings.count(Some(&format!("m{number}").into()), Some(&Usage::new(2, 1)), Some(Usd(5)));
+        }
+        takings.count(Some(&"m1".into()), None, None);
+        takings.count(Some(&"x".repeat(500).into()), Some(&Usage::new(u64::MAX, 1)), Some(Usd(5)));
+        let models = takings.by_model();
+        assert_eq!(models.len(), MODELS + 1);
+        let of = |name: &str| models.iter().find(|(model, _)| &**model == name).unwrap().1.clone();
+        assert_eq!((of("m1").cost, of("m1").priced, of("m1").unpriced), (Usd(5), 1, 1));
+        assert_eq!(of("m1").tokens, [2, 0, 0, 1, 0]);
+        assert_eq!((of("other").priced, of("other").tokens[0]), (201, u64::MAX));
+    }
+}

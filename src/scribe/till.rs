@@ -1,0 +1,80 @@
+//! Where each call is billed, on its way to those who watch.
+
+use std::sync::Arc;
+
+use perimeter_interceptor::{CallId, Completion, CostSource, LlmEvent, Operation};
+
+use super::tally::Tally;
+use crate::prices::{Bill, Prices};
+
+/// So many calls of one exchange are open at once, at most: a socket carries several.
+const OPEN: usize = 64;
+
+/// Bills the calls of one exchange, and counts what they come to.
+#[derive(Debug)]
+pub(super) struct Till {
+    prices: Arc<Prices>,
+    tally: Arc<Tally>,
+    open: Vec<Asked>,
+}
+
+/// What a bill needs to know of a call.
+#[derive(Debug)]
+struct Asked {
+    call: CallId,
+    operation: Operation,
+    model: Option<Arc<str>>,
+}
+
+impl Till {
+    pub(super) fn new(prices: &Arc<Prices>, tally: &Arc<Tally>) -> Self {
+        Self { prices: Arc::clone(prices), tally: Arc::clone(tally), open: Vec::new() }
+    }
+
+    /// The event, with what the call cost where it is the last of it.
+    pub(super) fn ring(&mut self, event: LlmEvent) -> LlmEvent {
+        match event {
+            LlmEvent::Call(call) => {
+                if self.open.len() >= OPEN {
+                    self.open.remove(0);
+                }
+                let (operation, model) = (call.operation, call.model.clone());
+                self.open.push(Asked { call: call.id, operation, model });
+                LlmEvent::Call(call)
+            }
+            LlmEvent::Completion(completion) => LlmEvent::Completion(self.bill(completion)),
+            LlmEvent::Cut(completion) => LlmEvent::Cut(self.bill(completion)),
+            event => event,
+        }
+    }
+
+    fn bill(&mut self, mut completion: Arc<Completion>) -> Arc<Completion> {
+        let asked = self.open.iter().position(|asked| asked.call == completion.call);
+        let asked = asked.map(|at| self.open.remove(at));
+        let (operation, model) =
+            asked.map_or((Operation::Chat, None), |asked| (asked.operation, asked.model));
+        let bill = self.prices.bill(operation, model.as_deref(), &completion);
+        let named = match &bill {
+            Bill::Free => return completion,
+            Bill::Cost(cost) => match &cost.source {
+                CostSource::Prices { model, .. } => Some(Arc::clone(model)),
+                _ => None,
+            },
+            Bill::Unknown(_) => None,
+        };
+        let named = named.or_else(|| completion.model.clone()).or(model);
+        let cost = match bill {
+            Bill::Cost(cost) => Some(cost),
+            _ => None,
+        };
+        self.tally.takings.count(
+            named.as_ref(),
+            completion.usage.as_ref(),
+            cost.as_ref().map(|cost| cost.total),
+        );
+        if let Some(cost) = cost {
+            Arc::make_mut(&mut completion).cost = Some(Arc::new(cost));
+        }
+        completion
+    }
+}
