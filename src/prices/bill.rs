@@ -50,7 +50,7 @@ pub(crate) enum Why {
 impl super::Prices {
     /// What `completion` cost, an answer to a call that asked for `model`.
     pub(crate) fn bill(&self, operation: Operation, model: Option<&str>, completion: &Completion) -> Bill {
-        if is_free(operation, completion) {
+        if !completion.is_billed(operation) {
             return Bill::Free;
         }
         let Some(usage) = &completion.usage else { return Bill::Unknown(Why::Usage) };
@@ -74,17 +74,6 @@ impl super::Prices {
         let (entry, mut way) = answered.and_then(|name| self.find(name)).or(asked)?;
         way.regional |= regional;
         Some((entry, way))
-    }
-}
-
-/// Whether a call costs nothing whatever it used. An answer that is only fetched once more was billed when it was told
-/// first; one that is fetched because it was made in the background is billed now.
-fn is_free(operation: Operation, completion: &Completion) -> bool {
-    match operation {
-        _ if completion.repeated => true,
-        Operation::CountTokens | Operation::Files | Operation::Models | Operation::Batches => true,
-        Operation::Moderation | Operation::Retrieval | Operation::Other => completion.usage.is_none(),
-        _ => false,
     }
 }
 

@@ -450,6 +450,19 @@ impl Completion {
     }
 }
 
+impl Completion {
+    /// Whether there is something to pay for, answering a call for that: not for counting tokens or listing models, and
+    /// not for an answer that is only fetched once more.
+    pub fn is_billed(&self, operation: Operation) -> bool {
+        match operation {
+            _ if self.repeated => false,
+            Operation::CountTokens | Operation::Files | Operation::Models | Operation::Batches => false,
+            Operation::Moderation | Operation::Retrieval | Operation::Other => self.usage.is_some(),
+            _ => true,
+        }
+    }
+}
+
 /// One of the answers to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -519,6 +532,20 @@ mod tests {
         assert_eq!(read(r#"{"query":"rust"}"#), serde_json::json!({"query": "rust"}));
         assert_eq!(read(r#"{"query":"ru"#), serde_json::json!(r#"{"query":"ru"#));
         assert_eq!(read(""), serde_json::json!(""));
+    }
+
+    #[test]
+    fn only_what_a_provider_charges_for_is_billed() {
+        let mut completion = Completion::new(CallId(0));
+        let billed = |completion: &Completion| {
+            [Operation::Chat, Operation::Retrieval, Operation::CountTokens].map(|of| completion.is_billed(of))
+        };
+        assert_eq!(billed(&completion), [true, false, false]);
+        // Made in the background, and fetched when it was done.
+        completion.usage = Some(Usage::new(1, 1));
+        assert_eq!(billed(&completion), [true, true, false]);
+        completion.repeated = true;
+        assert_eq!(billed(&completion), [false, false, false]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perimeter_interceptor::{
-    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Part, Role, Said, Session, ToolUse,
-    Turn, Usage,
+    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Role, Said,
+    Session, ToolUse, Turn, Usage, Usd,
 };
 
 use crate::redaction::Redaction;
@@ -156,6 +156,14 @@ fn last_user_text(news: &[Turn]) -> Option<&Arc<str>> {
     })
 }
 
+/// What a call cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Price {
+    Known(Usd),
+    /// The provider told what was used, but nobody here knows what that costs.
+    Unknown,
+}
+
 /// One call.
 #[derive(Debug)]
 pub(crate) struct Shown {
@@ -173,9 +181,12 @@ pub(crate) struct Shown {
     pub(crate) finished: Option<Duration>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) usage: Option<Usage>,
+    /// What it cost, where there is something to pay for.
+    pub(crate) cost: Option<Price>,
     /// The answer broke off, or its end was not seen.
     pub(crate) cut: bool,
     pub(crate) failure: Option<ApiFailure>,
+    operation: Operation,
     /// What was said while no whole answer has come.
     heard: String,
     tools: Vec<Arc<ToolUse>>,
@@ -196,6 +207,8 @@ impl Shown {
             finished: None,
             answers: Vec::new(),
             usage: None,
+            cost: None,
+            operation: call.operation,
             cut: false,
             failure: None,
             heard: String::new(),
@@ -237,6 +250,13 @@ impl Shown {
     fn complete(&mut self, completion: &Completion, elapsed: Duration, keep: Keep) {
         self.finished = Some(elapsed);
         self.usage = completion.usage;
+        self.cost = match &completion.cost {
+            Some(cost) => Some(Price::Known(cost.total)),
+            None if completion.usage.is_some() && completion.is_billed(self.operation) => {
+                Some(Price::Unknown)
+            }
+            None => None,
+        };
         if self.model.is_none() {
             self.model.clone_from(&completion.model);
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use perimeter_interceptor::{Cx, Usage};
 
-use crate::call::Shown;
+use crate::call::{Price, Shown};
 use crate::exchange::Following;
 use crate::paint::Ink;
 use crate::redaction::Redaction;
@@ -74,6 +74,10 @@ pub(crate) fn line(
         let model = redaction.long(call.model.as_deref().unwrap_or("(no model)"));
         fields.push(Field::name(1, Ink::Bold, &model, width.map_or(LONG, |width| (width * 3 / 10).max(16))));
         fields.extend(call.usage.map(tokens).into_iter().flatten());
+        fields.extend(call.cost.map(|price| match price {
+            Price::Known(cost) => Field::new(4, Ink::Plain, measure::dollars(cost)),
+            Price::Unknown => Field::new(4, Ink::Dim, "cost unknown"),
+        }));
         fields.extend(call.first_token.map(|at| {
             let after = measure::duration(at.saturating_sub(call.began));
             Field::new(4, Ink::Plain, format!("ttft {after}"))

@@ -3,7 +3,7 @@
 use perimeter_interceptor::{Cx, Part, Usage};
 use serde::Serialize;
 
-use crate::call::Shown;
+use crate::call::{Price, Shown};
 use crate::exchange::Following;
 use crate::problem::{Weight, problems};
 use crate::redaction::Redaction;
@@ -54,6 +54,10 @@ struct CallFields<'a> {
     ttft_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageFields>,
+    /// `null` where it is unknown; absent where there is nothing to pay for, or the provider did not say what was
+    /// used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<Option<f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_user: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -141,6 +145,10 @@ fn call_fields<'a>(settings: &Settings, call: &'a Shown) -> CallFields<'a> {
         agent: call.session.agent.as_deref().filter(|_| settings.show_sessions),
         ttft_ms: call.first_token.map(|at| millis(at.saturating_sub(call.began))),
         usage: call.usage.map(usage_fields),
+        cost_usd: call.cost.map(|price| match price {
+            Price::Known(cost) => Some(cost.as_f64()),
+            Price::Unknown => None,
+        }),
         last_user: call.asked.user.as_deref().filter(|_| settings.log_requests).map(|t| shown(settings, t)),
         tool_results: tool_results(settings, call),
         answer: answer.map(|answer| shown(settings, &text_of(&answer.parts))).filter(|text| !text.is_empty()),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use perimeter_interceptor::Usd;
+
 /// A duration in at most six characters: `3.2ms`, `312ms`, `1.24s`, `12.4s`, `2m05s`, `1h02m`.
 pub(crate) fn duration(duration: Duration) -> String {
     let micros = duration.as_micros();
@@ -37,6 +39,21 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// An amount of money, to the cent from a dollar on, and below that to two digits that tell something: `$12.34`,
+/// `$0.31`, `$0.0042`.
+pub(crate) fn dollars(amount: Usd) -> String {
+    let round = |unit: u64| (amount.0 + unit / 2) / unit * unit;
+    // A tenth of the unit of the first digit, and nothing finer than a millionth of a dollar.
+    let mut unit = Usd::DOLLAR / 100;
+    while unit > Usd::DOLLAR / 1_000_000 && round(unit / 10) < unit * 10 {
+        unit /= 10;
+    }
+    match round(unit) {
+        0 if amount.0 > 0 => "<$0.000001".to_owned(),
+        rounded => format!("${}", Usd(rounded)),
+    }
+}
+
 fn scaled(number: u64, unit: u64, name: &str) -> String {
     format!("{}.{}{name}", number / unit, number % unit / (unit / 10))
 }
@@ -56,6 +73,26 @@ mod tests {
         assert!(duration(Duration::from_secs(99 * 3600)).len() <= 6);
         assert_eq!(duration(Duration::from_secs(200 * 3600)), "8d");
         assert!(!duration(Duration::MAX).is_empty());
+    }
+
+    #[test]
+    fn amounts_are_told_to_the_cent_or_to_two_digits() {
+        let all = [
+            (0, "$0.00"),
+            (1, "<$0.000001"),
+            (499_999, "<$0.000001"),
+            (500_000, "$0.000001"),
+            (232_800_000, "$0.00023"),
+            (4_200_000_000, "$0.0042"),
+            (99_600_000_000, "$0.10"),
+            (309_000_000_000, "$0.31"),
+            (999_999_999_999, "$1.00"),
+            (12_345_678_901_234, "$12.35"),
+            (u64::MAX - Usd::DOLLAR, "$18446743.07"),
+        ];
+        for (amount, shown) in all {
+            assert_eq!(dollars(Usd(amount)), shown, "{amount}");
+        }
     }
 
     #[test]

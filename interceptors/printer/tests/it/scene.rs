@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::{HeaderMap, Method, StatusCode, Version};
 use perimeter_interceptor::host::{Desk, Notice, What};
 use perimeter_interceptor::{
-    Answer, BodyEnd, Call, CallId, Completion, Delta, End, Exchange, ExchangeId, Interceptor, LlmEvent, Part,
-    RequestHead, ResponseHead, Role, Said, Session, ToolUse, Turn, Usage,
+    Answer, BodyEnd, Call, CallId, Completion, Cost, Delta, End, Exchange, ExchangeId, Interceptor, LlmEvent,
+    Part, RequestHead, ResponseHead, Role, Said, Session, ToolUse, Turn, Usage, Usd,
 };
 use perimeter_printer::{Look, Printer, Settings};
 
@@ -97,7 +97,7 @@ pub(crate) fn tool(id: &str, name: &str, input: &str) -> Arc<ToolUse> {
     tool.into()
 }
 
-/// An answer of these parts, which cost 1204 and 87 tokens.
+/// An answer of these parts, of 1204 and 87 tokens, which cost 0.0002328 USD.
 pub(crate) fn answer(parts: Vec<Part>, stop: &str) -> Completion {
     let mut answer = Answer::new(0);
     answer.parts = parts;
@@ -105,6 +105,7 @@ pub(crate) fn answer(parts: Vec<Part>, stop: &str) -> Completion {
     let mut completion = Completion::new(CALL);
     completion.answers = vec![answer];
     completion.usage = Some(Usage::new(1204, 87));
+    completion.cost = Some(Cost::charged(Usd(232_800_000)).into());
     completion
 }
 

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::Method;
 use perimeter_interceptor::host::What;
 use perimeter_interceptor::{
-    ApiFailure, BodyEnd, CallId, End, Failure, LlmEvent, Media, Part, Role, Session, Tool, ToolResult,
-    ToolUse, Turn, Upgrade,
+    ApiFailure, BodyEnd, CallId, Completion, Cost, End, Failure, LlmEvent, Media, Operation, Part, Role,
+    Session, Tool, ToolResult, ToolUse, Turn, Upgrade, Usage, Usd,
 };
 use perimeter_printer::{Look, Settings};
 use serde_json::json;
@@ -50,6 +50,7 @@ fn streamed_with_thinking(number: u32) -> Scene {
     let mut completion = answer(vec![thinking, text(ANSWER)], "end_turn");
     let usage = completion.usage.as_mut().unwrap();
     (usage.input, usage.cache_read, usage.reasoning) = (48_213, Some(46_080), Some(64));
+    completion.cost = Some(Cost::charged(Usd(21_528_000_000)).into());
     Scene::new(number, Method::POST, "/v1/messages")
         .asks(call)
         .answers(200)
@@ -381,4 +382,23 @@ fn only_what_is_new_is_shown_of_a_long_conversation() {
     let out = printed(&[scene.answers(200).ends(1)], Look::fixed(None, false), &Settings::default());
     assert!(out.contains("› second question") && out.contains("+ image"), "{out}");
     assert!(!out.contains("first") && !out.contains("reminder"), "{out}");
+}
+
+#[test]
+fn what_a_call_cost_is_told_unless_there_is_nothing_to_pay_for() {
+    let unknown = |number, operation| {
+        let mut call = call("our-own-model", vec![user("Hello?")]);
+        call.operation = operation;
+        let mut completion = Completion::new(CALL);
+        completion.usage = Some(Usage::new(12, 0));
+        Scene::post(number).asks(call).answers(200).completes(900, completion)
+    };
+    let no_usage = Scene::post(2)
+        .asks(call("gpt-4o-mini", vec![user("Hello?")]))
+        .answers(200)
+        .completes(900, Completion::new(CALL));
+    let scenes = [unknown(0, Operation::Chat), unknown(1, Operation::CountTokens), no_usage];
+    insta::assert_snapshot!(snapshot(&scenes));
+    let settings = settings(json!({"format": "json"}));
+    insta::assert_snapshot!(printed(&scenes, Look::fixed(None, false), &settings));
 }
