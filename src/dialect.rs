@@ -21,6 +21,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 mod reader;
+mod socket;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
 
 pub(crate) use self::asked::{Asked, is_call};
 pub(crate) use self::reader::{Form, Reader};
+pub(crate) use self::socket::{Heading, is_socket, request_of};
 
 /// An API that we understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

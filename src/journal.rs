@@ -98,16 +98,16 @@ impl RequestHead {
         }
     }
 
-    /// Whether it is a call, as `is_call` has it.
-    fn is(&self, is_call: fn(&Method, &str) -> bool) -> bool {
+    /// Whether it is what `is` has it.
+    fn is(&self, is: fn(&Method, &str) -> bool) -> bool {
         let raw = match self {
-            Self::Parts(parts) => return is_call(&parts.method, parts.uri.path()),
+            Self::Parts(parts) => return is(&parts.method, parts.uri.path()),
             Self::Raw(raw) => raw,
         };
         let mut words = raw.split(|byte| *byte == b' ' || *byte == b'\r');
         let (Some(method), Some(target)) = (words.next(), words.next()) else { return false };
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        Method::from_bytes(method).is_ok_and(|method| is_call(&method, &String::from_utf8_lossy(path)))
+        Method::from_bytes(method).is_ok_and(|method| is(&method, &String::from_utf8_lossy(path)))
     }
 }
 
@@ -159,15 +159,17 @@ pub(crate) struct Appetite {
     pub interest: Interest,
     /// Whether a request with this method and path is a call that can be read.
     pub is_call: fn(&Method, &str) -> bool,
+    /// Whether one that becomes a WebSocket carries calls that can be read.
+    pub is_socket: fn(&Method, &str) -> bool,
 }
 
 impl Appetite {
     /// Everything.
     #[cfg(test)]
-    pub(crate) const ALL: Self = Self { interest: Interest::ALL, is_call: |_, _| true };
+    pub(crate) const ALL: Self = Self { interest: Interest::ALL, is_call: |_, _| true, is_socket: |_, _| true };
 
-    fn wants(&self, chunks: Interest, is_call: bool) -> bool {
-        self.interest.includes(chunks) || (is_call && self.interest.includes(Interest::LLM))
+    fn wants(&self, chunks: Interest, is_read: bool) -> bool {
+        self.interest.includes(chunks) || (is_read && self.interest.includes(Interest::LLM))
     }
 }
 
@@ -212,7 +214,9 @@ impl Journal {
             RequestHead::Parts(parts) => weight::uri(&parts.uri) + weight::headers(&parts.headers),
         };
         let Inner { losses, appetite, .. } = &*self.0;
-        let is_call = appetite.interest.includes(Interest::LLM) && head.is(appetite.is_call);
+        let reads = appetite.interest.includes(Interest::LLM);
+        let is_call = reads && head.is(appetite.is_call);
+        let is_socket = reads && head.is(appetite.is_socket);
         let exchange = losses.exchanges.fetch_add(1, Relaxed);
         let what = What::Request { head, client };
         if !self.offer(exchange, at, what, text + HEAD) {
@@ -224,6 +228,7 @@ impl Journal {
             exchange,
             from,
             tells: appetite.wants(chunks, is_call),
+            tells_upgraded: appetite.wants(Interest::UPGRADED_CHUNKS, is_socket),
             unseen: 0,
             open: true,
         };
@@ -300,6 +305,8 @@ pub(crate) struct Lane {
     from: Peer,
     /// Whether somebody wants to hear of the body.
     tells: bool,
+    /// Whether somebody wants to hear of the protocol behind an upgrade.
+    tells_upgraded: bool,
     /// Once something was refused nothing more is told: what was told is a prefix.
     unseen: u64,
     open: bool,
@@ -349,7 +356,7 @@ impl Lane {
     /// Bytes of another protocol.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         if self.open
-            && self.journal.0.appetite.interest.includes(Interest::UPGRADED_CHUNKS)
+            && self.tells_upgraded
             && !bytes.is_empty()
             && (self.unseen > 0 || !self.offer(copied(bytes), false))
         {

@@ -27,10 +27,12 @@ mod list;
 mod mask;
 mod reading;
 mod sessions;
+mod socket;
 pub(crate) mod sse;
 pub(crate) mod takings;
 pub(crate) mod tally;
 pub(crate) mod task;
+mod websocket;
 #[cfg(test)]
 mod tests;
 mod till;
@@ -38,6 +40,7 @@ mod till;
 pub(crate) use mask::Masks;
 use reading::{Outcome, Reading};
 use sessions::Sessions;
+use socket::Socket;
 use tally::Tally;
 use till::Till;
 
@@ -92,6 +95,8 @@ struct Open {
     reading: Option<Box<Reading>>,
     /// Taken out only while something is read.
     till: Option<Till>,
+    /// What is read of it once it is upgraded, where that is calls.
+    socket: Option<Box<Socket>>,
     /// Whether the reading was given up.
     panicked: bool,
 }
@@ -141,8 +146,11 @@ impl Scribe {
         self.settings.masks.headers(&mut head.headers);
         self.settings.masks.uri(&mut head.uri);
         let reads = self.settings.interest.includes(Interest::LLM);
-        let reading =
-            if reads { Reading::begin(&head, &self.memory, self.settings.body_limit) } else { None };
+        let (mut reading, mut socket) = (None, None);
+        if reads {
+            reading = Reading::begin(&head, &self.memory, self.settings.body_limit);
+            socket = Socket::begin(&head, &self.memory, self.settings.body_limit);
+        }
         let open = Open {
             interest: self.settings.interest,
             exchange: Arc::new(exchange),
@@ -156,6 +164,7 @@ impl Scribe {
             starved: 0,
             reading: reading.map(Box::new),
             till: Some(Till::new(&self.settings.prices, &self.tally)),
+            socket: socket.map(Box::new),
             panicked: false,
         };
         tell(open.notice(at, What::RequestHead(Arc::new(head))));
@@ -175,6 +184,9 @@ impl Scribe {
                     && !open.failed
                 {
                     reading.response_head(&head);
+                }
+                if let Some(socket) = &mut open.socket {
+                    socket.response_head(&head);
                 }
                 tell(open.notice(at, What::ResponseHead(Arc::new(head))));
             }
@@ -197,6 +209,7 @@ impl Scribe {
             }
         }
         attach.ended(tell);
+        open.count(at, &mut self.sessions, &self.tally);
         if open.request.is_some() && open.response.is_some() {
             self.end(number, at, tell);
         }
@@ -210,7 +223,9 @@ impl Scribe {
             reading.request_end(false, &mut || attach.session(), tell);
             reading.response_end(false, tell);
         });
+        open.listen(at, tell, |socket, tell| socket.finish(tell));
         attach.ended(tell);
+        open.count(at, &mut self.sessions, &self.tally);
         if open.panicked {
             self.tally.panicked();
         }
@@ -220,7 +235,7 @@ impl Scribe {
         }
         if let Some(reading) = &open.reading {
             self.tally.call(reading.asked.dialect.name(), reading.model.as_ref(), reading.outcome);
-        } else {
+        } else if !open.socket.as_ref().is_some_and(|socket| socket.has_called()) {
             let outcome = match &open.response {
                 _ if open.failed => Outcome::None,
                 Some(end) if end.is_complete() => Outcome::Complete,
@@ -257,6 +272,9 @@ impl Scribe {
     pub(crate) fn give_up(&mut self, exchange: u64) {
         if let Some(open) = self.open.get_mut(&exchange) {
             open.reading = None;
+            if let Some(socket) = &mut open.socket {
+                socket.give_up();
+            }
         }
     }
 
@@ -296,7 +314,13 @@ impl Open {
             return;
         }
         if self.upgraded {
-            return tell(self.notice(at, What::UpgradedChunk(from, Bytes::copy_from_slice(&bytes))));
+            if self.interest.includes(Interest::UPGRADED_CHUNKS) {
+                tell(self.notice(at, What::UpgradedChunk(from, Bytes::copy_from_slice(&bytes))));
+            }
+            let starved = self.listen(at, tell, |socket, tell| {
+                socket.chunk(from, &bytes, &mut || attach.session(), tell)
+            });
+            return self.starved(from, starved);
         }
         match from {
             Peer::Client => {
@@ -355,6 +379,7 @@ impl Open {
             }
             Peer::Upstream => {
                 self.read(at, tell, |reading, tell| reading.response_end(whole, tell));
+                self.listen(at, tell, |socket, tell| socket.finish(tell));
                 self.response = Some(end);
             }
         }
@@ -369,9 +394,39 @@ impl Open {
         read: impl FnOnce(&mut Reading, &mut dyn FnMut(LlmEvent)) -> T,
     ) -> T {
         let Some(mut reading) = self.reading.take() else { return T::default() };
+        let told = self.survives(at, tell, |tell| read(&mut reading, tell));
+        if told.is_some() {
+            self.reading = Some(reading);
+        }
+        told.unwrap_or_default()
+    }
+
+    /// Reads what is said behind an upgrade, like [`read`](Self::read).
+    fn listen<T: Default>(
+        &mut self,
+        at: Instant,
+        tell: Tell<'_>,
+        listen: impl FnOnce(&mut Socket, &mut dyn FnMut(LlmEvent)) -> T,
+    ) -> T {
+        let Some(mut socket) = self.socket.take() else { return T::default() };
+        let told = self.survives(at, tell, |tell| listen(&mut socket, tell));
+        if told.is_none() {
+            socket.give_up();
+        }
+        self.socket = Some(socket);
+        told.unwrap_or_default()
+    }
+
+    /// What `read` reads, unless it panics.
+    fn survives<T>(
+        &mut self,
+        at: Instant,
+        tell: Tell<'_>,
+        read: impl FnOnce(&mut dyn FnMut(LlmEvent)) -> T,
+    ) -> Option<T> {
         let mut till = self.till.take();
         let told = catch_unwind(AssertUnwindSafe(|| {
-            read(&mut reading, &mut |event| {
+            read(&mut |event| {
                 let event = match &mut till {
                     Some(till) => till.ring(event),
                     None => event,
@@ -380,15 +435,20 @@ impl Open {
             })
         }));
         self.till = till;
-        match told {
-            Ok(read) => {
-                self.reading = Some(reading);
-                read
-            }
-            Err(_) => {
-                tracing::error!(exchange = %self.exchange.id, "reading it panicked; it is told without its meaning");
-                self.panicked = true;
-                T::default()
+        if told.is_err() {
+            tracing::error!(exchange = %self.exchange.id, "reading it panicked; it is told without its meaning");
+            self.panicked = true;
+        }
+        told.ok()
+    }
+
+    /// Counts the calls of a socket that have come to their end.
+    fn count(&mut self, at: Instant, sessions: &mut Sessions, tally: &Tally) {
+        let Some(socket) = &mut self.socket else { return };
+        for over in socket.over() {
+            tally.call(socket.dialect(), over.model.as_ref(), over.outcome);
+            if let Some(session) = &self.exchange.labels.session {
+                sessions.answered(at, session);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::RunError;
 use crate::config::Config;
 use crate::crew::{Crew, Leaving, dismiss};
-use crate::dialect::is_call;
+use crate::dialect::{is_call, is_socket};
 use crate::journal::{self, Appetite, Journal};
 use crate::memory::Memory;
 use crate::metrics::Observation;
@@ -44,7 +44,7 @@ impl Watchers {
             leaving.push(hire.into(&mut crew, &name)?);
             names.push(name);
         }
-        let appetite = Appetite { interest: crew.interest(), is_call };
+        let appetite = Appetite { interest: crew.interest(), is_call, is_socket };
         let (journal, reader) = journal::journal(size(observe.journal), memory.clone(), appetite);
         let tally = Arc::new(Tally::default());
         let observation = Arc::new(Observation {

@@ -109,7 +109,7 @@ fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
 }
 
 /// Azure has a key in a header of its own, or the version of the API in the query.
-fn is_azure(query: Option<&str>, headers: &HeaderMap) -> bool {
+pub(super) fn is_azure(query: Option<&str>, headers: &HeaderMap) -> bool {
     headers.contains_key("api-key")
         || query.is_some_and(|query| query.split('&').any(|field| field.starts_with("api-version=")))
 }
@@ -202,7 +202,7 @@ fn google(method: &Method, path: &[&str]) -> Option<Asked> {
 }
 
 /// A segment of a path, as its writer meant it.
-fn decoded(segment: &str) -> Arc<str> {
+pub(super) fn decoded(segment: &str) -> Arc<str> {
     percent_decode_str(segment).decode_utf8_lossy().into()
 }
 

@@ -11,6 +11,8 @@ use super::{
 use crate::scribe::events::Events;
 use crate::scribe::sse;
 
+mod messages;
+
 /// How many bytes of a response are looked at, at most, to tell a stream from JSON.
 const SNIFFED: usize = 64;
 

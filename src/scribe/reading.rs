@@ -32,6 +32,16 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Notes what this event says of it.
+    pub(super) fn note(&mut self, event: &LlmEvent) {
+        match event {
+            LlmEvent::Completion(_) => *self = Self::Complete,
+            LlmEvent::Failure(_) => *self = Self::Error,
+            LlmEvent::Cut(_) => *self = Self::Cut,
+            _ => {}
+        }
+    }
+
     /// The word for it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -255,12 +265,7 @@ fn told_after(
 ) -> impl FnMut(LlmEvent) {
     let is_told = matches!(request, Request::Told);
     move |event| {
-        match &event {
-            LlmEvent::Completion(_) => *outcome = Outcome::Complete,
-            LlmEvent::Failure(_) => *outcome = Outcome::Error,
-            LlmEvent::Cut(_) => *outcome = Outcome::Cut,
-            _ => {}
-        }
+        outcome.note(&event);
         if matches!(event, LlmEvent::Delta(_)) {
             *quiet |= !is_told && waiting.len() >= WAITING;
             if *quiet {

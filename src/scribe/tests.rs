@@ -8,7 +8,7 @@ use perimeter_interceptor::{Call, RequestHead};
 
 use super::*;
 use crate::config;
-use crate::dialect::is_call;
+use crate::dialect::{is_call, is_socket};
 use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
@@ -35,7 +35,7 @@ impl Desk {
     /// For somebody who wants to hear that.
     fn of(interest: Interest, journal_size: usize, memory: usize, body_limit: usize) -> Self {
         let memory = Arc::new(Memory::new(memory));
-        let appetite = Appetite { interest, is_call };
+        let appetite = Appetite { interest, is_call, is_socket };
         let (journal, reader) = journal(journal_size, memory.clone(), appetite);
         let settings = Settings {
             masks: Masks::new(&[1; 32], &config::Mask::default()),
