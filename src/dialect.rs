@@ -19,6 +19,7 @@ mod json;
 mod measured;
 mod openai_chat;
 mod openai_completions;
+mod openai_realtime;
 mod openai_responses;
 mod reader;
 mod socket;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
 
 pub(crate) use self::asked::{Asked, is_call};
+pub(crate) use self::openai_realtime::Conversation;
 pub(crate) use self::reader::{Form, Reader};
 pub(crate) use self::socket::{Heading, is_socket, request_of};
 
@@ -38,6 +40,8 @@ pub(crate) enum Dialect {
     OpenAiChat,
     /// OpenAI's Responses.
     OpenAiResponses,
+    /// OpenAI's Realtime, on a socket.
+    OpenAiRealtime,
     /// OpenAI's Completions, the API before Chat Completions.
     OpenAiCompletions,
     /// What else OpenAI offers: measured, not read.
@@ -58,6 +62,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => "openai_chat",
             Self::OpenAiResponses => "openai_responses",
+            Self::OpenAiRealtime => "openai_realtime",
             Self::OpenAiCompletions => "openai_completions",
             Self::OpenAiOther => "openai_other",
             Self::AnthropicMessages => "anthropic_messages",
@@ -70,9 +75,11 @@ impl Dialect {
     /// Who made it.
     fn vendor(self) -> &'static str {
         match self {
-            Self::OpenAiChat | Self::OpenAiResponses | Self::OpenAiCompletions | Self::OpenAiOther => {
-                "openai"
-            }
+            Self::OpenAiChat
+            | Self::OpenAiResponses
+            | Self::OpenAiRealtime
+            | Self::OpenAiCompletions
+            | Self::OpenAiOther => "openai",
             Self::AnthropicMessages | Self::AnthropicOther => "anthropic",
             Self::Gemini | Self::GeminiOther => "gemini",
         }
@@ -107,6 +114,7 @@ impl Asked {
             let read = match self.dialect {
                 Dialect::OpenAiChat => openai_chat::read_request(call, body, &mut prompt),
                 Dialect::OpenAiResponses => openai_responses::read_request(call, body, &mut prompt),
+                Dialect::OpenAiRealtime => openai_realtime::read_request(call, body, &mut prompt),
                 Dialect::OpenAiCompletions => openai_completions::read_request(body, &mut prompt),
                 Dialect::AnthropicMessages => anthropic_messages::read_request(call, body, &mut prompt),
                 Dialect::Gemini => gemini::read_request(call, body, &mut prompt),

@@ -6,7 +6,8 @@ use perimeter_interceptor::{CallId, Completion, LlmEvent, Part};
 use super::failure::{self, Told};
 use super::measured::Measure;
 use super::{
-    Asked, Dialect, anthropic_messages, gemini, json, openai_chat, openai_completions, openai_responses,
+    Asked, Dialect, anthropic_messages, gemini, json, openai_chat, openai_completions, openai_realtime,
+    openai_responses,
 };
 use crate::scribe::events::Events;
 use crate::scribe::sse;
@@ -201,6 +202,7 @@ impl Reader {
         let (call, status, limit) = (self.call, self.status, self.limit);
         match self.dialect {
             Dialect::OpenAiResponses => Box::new(openai_responses::Stream::new(call, status, limit)),
+            Dialect::OpenAiRealtime => Box::new(openai_realtime::Stream::new(call, status, limit)),
             Dialect::OpenAiCompletions => Box::new(openai_completions::Stream::new(call, status, limit)),
             Dialect::AnthropicMessages => Box::new(anthropic_messages::Stream::new(call, status, limit)),
             Dialect::Gemini => Box::new(gemini::Stream::new(call, status, limit)),
@@ -285,10 +287,12 @@ fn finish_whole(
             Dialect::OpenAiCompletions => openai_completions::read_answer(call, body),
             Dialect::AnthropicMessages => anthropic_messages::read_answer(call, body),
             Dialect::Gemini => gemini::read_answer(call, body),
-            // What is only measured never gets here.
-            Dialect::OpenAiChat | Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
-                openai_chat::read_answer(call, body)
-            }
+            // What is only measured never gets here, nor what comes on sockets.
+            Dialect::OpenAiChat
+            | Dialect::OpenAiRealtime
+            | Dialect::OpenAiOther
+            | Dialect::AnthropicOther
+            | Dialect::GeminiOther => openai_chat::read_answer(call, body),
         };
         let failure = answered.error.found.then(|| answered.error.failure(call, status, body));
         (answered.completion, failure, answered.read)

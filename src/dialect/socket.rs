@@ -40,6 +40,7 @@ fn dialect(method: &Method, path: &str) -> Option<Dialect> {
     let path = path.strip_suffix('/').unwrap_or(path);
     match path.rsplit('/').next() {
         Some("responses") if *method == Method::GET => Some(Dialect::OpenAiResponses),
+        Some("realtime") if *method == Method::GET => Some(Dialect::OpenAiRealtime),
         _ => None,
     }
 }
@@ -55,6 +56,8 @@ pub(crate) struct Heading {
     pub(crate) response: Option<Arc<str>>,
     /// The response that this one follows.
     pub(crate) previous: Option<Arc<str>>,
+    /// The model that a session has.
+    pub(crate) model: Option<Arc<str>>,
     /// Of an error, the status that an HTTP response would have had.
     pub(crate) status: Option<u64>,
 }
@@ -101,6 +104,22 @@ impl<'de> Take<'de> for &mut Heading {
                 "previous_response_id" => json::value(&mut object, Name(&mut self.previous))?,
                 "status" | "status_code" => json::value(&mut object, Number(&mut self.status))?,
                 "response" => json::value(&mut object, InResponse(&mut *self))?,
+                "session" => json::value(&mut object, InSession(&mut self.model))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(true)
+    }
+}
+
+/// What stands in a session.
+struct InSession<'s>(&'s mut Option<Arc<str>>);
+
+impl<'de> Take<'de> for InSession<'_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        while let Some(key) = json::key(&mut object)? {
+            match &*key {
+                "model" => json::value(&mut object, Name(self.0))?,
                 _ => json::skip(&mut object)?,
             };
         }

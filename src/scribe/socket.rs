@@ -11,7 +11,7 @@ use perimeter_interceptor::{Call, CallId, LlmEvent, Peer, RequestHead, ResponseH
 
 use super::reading::{Attach, Outcome, Tell};
 use super::websocket::{Message, MessageReader, agreed};
-use crate::dialect::{Asked, Heading, Reader, request_of};
+use crate::dialect::{Asked, Conversation, Dialect, Heading, Reader, request_of};
 use crate::memory::Memory;
 
 /// So many calls are open at once, at most; the oldest counts as cut to make room.
@@ -31,6 +31,8 @@ pub(super) struct Socket {
     /// Those that are not over, the oldest first.
     calls: Vec<Answering>,
     steers: VecDeque<Steer>,
+    /// Where calls speak of what was said between them: that.
+    conversation: Option<Conversation>,
     next: u32,
     /// The model of the last call: what follows from it by itself has the same.
     model: Option<Arc<str>>,
@@ -70,12 +72,15 @@ pub(super) struct Over {
 impl Socket {
     /// What may become a socket with calls, by the head of the request.
     pub(super) fn begin(head: &RequestHead, memory: &Arc<Memory>, limit: usize) -> Option<Self> {
+        let asked = Asked::of_socket(head)?;
+        let is_realtime = asked.dialect == Dialect::OpenAiRealtime;
         Some(Self {
-            asked: Asked::of_socket(head)?,
+            asked,
             client: None,
             upstream: None,
             calls: Vec::new(),
             steers: VecDeque::new(),
+            conversation: is_realtime.then(|| Conversation::new(limit)),
             next: 0,
             model: None,
             over: Vec::new(),
@@ -170,6 +175,8 @@ impl Socket {
             }
             let body = request_of(&Bytes::copy_from_slice(message.data));
             self.call(body, message.whole, heading.lane, attach, tell);
+        } else if let Some(conversation) = &mut self.conversation {
+            conversation.add(heading.kind(), message.data, message.whole);
         } else if heading.kind() == "response.steer" {
             if self.steers.len() >= STEERS {
                 self.steers.pop_front();
@@ -193,7 +200,10 @@ impl Socket {
             let oldest = self.calls.remove(0);
             self.cut(oldest, tell);
         }
-        let prompt = self.asked.read_request(id, None, &body, whole);
+        let mut prompt = self.asked.read_request(id, None, &body, whole);
+        if let Some(conversation) = &mut self.conversation {
+            conversation.begin(id, &mut prompt);
+        }
         let mut session = attach();
         if !session.told {
             // Without a name the session is this socket.
@@ -227,6 +237,9 @@ impl Socket {
         let heading = Heading::of(message.data);
         if heading.kind().starts_with("response.steer.") {
             return;
+        }
+        if let Some(model) = &heading.model {
+            self.model = Some(model.clone());
         }
         let found = self.find(&heading);
         if found.is_none() && heading.kind() == "response.created" {
@@ -264,6 +277,11 @@ impl Socket {
             return by(&|call| call.response == heading.response)
                 .or_else(|| by(&|call| in_lane(call) && call.response.is_none()));
         }
+        if self.conversation.is_some() {
+            // An error is of what the client said last, and mostly of no call: the answers go on.
+            let is_of_call = heading.kind() == "error" && self.calls.iter().all(|call| call.response.is_none());
+            return by(&|_| is_of_call);
+        }
         let is_for_all = heading.kind() == "error" && heading.lane.is_none();
         by(&in_lane).or_else(|| if is_for_all { by(&|_| true) } else { None })
     }
@@ -275,7 +293,8 @@ impl Socket {
         let at = by(&|steer| heading.previous.is_some() && steer.previous == heading.previous)
             .or_else(|| by(&|steer| steer.lane == heading.lane));
         let steer = at.and_then(|at| self.steers.remove(at));
-        let whole = steer.is_some();
+        // Where the provider hears when it is its turn, nothing is missing.
+        let whole = steer.is_some() || self.conversation.is_some();
         let body = steer.map(|steer| steer.body).unwrap_or_default();
         self.call(body, whole, heading.lane.clone(), attach, tell);
     }
@@ -292,7 +311,8 @@ impl Socket {
         let messages: usize = [&self.client, &self.upstream].into_iter().flatten().map(MessageReader::held).sum();
         let calls: usize = self.calls.iter().map(|call| size_of::<Answering>() + call.reader.held()).sum();
         let steers: usize = self.steers.iter().map(|steer| size_of::<Steer>() + steer.body.len()).sum();
-        let holds = messages + calls + steers;
+        let conversation = self.conversation.as_ref().map_or(0, Conversation::held);
+        let holds = messages + calls + steers + conversation;
         if holds <= self.held {
             self.memory.give_back(self.held - holds);
         } else if !self.memory.take(holds - self.held) {

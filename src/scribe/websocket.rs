@@ -6,7 +6,7 @@ mod deflate;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use deflate::{Deflate, UnknownExtension, agreed};
+pub(crate) use deflate::{Deflate, agreed};
 use deflate::Inflater;
 
 /// What a reader keeps its buffer at between messages.

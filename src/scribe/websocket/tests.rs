@@ -3,7 +3,7 @@ use perimeter_interceptor::Peer;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::deflate::TAIL;
+use super::deflate::{TAIL, UnknownExtension};
 use super::*;
 
 const LIMIT: usize = 1 << 20;
