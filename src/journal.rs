@@ -166,7 +166,8 @@ pub(crate) struct Appetite {
 impl Appetite {
     /// Everything.
     #[cfg(test)]
-    pub(crate) const ALL: Self = Self { interest: Interest::ALL, is_call: |_, _| true, is_socket: |_, _| true };
+    pub(crate) const ALL: Self =
+        Self { interest: Interest::ALL, is_call: |_, _| true, is_socket: |_, _| true };
 
     fn wants(&self, chunks: Interest, is_read: bool) -> bool {
         self.interest.includes(chunks) || (is_read && self.interest.includes(Interest::LLM))

@@ -32,10 +32,10 @@ pub(crate) mod sse;
 pub(crate) mod takings;
 pub(crate) mod tally;
 pub(crate) mod task;
-mod websocket;
 #[cfg(test)]
 mod tests;
 mod till;
+mod websocket;
 
 pub(crate) use mask::Masks;
 use reading::{Outcome, Reading};
@@ -317,9 +317,8 @@ impl Open {
             if self.interest.includes(Interest::UPGRADED_CHUNKS) {
                 tell(self.notice(at, What::UpgradedChunk(from, Bytes::copy_from_slice(&bytes))));
             }
-            let starved = self.listen(at, tell, |socket, tell| {
-                socket.chunk(from, &bytes, &mut || attach.session(), tell)
-            });
+            let starved = self
+                .listen(at, tell, |socket, tell| socket.chunk(from, &bytes, &mut || attach.session(), tell));
             return self.starved(from, starved);
         }
         match from {

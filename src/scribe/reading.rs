@@ -167,20 +167,9 @@ impl Reading {
         let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
         let (body, whole) = body.finish(whole);
         let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        let Prompt { model, streaming, partial, previous, conversation, turns, tools } =
-            self.asked.read_request(self.id, content_type, &body, whole);
-        let mut call = Call::new(self.id, self.asked.dialect.name(), attach());
-        call.operation = self.asked.operation;
-        call.vendor = self.asked.vendor;
-        self.model.clone_from(&model);
-        call.model = model;
-        call.streaming = streaming;
-        call.partial = partial || !whole;
-        call.previous = previous;
-        call.conversation = conversation;
-        call.news = turns;
-        call.tools = tools.into();
-        call.body = body;
+        let prompt = self.asked.read_request(self.id, content_type, &body, whole);
+        let call = call_of(&self.asked, self.id, prompt, body, attach());
+        self.model.clone_from(&call.model);
         tell(LlmEvent::Call(Arc::new(call)));
         for event in mem::take(&mut self.waiting) {
             tell(event);
@@ -253,6 +242,23 @@ impl Reading {
         self.held = holds;
         true
     }
+}
+
+/// The call that this is.
+pub(super) fn call_of(asked: &Asked, id: CallId, prompt: Prompt, body: Bytes, session: Arc<Session>) -> Call {
+    let Prompt { model, streaming, partial, previous, conversation, turns, tools } = prompt;
+    let mut call = Call::new(id, asked.dialect.name(), session);
+    call.operation = asked.operation;
+    call.vendor = asked.vendor;
+    call.model = model;
+    call.streaming = streaming;
+    call.partial = partial;
+    call.previous = previous;
+    call.conversation = conversation;
+    call.news = turns;
+    call.tools = tools.into();
+    call.body = body;
+    call
 }
 
 /// Tells the events of a response once its call has been told.

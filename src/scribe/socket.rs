@@ -7,11 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
-use perimeter_interceptor::{Call, CallId, LlmEvent, Peer, RequestHead, ResponseHead};
+use perimeter_interceptor::{CallId, LlmEvent, Peer, RequestHead, ResponseHead};
 
-use super::reading::{Attach, Outcome, Tell};
+use super::reading::{Attach, Outcome, Tell, call_of};
 use super::websocket::{Message, MessageReader, agreed};
-use crate::dialect::{Asked, Conversation, Dialect, Heading, Reader, request_of};
+use crate::dialect::{Asked, Conversation, Dialect, Heading, Prompt, Reader, request_of};
 use crate::memory::Memory;
 
 /// So many calls are open at once, at most; the oldest counts as cut to make room.
@@ -186,21 +186,17 @@ impl Socket {
         }
     }
 
-    fn call(
-        &mut self,
-        body: Bytes,
-        whole: bool,
-        lane: Option<Arc<str>>,
-        attach: Attach<'_>,
-        tell: Tell<'_>,
-    ) {
+    fn call(&mut self, body: Bytes, whole: bool, lane: Option<Arc<str>>, attach: Attach<'_>, tell: Tell<'_>) {
         let id = CallId(self.next);
         let Some(next) = self.next.checked_add(1) else { return };
         if self.calls.len() >= CALLS {
             let oldest = self.calls.remove(0);
             self.cut(oldest, tell);
         }
-        let mut prompt = self.asked.read_request(id, None, &body, whole);
+        let mut prompt = match &*body {
+            b"" if whole => Prompt { streaming: true, ..Prompt::default() },
+            body => self.asked.read_request(id, None, body, whole),
+        };
         if let Some(conversation) = &mut self.conversation {
             conversation.begin(id, &mut prompt);
         }
@@ -211,15 +207,9 @@ impl Socket {
             session.call = next;
             session.is_new = next == 1;
         }
-        let mut call = Call::new(id, self.asked.dialect.name(), session);
-        call.operation = self.asked.operation;
-        call.vendor = self.asked.vendor;
-        call.model = prompt.model.or_else(|| self.model.clone());
-        call.streaming = prompt.streaming;
-        call.partial = prompt.partial || !whole;
-        call.news = prompt.turns;
-        call.tools = prompt.tools.into();
-        call.body = body;
+        prompt.model = prompt.model.take().or_else(|| self.model.clone());
+        prompt.partial |= !whole;
+        let call = call_of(&self.asked, id, prompt, body, session);
         self.next = next;
         self.model.clone_from(&call.model);
         self.calls.push(Answering {
@@ -279,7 +269,8 @@ impl Socket {
         }
         if self.conversation.is_some() {
             // An error is of what the client said last, and mostly of no call: the answers go on.
-            let is_of_call = heading.kind() == "error" && self.calls.iter().all(|call| call.response.is_none());
+            let is_of_call =
+                heading.kind() == "error" && self.calls.iter().all(|call| call.response.is_none());
             return by(&|_| is_of_call);
         }
         let is_for_all = heading.kind() == "error" && heading.lane.is_none();
@@ -308,7 +299,8 @@ impl Socket {
 
     /// Brings what is taken of the memory up to date with what is held. False where there is no room for it.
     fn account(&mut self) -> bool {
-        let messages: usize = [&self.client, &self.upstream].into_iter().flatten().map(MessageReader::held).sum();
+        let messages: usize =
+            [&self.client, &self.upstream].into_iter().flatten().map(MessageReader::held).sum();
         let calls: usize = self.calls.iter().map(|call| size_of::<Answering>() + call.reader.held()).sum();
         let steers: usize = self.steers.iter().map(|steer| size_of::<Steer>() + steer.body.len()).sum();
         let conversation = self.conversation.as_ref().map_or(0, Conversation::held);

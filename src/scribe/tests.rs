@@ -13,6 +13,7 @@ use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
 mod random;
+mod sockets;
 
 const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 

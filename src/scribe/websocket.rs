@@ -6,8 +6,8 @@ mod deflate;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use deflate::{Deflate, agreed};
 use deflate::Inflater;
+pub(crate) use deflate::{Deflate, agreed};
 
 /// What a reader keeps its buffer at between messages.
 const KEPT: usize = 64 * 1024;
@@ -152,7 +152,12 @@ impl MessageReader {
     }
 
     /// A part of the payload of `frame` came, of which so much is left after it.
-    fn payload(&mut self, frame: Frame, bytes: &[u8], tell: &mut dyn FnMut(Message<'_>)) -> Result<(), Broken> {
+    fn payload(
+        &mut self,
+        frame: Frame,
+        bytes: &[u8],
+        tell: &mut dyn FnMut(Message<'_>),
+    ) -> Result<(), Broken> {
         if !frame.is_control() {
             if frame.mask == [0; 4] {
                 self.add(bytes)?;

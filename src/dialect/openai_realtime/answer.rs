@@ -29,7 +29,15 @@ pub(super) struct Details<'de> {
 
 impl<'r> Response<'r, '_> {
     pub(super) fn new(call: CallId, room: &'r Room) -> Self {
-        Self { id: None, status: None, details: Details::default(), parts: Vec::new(), usage: None, call, room }
+        Self {
+            id: None,
+            status: None,
+            details: Details::default(),
+            parts: Vec::new(),
+            usage: None,
+            call,
+            room,
+        }
     }
 }
 
@@ -197,7 +205,9 @@ impl<'de> Take<'de> for &mut Tokens {
                 "cached_tokens" => json::value(&mut object, Number(&mut self.cached))?,
                 "audio_tokens" => json::value(&mut object, Number(&mut self.sound))?,
                 "image_tokens" => json::value(&mut object, Number(&mut self.pictures))?,
-                "input_token_details" => json::value(&mut object, &mut **self.of_input.insert(Box::default()))?,
+                "input_token_details" => {
+                    json::value(&mut object, &mut **self.of_input.insert(Box::default()))?
+                }
                 "output_token_details" => {
                     json::value(&mut object, &mut **self.of_output.insert(Box::default()))?
                 }

@@ -87,8 +87,7 @@ impl Inflater {
         let mut piece = [0; PIECE];
         loop {
             let (was_read, was_wrote) = (state.total_in(), state.total_out());
-            let status =
-                state.decompress(input, &mut piece, FlushDecompress::None).map_err(|_| Broken)?;
+            let status = state.decompress(input, &mut piece, FlushDecompress::None).map_err(|_| Broken)?;
             let read = (state.total_in() - was_read) as usize;
             let wrote = (state.total_out() - was_wrote) as usize;
             input = input.get(read..).unwrap_or_default();

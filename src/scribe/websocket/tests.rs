@@ -56,6 +56,10 @@ impl Sender {
         if !self.takes_over {
             self.state = Compress::new(Compression::default(), false);
         }
+        if message.is_empty() {
+            // An empty block (RFC 7692 section 7.2.3.6).
+            return vec![0];
+        }
         let mut out = Vec::with_capacity(message.len() + 1024);
         self.state.compress_vec(message, &mut out, FlushCompress::Sync).unwrap();
         assert!(out.ends_with(TAIL), "{out:?}");
@@ -189,7 +193,8 @@ fn a_bomb_ends_the_reading_and_holds_nothing() {
 
 #[test]
 fn nothing_is_read_behind_a_close() {
-    let bytes = [framed(0x81, None, b"a"), framed(0x88, None, b"\x03\xe8"), framed(0x81, None, b"b")].concat();
+    let bytes =
+        [framed(0x81, None, b"a"), framed(0x88, None, b"\x03\xe8"), framed(0x81, None, b"b")].concat();
     assert_eq!(read(&mut MessageReader::new(LIMIT, None), &[&bytes]), [(b"a".to_vec(), true)]);
 }
 
