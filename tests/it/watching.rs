@@ -19,6 +19,7 @@ mod finishing;
 mod found;
 mod labels;
 mod settings;
+mod sockets;
 
 use crate::support::{GET, Provider, Proxy, asked};
 
