@@ -17,6 +17,7 @@ mod gemini;
 pub(crate) mod golden;
 mod json;
 mod measured;
+mod money;
 mod openai_chat;
 mod openai_completions;
 mod openai_realtime;

@@ -75,6 +75,7 @@ fn part(part: &Part) -> usize {
         Part::Text(text) | Part::Thinking(text) | Part::Refusal(text) | Part::Other(text) => text.len(),
         Part::ToolUse(tool) => tool.name.len() + tool.input.len(),
         Part::ToolResult(result) => result.text.len(),
+        Part::Media(media) => media.name.as_deref().map_or(0, str::len),
         _ => 0,
     }
 }

@@ -301,8 +301,9 @@ fn show_part(part: &Part) -> String {
             let error = if result.is_error { " failed" } else { "" };
             format!("tool result {}{error} {:?}", result.id.as_deref().unwrap_or("-"), result.text)
         }
-        Part::Media(Media { kind, media_type, size, .. }) => {
-            format!("{kind} {} of {size} bytes", media_type.as_deref().unwrap_or("-"))
+        Part::Media(Media { kind, media_type, name, size, .. }) => {
+            let name = name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
+            format!("{kind}{name} {} of {size} bytes", media_type.as_deref().unwrap_or("-"))
         }
         Part::Other(kind) => format!("other {kind}"),
         other => panic!("{other:?}"),

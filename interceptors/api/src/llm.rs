@@ -346,6 +346,8 @@ pub struct Media {
     pub kind: Arc<str>,
     /// Its media type, such as `image/png`, where it is told.
     pub media_type: Option<Arc<str>>,
+    /// The name of its file, where it is told.
+    pub name: Option<Arc<str>>,
     /// Its size as it stands in the request (base64), in bytes; 0 where it is only referred to.
     pub size: u64,
 }
@@ -353,7 +355,7 @@ pub struct Media {
 impl Media {
     /// Something of this kind.
     pub fn new(kind: impl Into<Arc<str>>) -> Self {
-        Self { kind: kind.into(), media_type: None, size: 0 }
+        Self { kind: kind.into(), media_type: None, name: None, size: 0 }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use perimeter_interceptor::{Answer, CallId, Completion, Usage};
+use perimeter_interceptor::{Answer, CallId, Completion};
 use serde::de::{MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::Tokens;
 use super::message::Message;
+use super::usage::usage;
 use crate::dialect::failure::Told;
 use crate::dialect::json::{self, Number, Room, Str, Take};
 use crate::dialect::reader::Answered;
@@ -31,6 +31,7 @@ pub(super) struct Choice<'de, 'r> {
     pub(super) index: Option<u64>,
     pub(super) message: Message<'de, 'r>,
     pub(super) stop: Option<Cow<'de, str>>,
+    pub(super) logprobs: Option<&'de RawValue>,
 }
 
 /// Reads a whole answer.
@@ -42,6 +43,7 @@ pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_>
     completion.id = answer.id.map(Into::into);
     completion.model = answer.model.map(Into::into);
     completion.usage = answer.usage.and_then(usage);
+    completion.tier = answer.tier.map(Into::into);
     for (position, choice) in answer.choices.into_iter().enumerate() {
         let index = choice.index.unwrap_or(position as u64).try_into().unwrap_or(u32::MAX);
         let mut answer = Answer::new(index);
@@ -50,13 +52,6 @@ pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_>
         completion.answers.push(answer);
     }
     Answered { completion, error: answer.error, read }
-}
-
-/// What the object `usage` says, where it is one.
-pub(super) fn usage(written: &RawValue) -> Option<Usage> {
-    let mut tokens = Tokens::default();
-    json::read(written.get().as_bytes(), &mut tokens);
-    (tokens.input.is_some() || tokens.output.is_some()).then(|| tokens.usage())
 }
 
 impl<'r> Body<'_, 'r> {
@@ -91,14 +86,30 @@ impl<'de> Take<'de> for &mut Body<'de, '_> {
                     json::value(&mut object, Choices { room: self.room, choices: &mut self.choices })?
                 }
                 "usage" => {
-                    self.usage = json::raw(&mut object)?;
+                    self.usage = json::raw(&mut object)?.or(self.usage);
                     true
                 }
+                "x_groq" => json::value(&mut object, Groq(&mut self.usage))?,
                 "error" => json::value(&mut object, &mut self.error)?,
                 _ => json::skip(&mut object)?,
             };
         }
         Ok(fine)
+    }
+}
+
+/// Takes what Groq adds: in a stream, the usage is there.
+struct Groq<'s, 'de>(&'s mut Option<&'de RawValue>);
+
+impl<'de> Take<'de> for Groq<'_, 'de> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        while let Some(key) = json::key(&mut object)? {
+            match &*key {
+                "usage" => *self.0 = json::raw(&mut object)?.or(*self.0),
+                _ => drop(json::skip(&mut object)?),
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -111,7 +122,8 @@ impl<'de> Take<'de> for Choices<'_, 'de, '_> {
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         let mut fine = true;
         loop {
-            let mut choice = Choice { index: None, message: Message::new(self.room), stop: None };
+            let message = Message::new(self.room);
+            let mut choice = Choice { index: None, message, stop: None, logprobs: None };
             let read = json::element(&mut list, &mut choice);
             // A choice counts even where the body breaks off in it.
             if !matches!(read, Ok(None)) {
@@ -137,6 +149,10 @@ impl<'de> Take<'de> for &mut Choice<'de, '_> {
                 "index" => json::value(&mut object, Number(&mut self.index))?,
                 "message" | "delta" => json::value(&mut object, &mut self.message)?,
                 "finish_reason" => json::value(&mut object, Str(&mut self.stop))?,
+                "logprobs" => {
+                    self.logprobs = json::raw(&mut object)?;
+                    true
+                }
                 _ => json::skip(&mut object)?,
             };
         }

@@ -6,6 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use super::choice::{self, Choice, Tool};
+use super::logprobs::Logprobs;
 use super::message::Kind;
 use super::stream::Top;
 
@@ -46,12 +47,19 @@ struct Body<'a> {
 struct WholeChoice<'a> {
     index: u32,
     message: Message<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<&'a Logprobs>,
     finish_reason: Option<&'a str>,
 }
 
 impl<'a> WholeChoice<'a> {
     fn of(choice: &'a Choice) -> Self {
-        Self { index: choice.index, message: Message(choice), finish_reason: choice.stop.as_deref() }
+        Self {
+            index: choice.index,
+            message: Message(choice),
+            logprobs: choice.logprobs.as_ref(),
+            finish_reason: choice.stop.as_deref(),
+        }
     }
 }
 
@@ -68,6 +76,9 @@ impl Serialize for Message<'_> {
         }
         if let Some((name, thinking)) = &choice.thinking {
             message.serialize_entry(name, thinking)?;
+        }
+        if !choice.details.is_empty() {
+            message.serialize_entry("reasoning_details", &choice.details)?;
         }
         if !choice.annotations.is_empty() {
             message.serialize_entry("annotations", &choice.annotations)?;

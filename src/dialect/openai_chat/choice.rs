@@ -7,7 +7,9 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::answer::Choice as Read;
+use super::logprobs::Logprobs;
 use super::message::{self, Kind, ToolCall};
+use super::reasoning::Detail;
 use crate::dialect::budget::Budget;
 
 /// How many tools an answer is read to ask for.
@@ -21,10 +23,12 @@ pub(super) struct Choice {
     pub(super) content: Option<String>,
     /// Under the name that the server has for it.
     pub(super) thinking: Option<(&'static str, String)>,
+    pub(super) details: Vec<Detail>,
     pub(super) refusal: Option<String>,
     pub(super) audio: Option<Audio>,
     pub(super) annotations: Vec<Box<RawValue>>,
     pub(super) tools: Vec<Tool>,
+    pub(super) logprobs: Option<Logprobs>,
     pub(super) stop: Option<Arc<str>>,
 }
 
@@ -76,6 +80,9 @@ impl Choice {
         if let Some((name, text)) = &message.thinking {
             self.think(name, text, budget);
         }
+        for piece in &message.details {
+            Detail::add(&mut self.details, piece, budget);
+        }
         if let Some(text) = &message.refusal {
             budget.push(self.refusal.get_or_insert_default(), text);
         }
@@ -89,6 +96,9 @@ impl Choice {
         }
         for piece in message.calls {
             self.tool(piece, call, budget, tell);
+        }
+        if let Some(written) = read.logprobs {
+            self.logprobs.get_or_insert_default().add(written, budget);
         }
         if let Some(stop) = read.stop.filter(|stop| !stop.is_empty() && budget.take(stop.len())) {
             self.stop = Some(stop.into());
@@ -145,13 +155,18 @@ impl Choice {
         }
     }
 
+    fn thought(&self) -> Option<String> {
+        let text = self.thinking.as_ref().map(|(_, text)| text).filter(|text| !text.is_empty());
+        text.cloned().or_else(|| Some(self.details.iter().map(Detail::text).collect()))
+    }
+
     /// What has been said, in the order of a message at once: thinking, content, refusal, audio, tools.
     pub(super) fn answer(&self, call: CallId) -> Answer {
         let mut answer = Answer::new(self.index);
         let mut add = |text: Option<&String>, part: fn(Arc<str>) -> Part| {
             answer.parts.extend(text.filter(|text| !text.is_empty()).map(|text| part(text.as_str().into())));
         };
-        add(self.thinking.as_ref().map(|(_, text)| text), Part::Thinking);
+        add(self.thought().as_ref(), Part::Thinking);
         add(self.content.as_ref(), Part::Text);
         add(self.refusal.as_ref(), Part::Refusal);
         if let Some(audio) = &self.audio {

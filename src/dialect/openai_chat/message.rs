@@ -8,6 +8,7 @@ use serde::de::{MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
 use super::piece::Piece;
+use super::reasoning;
 use crate::dialect::json::{self, Number, Room, Str, Take};
 use crate::dialect::tool_result;
 
@@ -19,6 +20,7 @@ pub(super) struct Message<'de, 'r> {
     /// Whether `content` is a text, be it empty.
     pub(super) has_text: bool,
     pub(super) thinking: Option<(&'static str, Cow<'de, str>)>,
+    pub(super) details: Vec<reasoning::Piece<'de>>,
     pub(super) refusal: Option<Cow<'de, str>>,
     pub(super) calls: Vec<ToolCall<'de>>,
     pub(super) tool_call_id: Option<Cow<'de, str>>,
@@ -63,6 +65,7 @@ impl<'de, 'r> Message<'de, 'r> {
             content: Vec::new(),
             has_text: false,
             thinking: None,
+            details: Vec::new(),
             refusal: None,
             calls: Vec::new(),
             tool_call_id: None,
@@ -71,10 +74,25 @@ impl<'de, 'r> Message<'de, 'r> {
         }
     }
 
+    /// Whether nothing was read of what it says.
+    pub(super) fn is_empty(&self) -> bool {
+        self.content.is_empty()
+            && self.thought().is_none()
+            && self.refusal.is_none()
+            && self.calls.is_empty()
+            && self.audio.is_none()
+    }
+
+    /// What the model thought, as a text: its details say the same again.
+    pub(super) fn thought(&self) -> Option<Cow<'de, str>> {
+        let text = self.thinking.as_ref().map(|(_, text)| text).filter(|text| !text.is_empty());
+        text.cloned().or_else(|| reasoning::text(&self.details))
+    }
+
     /// What is said, in the order: thinking, content, refusal, audio, tools.
     pub(super) fn into_parts(self, call: CallId, choice: u32) -> Vec<Part> {
         let mut parts = Vec::with_capacity(1);
-        if let Some((_, text)) = self.thinking.filter(|(_, text)| !text.is_empty()) {
+        if let Some(text) = self.thought() {
             parts.push(Part::Thinking(text.into()));
         }
         parts.extend(self.content);
@@ -130,6 +148,10 @@ impl<'de> Take<'de> for &mut Message<'de, '_> {
                 }
                 "reasoning_content" => self.thinking("reasoning_content", &mut object)?,
                 "reasoning" => self.thinking("reasoning", &mut object)?,
+                "reasoning_details" => {
+                    let pieces = reasoning::Pieces { room: self.room, pieces: &mut self.details };
+                    json::value(&mut object, pieces)?
+                }
                 "refusal" => json::value(&mut object, Str(&mut self.refusal))?,
                 "tool_calls" => json::value(&mut object, ToolCalls(self))?,
                 "function_call" => {

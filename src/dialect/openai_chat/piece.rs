@@ -19,6 +19,7 @@ pub(super) struct Piece<'de> {
     /// What it refers to or holds: a URL, or data in base64.
     source: Option<Cow<'de, str>>,
     format: Option<Cow<'de, str>>,
+    name: Option<Cow<'de, str>>,
 }
 
 impl Piece<'_> {
@@ -32,7 +33,12 @@ impl Piece<'_> {
             Some("thinking" | "reasoning") => some(self.thinking.or(self.text)).map(Part::Thinking),
             Some("image_url" | "input_image") => Some(Part::Media(media("image", source))),
             Some("video_url") => Some(Part::Media(media("video", source))),
-            Some("file" | "input_file") => Some(Part::Media(media("document", source))),
+            Some("audio_url") => Some(Part::Media(media("audio", source))),
+            Some("file" | "input_file" | "document_url") => {
+                let mut document = media("document", source);
+                document.name = some(self.name);
+                Some(Part::Media(document))
+            }
             Some("input_audio") => {
                 let mut audio = Media::new("audio");
                 audio.media_type = self.format.map(|format| format!("audio/{format}").into());
@@ -53,7 +59,9 @@ impl<'de> Take<'de> for &mut Piece<'de> {
                 "text" => json::value(&mut object, Str(&mut self.text))?,
                 "refusal" => json::value(&mut object, Str(&mut self.refusal))?,
                 "thinking" => json::value(&mut object, Thinking(&mut self.thinking))?,
-                "image_url" | "video_url" | "input_audio" | "file" => json::value(&mut object, Source(self))?,
+                "image_url" | "video_url" | "audio_url" | "document_url" | "input_audio" | "file" => {
+                    json::value(&mut object, Source(self))?
+                }
                 _ => json::skip(&mut object)?,
             };
         }
@@ -76,6 +84,7 @@ impl<'de> Take<'de> for Source<'_, 'de> {
             fine &= match &*key {
                 "url" | "data" | "file_data" => json::value(&mut object, Str(&mut self.0.source))?,
                 "format" => json::value(&mut object, Str(&mut self.0.format))?,
+                "filename" => json::value(&mut object, Str(&mut self.0.name))?,
                 _ => json::skip(&mut object)?,
             };
         }

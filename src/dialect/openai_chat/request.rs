@@ -50,13 +50,16 @@ impl<'de> Take<'de> for Messages<'_, '_> {
         loop {
             let mut message = Message::new(self.room);
             let read = json::element(&mut list, &mut message);
-            // A message counts even where the body breaks off in it.
-            if let Some(turn) = turn(message, self.call) {
-                if self.room.take() {
-                    self.turns.push(turn);
-                } else {
-                    fine = false;
-                }
+            // A message counts whatever it is, and even where the body breaks off in it if it said anything by then.
+            let is_one = match read {
+                Ok(Some(_)) => true,
+                Ok(None) => false,
+                Err(_) => message.role.is_some() || !message.is_empty(),
+            };
+            if is_one && self.room.take() {
+                self.turns.push(turn(message, self.call));
+            } else {
+                fine &= !is_one;
             }
             match read? {
                 Some(read) => fine &= read,
@@ -66,15 +69,14 @@ impl<'de> Take<'de> for Messages<'_, '_> {
     }
 }
 
-/// The turn that a message is; `None` where nothing is in it.
-fn turn(message: Message<'_, '_>, call: CallId) -> Option<Turn> {
-    let word = message.role.clone();
-    let role = role(word.as_deref().unwrap_or_default());
+/// The turn that a message is.
+fn turn(message: Message<'_, '_>, call: CallId) -> Turn {
+    let role = role(message.role.as_deref().unwrap_or_default());
     let parts = match role {
         Role::Tool => message.into_result(),
         _ => message.into_parts(call, 0),
     };
-    (word.is_some() || !parts.is_empty()).then(|| Turn::new(role, parts))
+    Turn::new(role, parts)
 }
 
 /// Takes `tools`, whose elements hold a function, or `functions`, whose elements are functions.

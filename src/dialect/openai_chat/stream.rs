@@ -6,9 +6,10 @@ use bytes::Bytes;
 use perimeter_interceptor::{CallId, Completion, Delta, LlmEvent, Part, Said, Usage};
 use serde_json::value::RawValue;
 
-use super::answer::{Body, Choice as Read, usage};
+use super::answer::{Body, Choice as Read};
 use super::choice::Choice;
 use super::message::Message;
+use super::usage::usage;
 use crate::dialect::budget::Budget;
 use crate::dialect::failure;
 use crate::dialect::json::{self, Room};
@@ -121,6 +122,7 @@ impl Gather for Stream {
         completion.id = self.top.id.clone();
         completion.model = self.top.model.clone();
         completion.usage = self.top.usage.as_ref().and_then(|(usage, _)| *usage);
+        completion.tier = self.top.tier.clone();
         let mut choices: Vec<_> = self.choices.iter().collect();
         choices.sort_by_key(|choice| choice.index);
         completion.answers = choices.iter().map(|choice| choice.answer(self.call)).collect();
@@ -171,8 +173,8 @@ fn say(message: &Message<'_, '_>, mut tell: impl FnMut(Said)) -> bool {
         tell(what);
     };
     let some = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
-    if let Some(text) = message.thinking.as_ref().and_then(|(_, text)| some(text)) {
-        tell(Said::Thinking(text));
+    if let Some(text) = message.thought() {
+        tell(Said::Thinking(text.into()));
     }
     for part in &message.content {
         match part {
