@@ -15,6 +15,7 @@ mod fields;
 mod gemini;
 #[cfg(test)]
 pub(crate) mod golden;
+mod inputs;
 mod json;
 mod measured;
 mod money;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
 
 pub(crate) use self::asked::{Asked, is_call};
+pub(crate) use self::measured::Form as MultipartForm;
 pub(crate) use self::openai_realtime::Conversation;
 pub(crate) use self::reader::{Form, Reader};
 pub(crate) use self::socket::{Heading, is_socket, request_of};
@@ -73,6 +75,11 @@ impl Dialect {
         }
     }
 
+    /// Whether its calls are only measured.
+    fn is_measured(self) -> bool {
+        matches!(self, Self::OpenAiOther | Self::AnthropicOther | Self::GeminiOther)
+    }
+
     /// Who made it.
     fn vendor(self) -> &'static str {
         match self {
@@ -102,10 +109,7 @@ impl Asked {
         } else {
             Prompt { partial: !whole, ..Prompt::default() }
         };
-        if prompt.model.is_none() {
-            prompt.model.clone_from(&self.model);
-        }
-        prompt.streaming |= self.streaming;
+        self.complete(&mut prompt);
         prompt
     }
 
@@ -131,6 +135,27 @@ impl Asked {
             Some(mended) if first == json::Read::Broken => read(&mended).0,
             _ => prompt,
         }
+    }
+
+    /// A reader of the request's body, where that is a form whose files are only measured.
+    pub(crate) fn form(&self, content_type: Option<&[u8]>) -> Option<MultipartForm> {
+        if self.has_body && self.dialect.is_measured() { MultipartForm::of(content_type) } else { None }
+    }
+
+    /// What a form says that has been read, `whole` or not.
+    pub(crate) fn read_form(&self, form: MultipartForm, whole: bool) -> Prompt {
+        let mut prompt = Prompt::default();
+        prompt.partial = !form.fill(self.operation, &mut prompt) || !whole;
+        self.complete(&mut prompt);
+        prompt
+    }
+
+    /// Adds what the head of the request says.
+    fn complete(&self, prompt: &mut Prompt) {
+        if prompt.model.is_none() {
+            prompt.model.clone_from(&self.model);
+        }
+        prompt.streaming |= self.streaming;
     }
 
     /// A reader of the response to `call`, which may hold about `limit` bytes at once.

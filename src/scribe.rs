@@ -234,6 +234,7 @@ impl Scribe {
             self.sessions.answered(at, session);
         }
         if let Some(reading) = &open.reading {
+            self.tally.opaque(reading.opaque);
             self.tally.call(reading.asked.dialect.name(), reading.model.as_ref(), reading.outcome);
         } else if !open.socket.as_ref().is_some_and(|socket| socket.has_called()) {
             let outcome = match &open.response {

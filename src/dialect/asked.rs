@@ -23,6 +23,8 @@ pub(crate) struct Asked {
     pub(crate) streaming: bool,
     /// Whether a request like this has a body.
     pub(crate) has_body: bool,
+    /// Whether the answer is content, such as a file's, whatever it looks like.
+    pub(crate) downloads: bool,
 }
 
 /// Whether a request is a call, by its method and path (without the query).
@@ -58,6 +60,7 @@ impl Asked {
             model: None,
             streaming: false,
             has_body: *method == Method::POST,
+            downloads: false,
         }
     }
 
@@ -101,6 +104,7 @@ fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
     let mut asked = Asked::new(method, dialect, operation);
     // To cancel an answer takes no more than its path.
     asked.has_body &= operation != Operation::Retrieval;
+    asked.downloads = matches!(path, [.., "files", _, "content"]);
     if let Some(at) = path.windows(2).position(|pair| pair == ["openai", "deployments"]) {
         asked.vendor = "azure";
         asked.model = path.get(at + 2).map(|name| decoded(name));
@@ -129,7 +133,9 @@ fn anthropic(method: &Method, path: &[&str]) -> Option<Asked> {
         [.., "publishers", "anthropic", "models", target] if posts => return vertex(method, target),
         _ => return None,
     };
-    Some(Asked::new(method, dialect, operation))
+    let mut asked = Asked::new(method, dialect, operation);
+    asked.downloads = matches!(path, [.., "batches", _, "results"]);
+    Some(asked)
 }
 
 /// Bedrock's `InvokeModel`, where the model is one of Anthropic's: its name says so, or is one that its owner gave.

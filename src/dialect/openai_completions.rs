@@ -1,56 +1,50 @@
-//! Not read yet.
+//! OpenAI's Completions, the API before Chat Completions; vLLM, Ollama and others have it too.
+//!
+//! But for its prompt, and that a choice holds a text where a chat's holds a message, it is written like a chat.
 
-use perimeter_interceptor::{CallId, Completion, LlmEvent};
+use perimeter_interceptor::{CallId, Role, Turn};
+use serde::de::MapAccess;
 
-use super::failure::Told;
-use super::reader::{Answered, Gather, Step};
-use super::{Prompt, json};
-use crate::scribe::sse;
+use super::inputs::Inputs;
+use super::json::{self, Flag, Name, Read, Room, Take};
+use super::openai_chat::{self, Holds};
+use super::reader::Answered;
+use super::{Prompt, openai_chat::Stream};
 
-pub(super) fn read_request(_body: &[u8], _prompt: &mut Prompt) -> json::Read {
-    json::Read::Odd
+/// Reads a request into `prompt`.
+pub(super) fn read_request(body: &[u8], prompt: &mut Prompt) -> Read {
+    json::read(body, Request(prompt))
 }
 
-pub(super) fn read_answer(call: CallId, _body: &[u8]) -> Answered<'_> {
-    Answered { completion: Completion::new(call), error: Told::default(), read: json::Read::Odd }
+/// Reads a whole answer.
+pub(super) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_> {
+    openai_chat::read_choices(call, body, Holds::Text)
 }
 
-pub(super) struct Stream {
-    call: CallId,
+/// An answer that comes in events.
+pub(super) fn stream(call: CallId, status: u16, limit: usize) -> Stream {
+    Stream::of(Holds::Text, call, status, limit)
 }
 
-impl Stream {
-    pub(super) fn new(call: CallId, _status: u16, _limit: usize) -> Self {
-        Self { call }
-    }
-}
+struct Request<'p>(&'p mut Prompt);
 
-impl Gather for Stream {
-    fn event(&mut self, _event: &sse::Event<'_>, _tell: &mut dyn FnMut(LlmEvent)) -> Step {
-        Step::More
-    }
-
-    fn lose(&mut self) {}
-
-    fn stopped(&self) -> bool {
-        false
-    }
-
-    fn intact(&self) -> bool {
-        true
-    }
-
-    fn said(&self) -> bool {
-        false
-    }
-
-    fn settle(&mut self, _tell: &mut dyn FnMut(LlmEvent)) {}
-
-    fn completion(&self) -> Completion {
-        Completion::new(self.call)
-    }
-
-    fn held(&self) -> usize {
-        0
+impl<'de> Take<'de> for Request<'_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        let prompt = self.0;
+        let mut fine = true;
+        while let Some(key) = json::key(&mut object)? {
+            fine &= match &*key {
+                "model" => json::value(&mut object, Name(&mut prompt.model))?,
+                "stream" => json::value(&mut object, Flag(&mut prompt.streaming))?,
+                "prompt" => {
+                    let mut turn = Turn::new(Role::User, Vec::new());
+                    let read = json::value(&mut object, Inputs::new(&Room::new(), &mut turn.parts));
+                    prompt.turns = vec![turn];
+                    read?
+                }
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(fine)
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use perimeter_interceptor::{CallId, Completion, LlmEvent, Part};
 
 use super::failure::{self, Told};
-use super::measured::Measure;
+use super::measured::{self, Measure};
 use super::{
     Asked, Dialect, anthropic_messages, gemini, json, openai_chat, openai_completions, openai_realtime,
     openai_responses,
@@ -50,6 +50,8 @@ impl Form {
 /// [`LlmEvent::Completion`], [`LlmEvent::Cut`] and [`LlmEvent::Failure`], or a cut and then a failure.
 pub(crate) struct Reader {
     dialect: Dialect,
+    /// What it is, where it is only measured.
+    measured: Option<measured::Kind>,
     call: CallId,
     status: u16,
     /// What is said of its form.
@@ -121,13 +123,8 @@ impl Reader {
     pub(super) fn new(asked: &Asked, call: CallId, status: u16, said: Form, limit: usize) -> Self {
         let dialect = asked.dialect;
         let lists = dialect == Dialect::Gemini && asked.streaming;
-        let state = match dialect {
-            Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
-                State::Measured(Box::new(Measure::new(asked.operation, call, status, limit)))
-            }
-            _ => State::Unknown(Vec::new()),
-        };
-        Self { dialect, call, status, said, lists, limit, state }
+        let measured = dialect.is_measured().then(|| measured::Kind::of(asked));
+        Self { dialect, measured, call, status, said, lists, limit, state: State::Unknown(Vec::new()) }
     }
 
     /// Reads what came next, decoded, cut anywhere.
@@ -136,7 +133,13 @@ impl Reader {
             State::Unknown(seen) => {
                 let wanted = SNIFFED.saturating_sub(seen.len());
                 seen.extend_from_slice(chunk.get(..wanted).unwrap_or(chunk));
-                let Some(form) = sniff(seen, self.said, self.lists, self.status) else { return };
+                let form = if self.measured.is_some() && self.said == Form::Whole && seen.starts_with(b":") {
+                    // Sound may begin with any byte.
+                    Begins::Whole
+                } else {
+                    let Some(form) = sniff(seen, self.said, self.lists, self.status) else { return };
+                    form
+                };
                 let seen = std::mem::take(seen);
                 self.state = self.begin(form);
                 self.read(&seen, tell);
@@ -189,6 +192,9 @@ impl Reader {
     }
 
     fn begin(&self, form: Begins) -> State {
+        if let Some(kind) = self.measured {
+            return self.measure(kind, form);
+        }
         let events = match form {
             Begins::Whole => return State::Whole { body: Vec::new(), over: false },
             Begins::Events => Events::sse(self.limit),
@@ -198,12 +204,22 @@ impl Reader {
         State::Stream(Box::new(Stream { events, answer: self.answer() }))
     }
 
+    fn measure(&self, kind: measured::Kind, form: Begins) -> State {
+        let (call, status, limit) = (self.call, self.status, self.limit);
+        match kind.stream(call, status, limit).filter(|_| form == Begins::Events && status < 400) {
+            Some(answer) => {
+                State::Stream(Box::new(Stream { events: Events::sse(limit), answer: Box::new(answer) }))
+            }
+            None => State::Measured(Box::new(Measure::new(kind, call, status, limit))),
+        }
+    }
+
     fn answer(&self) -> Box<dyn Gather + Send> {
         let (call, status, limit) = (self.call, self.status, self.limit);
         match self.dialect {
             Dialect::OpenAiResponses => Box::new(openai_responses::Stream::new(call, status, limit)),
             Dialect::OpenAiRealtime => Box::new(openai_realtime::Stream::new(call, status, limit)),
-            Dialect::OpenAiCompletions => Box::new(openai_completions::Stream::new(call, status, limit)),
+            Dialect::OpenAiCompletions => Box::new(openai_completions::stream(call, status, limit)),
             Dialect::AnthropicMessages => Box::new(anthropic_messages::Stream::new(call, status, limit)),
             Dialect::Gemini => Box::new(gemini::Stream::new(call, status, limit)),
             // What is only measured never gets here.
@@ -259,7 +275,7 @@ fn sniff(seen: &[u8], said: Form, lists: bool, status: u16) -> Option<Begins> {
 }
 
 /// Appends what fits below `limit`; says whether that was all.
-fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
+pub(super) fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
     let fits = chunk.len().min(limit.saturating_sub(body.len()));
     let needed = body.len() + fits;
     if needed > body.capacity() {

@@ -73,6 +73,12 @@ impl Observation {
             "Records that could not be read for a fault of perimeter's own.",
             self.tally.panics(),
         );
+        text.single(
+            "perimeter_opaque_bodies_total",
+            "counter",
+            "Bodies of calls that were not read, for a content encoding that is not known.",
+            self.tally.opaques(),
+        );
         for (name, help, value) in PER_INTERCEPTOR {
             text.family(name, if name.ends_with("_total") { "counter" } else { "gauge" }, help);
             for gauge in &self.crew {

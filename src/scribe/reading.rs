@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, Session};
 
 use super::decode::Decoder;
-use crate::dialect::{Asked, Form, Prompt, Reader};
+use crate::dialect::{Asked, Form, MultipartForm, Prompt, Reader};
 use crate::memory::Memory;
 use crate::weight;
 
@@ -68,6 +68,8 @@ pub(super) struct Reading {
     starved: bool,
     pub(super) model: Option<Arc<str>>,
     pub(super) outcome: Outcome,
+    /// How many of its bodies have a content coding that nobody here knows.
+    pub(super) opaque: u64,
     /// What it holds of `memory`, bytes.
     held: usize,
     memory: Arc<Memory>,
@@ -82,6 +84,8 @@ enum Request {
 /// A request's body, decoded.
 struct Body {
     decoder: Option<Decoder>,
+    /// Reads a form as it comes: then none of it is held here.
+    form: Option<MultipartForm>,
     /// A body that came in one piece is not copied.
     piece: Bytes,
     rest: Vec<u8>,
@@ -113,8 +117,10 @@ impl Reading {
         let asked = Asked::of(head)?;
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let expected = usize::min(length.unwrap_or(0), EARLY);
+        let content_type = head.headers.get(CONTENT_TYPE).cloned();
         let mut body = Body {
             decoder: None,
+            form: asked.form(content_type.as_ref().map(HeaderValue::as_bytes)),
             piece: Bytes::new(),
             rest: Vec::new(),
             expected,
@@ -125,9 +131,10 @@ impl Reading {
             Ok(decoder) => body.decoder = decoder,
             Err(Opaque) => body.cut = true,
         }
+        let opaque = u64::from(body.cut);
         Some(Self {
             asked,
-            content_type: head.headers.get(CONTENT_TYPE).cloned(),
+            content_type,
             id: CallId::default(),
             request: Request::Coming(body),
             response: None,
@@ -136,6 +143,7 @@ impl Reading {
             starved: false,
             model: None,
             outcome: Outcome::None,
+            opaque,
             held: 0,
             memory: memory.clone(),
             limit,
@@ -165,10 +173,14 @@ impl Reading {
     /// The request has ended, whole or not.
     pub(super) fn request_end(&mut self, whole: bool, attach: Attach<'_>, tell: Tell<'_>) {
         let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
-        let (body, whole) = body.finish(whole);
+        let (body, form, whole) = body.finish(whole);
         let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        let prompt = self.asked.read_request(self.id, content_type, &body, whole);
-        let call = call_of(&self.asked, self.id, prompt, body, attach());
+        let prompt = match form {
+            Some(form) => self.asked.read_form(form, whole),
+            None => self.asked.read_request(self.id, content_type, &body, whole),
+        };
+        let mut call = call_of(&self.asked, self.id, prompt, body, attach());
+        call.partial |= !whole;
         self.model.clone_from(&call.model);
         tell(LlmEvent::Call(Arc::new(call)));
         for event in mem::take(&mut self.waiting) {
@@ -185,6 +197,7 @@ impl Reading {
             Ok(decoder) => Response { decoder, reader: Some(reader), opaque: false },
             Err(Opaque) => Response { decoder: None, reader: Some(reader), opaque: true },
         });
+        self.opaque += u64::from(self.response.as_ref().is_some_and(|response| response.opaque));
     }
 
     /// A part of the response's body came.
@@ -314,11 +327,19 @@ impl Body {
     }
 
     fn held(&self) -> usize {
-        self.decoder.as_ref().map_or(0, Decoder::held) + self.piece.len() + self.rest.capacity()
+        let form = self.form.as_ref().map_or(0, MultipartForm::held);
+        self.decoder.as_ref().map_or(0, Decoder::held) + form + self.piece.len() + self.rest.capacity()
     }
 
     fn add(&mut self, chunk: &Bytes, limit: usize) {
         if self.cut {
+            return;
+        }
+        if let Some(form) = &mut self.form {
+            match &mut self.decoder {
+                None => form.feed(chunk),
+                Some(decoder) => self.cut = decoder.decode(chunk, &mut |piece| form.feed(piece)).is_err(),
+            }
             return;
         }
         let Some(decoder) = &mut self.decoder else {
@@ -356,23 +377,24 @@ impl Body {
         self.rest.truncate(length);
         self.rest.shrink_to_fit();
         self.decoder = None;
+        self.form = None;
         self.cut = true;
         self.starved = true;
     }
 
-    /// The body, and whether it is all there.
-    fn finish(mut self, whole: bool) -> (Bytes, bool) {
+    /// The body or what was read of it, and whether it is all there.
+    fn finish(mut self, whole: bool) -> (Bytes, Option<MultipartForm>, bool) {
         let mut whole = whole && !self.cut;
         if let Some(decoder) = self.decoder.take() {
             whole &= decoder.finish().is_ok();
         }
         if self.rest.is_empty() {
-            return (self.piece, whole);
+            return (self.piece, self.form, whole);
         }
         if !self.piece.is_empty() {
             self.unite();
         }
-        (Bytes::from(self.rest), whole)
+        (Bytes::from(self.rest), self.form, whole)
     }
 }
 

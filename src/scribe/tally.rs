@@ -24,6 +24,7 @@ pub(crate) struct Tally {
     records: AtomicU64,
     panics: AtomicU64,
     unseen: AtomicU64,
+    opaque: AtomicU64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +77,16 @@ impl Tally {
     /// There was no memory to read so many bytes.
     pub(super) fn starved(&self, bytes: u64) {
         self.unseen.fetch_add(bytes, Relaxed);
+    }
+
+    /// So many bodies had a content coding that nobody here knows.
+    pub(super) fn opaque(&self, bodies: u64) {
+        self.opaque.fetch_add(bodies, Relaxed);
+    }
+
+    /// How many bodies had a content coding that nobody here knows.
+    pub(crate) fn opaques(&self) -> u64 {
+        self.opaque.load(Relaxed)
     }
 
     /// How many bytes were not read for want of memory.

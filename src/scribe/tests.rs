@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request, Response};
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::testing::assert_legal;
-use perimeter_interceptor::{Call, RequestHead};
+use perimeter_interceptor::{Call, Part, RequestHead};
 
 use super::*;
 use crate::config;
@@ -380,5 +380,75 @@ fn what_a_client_says_of_an_exchange_is_told_and_its_secrets_are_not() {
     assert_eq!(labels.tags["a"], "b");
     let session = &desk.call().session;
     assert_eq!((&*session.id, session.told, session.is_new), ("s", true, true));
+    desk.check_empty();
+}
+
+#[test]
+fn a_body_whose_coding_is_not_known_is_opaque_and_counted_and_no_error() {
+    let mut desk = Desk::large();
+    let opaque = [("content-encoding", "compress")];
+    let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &opaque).unwrap();
+    client.chunk(&Bytes::from_static(b"\x1f\x9d\x90 not ours to read"), true);
+    let response = Response::builder().header("content-encoding", "x-unknown").body(()).unwrap();
+    upstream.head(journal::ResponseHead::Parts(Box::new(response.into_parts().0)), Instant::now());
+    upstream.chunk(&Bytes::from_static(WHOLE.as_bytes()), true);
+    desk.read();
+    assert_legal(&desk.told);
+    assert!(desk.call().partial && desk.call().body.is_empty());
+    let Some(LlmEvent::Cut(cut)) = desk.events().last() else { panic!("{:?}", desk.events()) };
+    assert!(cut.body.is_empty());
+    assert_eq!((desk.tally.opaques(), desk.tally.panics()), (2, 0));
+    let Opened { mut client, upstream } =
+        desk.open("/v1/chat/completions", &[("content-encoding", "identity")]).unwrap();
+    client.chunk(&Bytes::from_static(ASKS.as_bytes()), true);
+    drop(upstream);
+    desk.read();
+    assert!(!desk.call().partial);
+    assert_eq!(desk.tally.opaques(), 2);
+    desk.check_empty();
+}
+
+#[test]
+fn a_file_that_is_sent_and_one_that_comes_are_counted_and_not_held() {
+    let mut desk = Desk::large();
+    let form = [("content-type", "multipart/form-data; boundary=b")];
+    let Opened { mut client, mut upstream } = desk.open("/v1/audio/transcriptions", &form).unwrap();
+    client.chunk(
+        &Bytes::from_static(
+            b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--b\r\n\
+            Content-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n",
+        ),
+        false,
+    );
+    for _ in 0..200 {
+        client.chunk(&Bytes::from_static(&[0; 10_000]), false);
+        desk.read();
+        let used = desk.memory.used();
+        assert!(used < 100_000, "{used}");
+    }
+    client.chunk(&Bytes::from_static(b"\r\n--b--\r\n"), true);
+    head_of(&upstream, 200, "application/json");
+    upstream.chunk(&Bytes::from_static(b"{\"text\":\"Hi.\"}"), true);
+    desk.read();
+    let call = desk.call();
+    assert_eq!((call.model.as_deref(), call.partial, call.body.len()), (Some("whisper-1"), false, 0));
+    let Part::Media(file) = &call.news[0].parts[0] else { panic!("{:?}", call.news) };
+    assert_eq!((file.name.as_deref(), file.size), (Some("a.wav"), 2_000_000));
+
+    let Opened { mut client, mut upstream } = desk.open("/v1/audio/speech", &[]).unwrap();
+    client.chunk(&Bytes::from_static(b"{\"model\":\"tts-1\",\"input\":\"Hi.\"}"), true);
+    head_of(&upstream, 200, "audio/pcm");
+    for _ in 0..200 {
+        upstream.chunk(&Bytes::from_static(&[1; 10_000]), false);
+        desk.read();
+        let used = desk.memory.used();
+        assert!(used < 100_000, "{used}");
+    }
+    upstream.close(BodyEnd::COMPLETE);
+    desk.read();
+    assert_legal(&desk.told);
+    let Some(LlmEvent::Completion(speech)) = desk.events().last() else { panic!("{:?}", desk.events()) };
+    let Part::Media(sound) = &speech.answers[0].parts[0] else { panic!("{speech:?}") };
+    assert_eq!((sound.size, speech.body.len()), (2_000_000, 0));
     desk.check_empty();
 }

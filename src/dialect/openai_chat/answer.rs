@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use perimeter_interceptor::{Answer, CallId, Completion};
+use perimeter_interceptor::{Answer, CallId, Completion, Part};
 use serde::de::{MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
+use super::Holds;
 use super::message::Message;
 use super::usage::usage;
 use crate::dialect::failure::Told;
@@ -30,12 +31,19 @@ pub(super) struct Body<'de, 'r> {
 pub(super) struct Choice<'de, 'r> {
     pub(super) index: Option<u64>,
     pub(super) message: Message<'de, 'r>,
+    /// What a completion has in place of a message.
+    pub(super) text: Option<Cow<'de, str>>,
     pub(super) stop: Option<Cow<'de, str>>,
     pub(super) logprobs: Option<&'de RawValue>,
 }
 
 /// Reads a whole answer.
 pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_> {
+    read_choices(call, body, Holds::Message)
+}
+
+/// Reads a whole answer, whose choices hold this.
+pub(in crate::dialect) fn read_choices(call: CallId, body: &[u8], hold: Holds) -> Answered<'_> {
     let room = Room::new();
     let mut answer = Body::new(&room);
     let read = json::read(body, &mut answer);
@@ -44,7 +52,8 @@ pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_>
     completion.model = answer.model.map(Into::into);
     completion.usage = answer.usage.and_then(usage);
     completion.tier = answer.tier.map(Into::into);
-    for (position, choice) in answer.choices.into_iter().enumerate() {
+    for (position, mut choice) in answer.choices.into_iter().enumerate() {
+        choice.take_text(hold);
         let index = choice.index.unwrap_or(position as u64).try_into().unwrap_or(u32::MAX);
         let mut answer = Answer::new(index);
         answer.parts = choice.message.into_parts(call, index);
@@ -98,6 +107,18 @@ impl<'de> Take<'de> for &mut Body<'de, '_> {
     }
 }
 
+impl Choice<'_, '_> {
+    /// Makes its text that of its message, where it holds no message.
+    pub(super) fn take_text(&mut self, hold: Holds) {
+        if let Some(text) = self.text.take().filter(|_| hold == Holds::Text) {
+            self.message.has_text = true;
+            if !text.is_empty() {
+                self.message.content.push(Part::Text(text.into()));
+            }
+        }
+    }
+}
+
 /// Takes what Groq adds: in a stream, the usage is there.
 struct Groq<'s, 'de>(&'s mut Option<&'de RawValue>);
 
@@ -123,7 +144,7 @@ impl<'de> Take<'de> for Choices<'_, 'de, '_> {
         let mut fine = true;
         loop {
             let message = Message::new(self.room);
-            let mut choice = Choice { index: None, message, stop: None, logprobs: None };
+            let mut choice = Choice { index: None, message, text: None, stop: None, logprobs: None };
             let read = json::element(&mut list, &mut choice);
             // A choice counts even where the body breaks off in it.
             if !matches!(read, Ok(None)) {
@@ -148,6 +169,7 @@ impl<'de> Take<'de> for &mut Choice<'de, '_> {
             fine &= match &*key {
                 "index" => json::value(&mut object, Number(&mut self.index))?,
                 "message" | "delta" => json::value(&mut object, &mut self.message)?,
+                "text" => json::value(&mut object, Str(&mut self.text))?,
                 "finish_reason" => json::value(&mut object, Str(&mut self.stop))?,
                 "logprobs" => {
                     self.logprobs = json::raw(&mut object)?;

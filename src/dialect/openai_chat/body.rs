@@ -5,19 +5,23 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use super::Holds;
 use super::choice::{self, Choice, Tool};
 use super::logprobs::Logprobs;
 use super::message::Kind;
 use super::stream::Top;
 
 /// Writes an answer of these choices.
-pub(super) fn write(top: &Top, choices: &[&Choice]) -> Bytes {
+pub(super) fn write(hold: Holds, top: &Top, choices: &[&Choice]) -> Bytes {
     let body = Body {
         id: top.id.as_deref(),
-        object: "chat.completion",
+        object: match hold {
+            Holds::Message => "chat.completion",
+            Holds::Text => "text_completion",
+        },
         created: top.created,
         model: top.model.as_deref(),
-        choices: choices.iter().map(|choice| WholeChoice::of(choice)).collect(),
+        choices: choices.iter().map(|choice| WholeChoice::of(hold, choice)).collect(),
         usage: top.usage.as_ref().map(|(_, written)| &**written),
         service_tier: top.tier.as_deref(),
         system_fingerprint: top.fingerprint.as_deref(),
@@ -46,18 +50,23 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct WholeChoice<'a> {
     index: u32,
-    message: Message<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Message<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<&'a Logprobs>,
     finish_reason: Option<&'a str>,
 }
 
 impl<'a> WholeChoice<'a> {
-    fn of(choice: &'a Choice) -> Self {
+    fn of(hold: Holds, choice: &'a Choice) -> Self {
+        let is_text = hold == Holds::Text;
         Self {
             index: choice.index,
-            message: Message(choice),
-            logprobs: choice.logprobs.as_ref(),
+            message: (!is_text).then_some(Message(choice)),
+            text: is_text.then(|| choice.content.as_deref().unwrap_or_default()),
+            logprobs: choice.logprobs.as_ref().filter(|_| !is_text),
             finish_reason: choice.stop.as_deref(),
         }
     }

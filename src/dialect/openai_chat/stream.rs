@@ -6,6 +6,7 @@ use bytes::Bytes;
 use perimeter_interceptor::{CallId, Completion, Delta, LlmEvent, Part, Said, Usage};
 use serde_json::value::RawValue;
 
+use super::Holds;
 use super::answer::{Body, Choice as Read};
 use super::choice::Choice;
 use super::message::Message;
@@ -18,6 +19,7 @@ use crate::scribe::sse;
 
 /// An answer that comes in events.
 pub(in crate::dialect) struct Stream {
+    hold: Holds,
     call: CallId,
     status: u16,
     top: Top,
@@ -39,8 +41,13 @@ pub(super) struct Top {
 
 impl Stream {
     pub(in crate::dialect) fn new(call: CallId, status: u16, limit: usize) -> Self {
+        Self::of(Holds::Message, call, status, limit)
+    }
+
+    /// An answer whose choices hold this.
+    pub(in crate::dialect) fn of(hold: Holds, call: CallId, status: u16, limit: usize) -> Self {
         let budget = Budget::new(limit);
-        Self { call, status, top: Top::default(), choices: Vec::new(), said: false, budget }
+        Self { hold, call, status, top: Top::default(), choices: Vec::new(), said: false, budget }
     }
 
     fn add(&mut self, data: &[u8], tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
@@ -65,7 +72,8 @@ impl Stream {
         Some(Step::Failed(failure))
     }
 
-    fn choice(&mut self, read: Read<'_, '_>, tell: &mut dyn FnMut(LlmEvent)) {
+    fn choice(&mut self, mut read: Read<'_, '_>, tell: &mut dyn FnMut(LlmEvent)) {
+        read.take_text(self.hold);
         let index = read.index.unwrap_or(0).try_into().unwrap_or(u32::MAX);
         let deltas = |said| tell(LlmEvent::Delta(delta(self.call, index, said)));
         self.said |= say(&read.message, deltas);
@@ -126,7 +134,7 @@ impl Gather for Stream {
         let mut choices: Vec<_> = self.choices.iter().collect();
         choices.sort_by_key(|choice| choice.index);
         completion.answers = choices.iter().map(|choice| choice.answer(self.call)).collect();
-        completion.body = super::body::write(&self.top, &choices);
+        completion.body = super::body::write(self.hold, &self.top, &choices);
         completion
     }
 
