@@ -51,7 +51,7 @@ impl<'de> Take<'de> for Inputs<'_, '_> {
                 Ok(Some(read)) => fine &= read,
                 ended => {
                     if tokens > 0 {
-                        fine &= self.push(Part::Other(format!("{tokens} tokens").into()));
+                        fine &= self.push(counted(tokens, "token"));
                     }
                     return ended.map(|_| fine);
                 }
@@ -71,6 +71,16 @@ impl<'de> Take<'de> for Inputs<'_, '_> {
         }
         Ok(piece.part().is_none_or(|part| self.push(part)))
     }
+}
+
+/// So many things, of which only the number is told.
+pub(super) fn counted(count: u64, one: &str) -> Part {
+    let ending = match count {
+        1 => "",
+        _ if one.ends_with("ch") => "es",
+        _ => "s",
+    };
+    Part::Other(format!("{count} {one}{ending}").into())
 }
 
 /// A part of a message, as moderations take it.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::usage;
 use crate::dialect::failure::Told;
+use crate::dialect::inputs::counted;
 use crate::dialect::json::{self, Flag, Number, Room, Str, Take};
 use crate::dialect::reader::Answered;
 
@@ -132,7 +133,7 @@ struct Count<'a, 'de, 'r>(&'a mut Top<'de, 'r>);
 
 impl<'de> Take<'de> for Count<'_, 'de, '_> {
     fn number(self, number: u64) -> bool {
-        self.0.push(Part::Other(format!("{number} input tokens").into()))
+        self.0.push(counted(number, "input token"))
     }
 }
 
@@ -152,8 +153,7 @@ impl<'de> Take<'de> for Items<'_, 'de, '_> {
                 }
                 ended => {
                     if let Some(word) = word(top.operation) {
-                        let s = if count == 1 { "" } else { word.1 };
-                        fine &= top.push(Part::Other(format!("{count} {}{s}", word.0).into()));
+                        fine &= top.push(counted(count, word));
                     }
                     return ended.map(|_| fine);
                 }
@@ -162,13 +162,13 @@ impl<'de> Take<'de> for Items<'_, 'de, '_> {
     }
 }
 
-/// What the things are called of which only the number is told, and their plural's ending.
-fn word(operation: Operation) -> Option<(&'static str, &'static str)> {
+/// What the things are called of which only the number is told.
+fn word(operation: Operation) -> Option<&'static str> {
     match operation {
-        Operation::Files => Some(("file", "s")),
-        Operation::Batches => Some(("batch", "es")),
-        Operation::Models => Some(("model", "s")),
-        Operation::Retrieval | Operation::Other => Some(("item", "s")),
+        Operation::Files => Some("file"),
+        Operation::Batches => Some("batch"),
+        Operation::Models => Some("model"),
+        Operation::Retrieval | Operation::Other => Some("item"),
         _ => None,
     }
 }

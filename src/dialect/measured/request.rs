@@ -7,7 +7,7 @@ use perimeter_interceptor::{Media, Operation, Part, Role, Turn};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use crate::dialect::Prompt;
-use crate::dialect::inputs::Inputs;
+use crate::dialect::inputs::{Inputs, counted};
 use crate::dialect::json::{self, Flag, Number, Read, Room, Str, Take};
 
 /// Reads a request into `prompt`.
@@ -45,9 +45,9 @@ impl<'de> Take<'de> for &mut Asked<'_, '_, 'de> {
                 }
                 ("content", Operation::Embeddings) => json::value(&mut object, Content(self))?,
                 ("requests", Operation::Embeddings) => json::value(&mut object, Each(self))?,
-                ("requests", Operation::Batches) => json::value(&mut object, Counted("requests", self))?,
+                ("requests", Operation::Batches) => json::value(&mut object, Counted("request", self))?,
                 ("messages" | "contents", Operation::CountTokens) => {
-                    json::value(&mut object, Counted("messages", self))?
+                    json::value(&mut object, Counted("message", self))?
                 }
                 // Where Gemini has the list of requests.
                 ("batch" | "input_config" | "inputConfig", Operation::Batches) => {
@@ -122,7 +122,7 @@ impl<'de> Take<'de> for Counted<'_, '_, '_, 'de> {
         while list.next_element::<IgnoredAny>()?.is_some() {
             count += 1;
         }
-        self.1.parts.push(Part::Other(format!("{count} {}", self.0).into()));
+        self.1.parts.push(counted(count, self.0));
         Ok(true)
     }
 

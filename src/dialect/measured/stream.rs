@@ -15,6 +15,7 @@ use super::answer::written_size;
 use super::usage;
 use crate::dialect::budget::Budget;
 use crate::dialect::failure::{self, Told};
+use crate::dialect::inputs::counted;
 use crate::dialect::json::{self, Str, Take};
 use crate::dialect::reader::{Gather, Step};
 use crate::scribe::sse;
@@ -130,8 +131,7 @@ impl Stream {
             parts.push(Part::Media(sound));
         }
         if self.partial > 0 {
-            let s = if self.partial == 1 { "" } else { "s" };
-            parts.push(Part::Other(format!("{} partial image{s}", self.partial).into()));
+            parts.push(counted(self.partial, "partial image"));
         }
         parts.extend(self.pictures.iter().cloned().map(Part::Media));
         parts

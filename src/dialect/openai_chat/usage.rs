@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 use crate::dialect::json::{self, Number, Take};
 use crate::dialect::money;
 
-/// What the object `usage` says, where it is one.
+/// What the object `usage` says, where it is one that says anything.
 pub(in crate::dialect) fn usage(written: &RawValue) -> Option<Usage> {
     let mut tokens = Tokens::default();
     json::read(written.get().as_bytes(), &mut tokens);
-    (tokens.input.is_some() || tokens.output.is_some()).then(|| tokens.usage())
+    let says = tokens.input.is_some() || tokens.output.is_some() || tokens.charged.is_some();
+    says.then(|| tokens.usage())
 }
 
 #[derive(Debug, Default)]
