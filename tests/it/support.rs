@@ -13,7 +13,8 @@ pub(crate) use head::{Head, latin1};
 pub(crate) use provider::Provider;
 pub(crate) use proxy::Proxy;
 pub(crate) use story::{
-    GET, OK, answered, asked, forwarded, forwarded_by, forwarded_through, returned, returned_through, start,
+    GET, OK, PLAIN, answered, asked, forwarded, forwarded_by, forwarded_through, returned, returned_through,
+    start,
 };
 pub(crate) use told::{Gate, Watch, watched};
 pub(crate) use wire::{Ending, Wire};

@@ -21,7 +21,7 @@ mod labels;
 mod settings;
 mod sockets;
 
-use crate::support::{GET, Provider, Proxy, asked};
+use crate::support::{PLAIN, Provider, Proxy, asked};
 
 const EVENTS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -32,7 +32,7 @@ const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\
 /// One plain exchange on a connection of its own.
 #[track_caller]
 fn exchange(provider: &Provider, proxy: &Proxy) {
-    let (mut client, mut upstream) = asked(provider, proxy, GET);
+    let (mut client, mut upstream) = asked(provider, proxy, PLAIN);
     upstream.send(LAST);
     upstream.close();
     assert_eq!(client.head().status(), 200);
@@ -42,7 +42,7 @@ fn exchange(provider: &Provider, proxy: &Proxy) {
 /// A stream of which the client has each event before the provider says the next; what its body is.
 #[track_caller]
 fn stream(provider: &Provider, proxy: &Proxy) -> String {
-    let (mut client, mut upstream) = asked(provider, proxy, GET);
+    let (mut client, mut upstream) = asked(provider, proxy, PLAIN);
     upstream.send(EVENTS.replace("Content-Type", "Connection: close\r\nContent-Type"));
     assert_eq!(client.head().status(), 200);
     let mut said = String::new();

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::{GET, asked, pattern, start};
+use crate::support::{GET, PLAIN, Provider, Proxy, asked, pattern, start};
 
 const GIB: u64 = 1 << 30;
 
@@ -14,7 +14,7 @@ fn an_upload_of_a_gibibyte_passes_in_flat_memory() {
     let (provider, proxy) = start();
     let before = proxy.peak_memory();
     let mut client = proxy.connect();
-    client.send(format!("POST /v1/files HTTP/1.1\r\nHost: app\r\nContent-Length: {GIB}\r\n\r\n"));
+    client.send(format!("POST /plain HTTP/1.1\r\nHost: app\r\nContent-Length: {GIB}\r\n\r\n"));
     let mut upstream = provider.accept();
     upstream.head();
     thread::scope(|scope| {
@@ -31,7 +31,7 @@ fn an_upload_of_a_gibibyte_passes_in_flat_memory() {
 fn a_download_of_a_gibibyte_passes_in_flat_memory() {
     let (provider, proxy) = start();
     let before = proxy.peak_memory();
-    let (mut client, mut upstream) = asked(&provider, &proxy, GET);
+    let (mut client, mut upstream) = asked(&provider, &proxy, PLAIN);
     upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {GIB}\r\n\r\n"));
     client.head();
     thread::scope(|scope| {
@@ -40,6 +40,42 @@ fn a_download_of_a_gibibyte_passes_in_flat_memory() {
     });
     let growth = proxy.peak_memory() - before;
     assert!(growth < FLAT, "the proxy grew by {growth} bytes");
+}
+
+/// What those who watch may hold in these tests, and as much again for buffers that are not full.
+const WATCHED: u64 = 2 * (16 << 20);
+
+#[test]
+fn a_file_of_a_gibibyte_is_measured_and_nobody_holds_it() {
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).yaml("observe: {memory: 16MiB}").start();
+    let before = proxy.peak_memory();
+    let mut client = proxy.connect();
+    let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+    let length = head.len() as u64 + GIB;
+    client.send(format!(
+        "POST /v1/files HTTP/1.1\r\nHost: app\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+         Content-Length: {length}\r\n\r\n{head}"
+    ));
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.expect(head);
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::send(&mut client, GIB));
+        pattern::expect(&mut upstream, GIB);
+    });
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.head().status(), 204);
+    let get = "GET /v1/files/file-1/content HTTP/1.1\r\nHost: app\r\n\r\n";
+    let (mut client, mut upstream) = asked(&provider, &proxy, get);
+    upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {GIB}\r\n\r\n"));
+    client.head();
+    thread::scope(|scope| {
+        scope.spawn(|| pattern::send(&mut upstream, GIB));
+        pattern::expect(&mut client, GIB);
+    });
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < FLAT + WATCHED, "the proxy grew by {growth} bytes");
 }
 
 #[test]

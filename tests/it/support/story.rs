@@ -6,6 +6,9 @@ use crate::support::proxy::Setup;
 /// The plainest request.
 pub(crate) const GET: &str = "GET /v1/models HTTP/1.1\r\nHost: app\r\n\r\n";
 
+/// A request that is no call to any model's API.
+pub(crate) const PLAIN: &str = "GET /plain HTTP/1.1\r\nHost: app\r\n\r\n";
+
 /// The plainest answer.
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

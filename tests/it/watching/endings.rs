@@ -6,7 +6,7 @@ use serde_json::json;
 use super::EVENTS;
 use crate::support::provider::Nobody;
 use crate::support::told::Exchange;
-use crate::support::{GET, Gate, OK, Provider, Proxy, Watch, Wire, answered, asked, pattern, watched};
+use crate::support::{GET, Gate, OK, PLAIN, Provider, Proxy, Watch, Wire, answered, asked, pattern, watched};
 
 /// How a peer can leave.
 const WAYS: [fn(Wire); 2] = [Wire::close, Wire::reset];
@@ -41,7 +41,7 @@ fn assert_ended(exchange: &Exchange, request: &str, response: &str) {
 fn a_plain_exchange_is_told_from_its_head_to_its_end() {
     let exchange = told_of(|provider, proxy| {
         let mut client = proxy.connect();
-        client.send("POST /v1/files?a=b HTTP/1.1\r\nHost: app\r\nX-A: 1\r\nContent-Length: 5\r\n\r\nhello");
+        client.send("POST /plain?a=b HTTP/1.1\r\nHost: app\r\nX-A: 1\r\nContent-Length: 5\r\n\r\nhello");
         let mut upstream = provider.accept();
         upstream.head();
         upstream.expect("hello");
@@ -61,7 +61,7 @@ fn a_plain_exchange_is_told_from_its_head_to_its_end() {
         ]
     );
     let head = exchange.line("on_request_head");
-    assert_eq!((&head["method"], &head["target"]), (&json!("POST"), &json!("/v1/files?a=b")));
+    assert_eq!((&head["method"], &head["target"]), (&json!("POST"), &json!("/plain?a=b")));
     // As the client sent it, not as it went on.
     assert_eq!(head["headers"], json!([["host", "app"], ["x-a", "1"], ["content-length", "5"]]));
     let head = exchange.line("on_response_head");
@@ -76,7 +76,7 @@ fn a_plain_exchange_is_told_from_its_head_to_its_end() {
 fn a_client_that_leaves_before_the_head_ends_an_exchange_without_a_response() {
     for leave in WAYS {
         let exchange = told_of(|provider, proxy| {
-            let (client, mut upstream) = asked(provider, proxy, GET);
+            let (client, mut upstream) = asked(provider, proxy, PLAIN);
             leave(client);
             upstream.expect_end();
         });
@@ -292,10 +292,10 @@ fn a_body_that_breaks_its_framing_is_told_as_failed() {
 fn responses_without_a_body_are_complete() {
     for (request, response) in [
         ("HEAD / HTTP/1.1\r\nHost: app\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"),
-        (GET, "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\nContent-Length: 10\r\n\r\n"),
-        (GET, "HTTP/1.1 204 No Content\r\n\r\n"),
-        (GET, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
-        (GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (PLAIN, "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\nContent-Length: 10\r\n\r\n"),
+        (PLAIN, "HTTP/1.1 204 No Content\r\n\r\n"),
+        (PLAIN, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        (PLAIN, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ] {
         let exchange = told_of(|provider, proxy| {
             let (mut client, mut upstream) = asked(provider, proxy, request);
@@ -422,7 +422,7 @@ fn an_upload_of_a_gibibyte_ends_once_and_nobody_holds_it() {
     let proxy = watch.setup(&provider).yaml("observe: {memory: 32MiB}").start();
     let before = proxy.peak_memory();
     let mut client = proxy.connect();
-    client.send(format!("POST /v1/files HTTP/1.1\r\nHost: app\r\nContent-Length: {GIB}\r\n\r\n"));
+    client.send(format!("POST /plain HTTP/1.1\r\nHost: app\r\nContent-Length: {GIB}\r\n\r\n"));
     let mut upstream = provider.accept();
     upstream.head();
     std::thread::scope(|scope| {

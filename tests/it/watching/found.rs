@@ -131,7 +131,7 @@ fn an_answer_that_is_cut_off_at_the_end_of_the_drain_is_blamed_on_nobody_else() 
 fn a_plain_exchange_that_broke_off_is_not_counted_as_complete() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).start();
-    let (mut client, mut upstream) = crate::support::asked(&provider, &proxy, crate::support::GET);
+    let (mut client, mut upstream) = crate::support::asked(&provider, &proxy, crate::support::PLAIN);
     upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc");
     upstream.close();
     client.head();
