@@ -246,7 +246,7 @@ fn an_error_names_the_flag_or_the_variable_that_brought_the_bad_value() {
         _ => Err(VarError::NotPresent),
     };
     let error = read_over("{LLM}", Overrides::default(), &environment).unwrap_err();
-    assert_eq!(error.to_string(), "LLM_TYPE: expected one of openai, anthropic");
+    assert_eq!(error.to_string(), "LLM_TYPE: expected one of openai, anthropic, gemini, auto");
 }
 
 #[test]

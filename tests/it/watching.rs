@@ -17,6 +17,7 @@ mod unwatched;
 mod credentials;
 mod finishing;
 mod found;
+mod gemini;
 mod labels;
 mod settings;
 mod sockets;
