@@ -25,6 +25,7 @@ mod head;
 mod labels;
 mod list;
 mod mask;
+mod pending;
 mod reading;
 mod sessions;
 mod socket;
@@ -38,6 +39,7 @@ mod till;
 mod websocket;
 
 pub(crate) use mask::Masks;
+use pending::Pending;
 use reading::{Outcome, Reading};
 use sessions::Sessions;
 use socket::Socket;
@@ -71,6 +73,7 @@ pub(crate) struct Scribe {
     tally: Arc<Tally>,
     open: HashMap<u64, Open>,
     sessions: Sessions,
+    pending: Arc<Pending>,
     clock: (Instant, SystemTime),
     /// The latest time in an id, milliseconds since 1970: ids grow, whatever the clock does.
     latest: u64,
@@ -113,7 +116,8 @@ impl Scribe {
         clock: (Instant, SystemTime),
     ) -> Self {
         let sessions = Sessions::new(&settings.session);
-        Self { settings, memory, tally, open: HashMap::new(), sessions, clock, latest: 0 }
+        let (open, pending) = (HashMap::new(), Arc::default());
+        Self { settings, memory, tally, open, sessions, pending, clock, latest: 0 }
     }
 
     /// Sets the clock anew: the two drift apart when the machine sleeps or its time is set.
@@ -146,10 +150,11 @@ impl Scribe {
         self.settings.masks.headers(&mut head.headers);
         self.settings.masks.uri(&mut head.uri);
         let reads = self.settings.interest.includes(Interest::LLM);
+        let limit = self.settings.body_limit;
         let (mut reading, mut socket) = (None, None);
         if reads {
-            reading = Reading::begin(&head, &self.memory, self.settings.body_limit);
-            socket = Socket::begin(&head, &self.memory, self.settings.body_limit);
+            reading = Reading::begin(&head, &self.memory, &self.pending, limit);
+            socket = Socket::begin(&head, &self.memory, limit);
         }
         let open = Open {
             interest: self.settings.interest,

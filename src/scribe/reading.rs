@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, Session};
 
 use super::decode::Decoder;
+use super::pending::Pending;
 use crate::dialect::{Asked, Form, MultipartForm, Prompt, Reader};
 use crate::memory::Memory;
 use crate::weight;
@@ -73,6 +74,7 @@ pub(super) struct Reading {
     /// What it holds of `memory`, bytes.
     held: usize,
     memory: Arc<Memory>,
+    pending: Arc<Pending>,
     limit: usize,
 }
 
@@ -113,7 +115,12 @@ pub(super) type Tell<'a> = &'a mut dyn FnMut(LlmEvent);
 
 impl Reading {
     /// Begins to read the call of this request, if it is one.
-    pub(super) fn begin(head: &RequestHead, memory: &Arc<Memory>, limit: usize) -> Option<Self> {
+    pub(super) fn begin(
+        head: &RequestHead,
+        memory: &Arc<Memory>,
+        pending: &Arc<Pending>,
+        limit: usize,
+    ) -> Option<Self> {
         let asked = Asked::of(head)?;
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let expected = usize::min(length.unwrap_or(0), EARLY);
@@ -146,6 +153,7 @@ impl Reading {
             opaque,
             held: 0,
             memory: memory.clone(),
+            pending: pending.clone(),
             limit,
         })
     }
@@ -207,10 +215,11 @@ impl Reading {
         if self.starved {
             return chunk.len() as u64;
         }
-        let Self { response, request, waiting, quiet, outcome, .. } = self;
+        let Self { asked, pending, response, request, waiting, quiet, outcome, .. } = self;
         let Some(Response { decoder, reader: Some(reader), opaque: false }) = response else { return 0 };
         let broken = {
             let mut keep = told_after(request, waiting, quiet, outcome, &mut *tell);
+            let mut keep = |event| pending.tell(asked.operation, event, &mut keep);
             match decoder {
                 None => {
                     reader.read(chunk, &mut keep);
@@ -231,11 +240,15 @@ impl Reading {
 
     /// The response has ended, whole or not.
     pub(super) fn response_end(&mut self, whole: bool, tell: Tell<'_>) {
-        let Self { response, request, waiting, quiet, outcome, .. } = self;
+        let Self { asked, pending, response, request, waiting, quiet, outcome, .. } = self;
         let Some(Response { decoder, reader, opaque }) = response else { return };
         let Some(reader) = reader.take() else { return };
         let decoded = decoder.take().is_none_or(|decoder| decoder.finish().is_ok());
-        reader.finish(whole && decoded && !*opaque, &mut told_after(request, waiting, quiet, outcome, tell));
+        {
+            let mut keep = told_after(request, waiting, quiet, outcome, tell);
+            let mut keep = |event| pending.tell(asked.operation, event, &mut keep);
+            reader.finish(whole && decoded && !*opaque, &mut keep);
+        }
         self.account();
     }
 

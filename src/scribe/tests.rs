@@ -12,6 +12,7 @@ use crate::dialect::{is_call, is_socket};
 use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
+mod fetched;
 mod random;
 mod sockets;
 

@@ -19,12 +19,13 @@ pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_>
         is_answer: false,
         reason: None,
         searches: 0,
+        billed_searches: None,
         tokens: Tokens::default(),
         error: Told::default(),
     };
     let read = json::read(body, &mut response);
     let mut completion = response.completion;
-    completion.usage = response.tokens.usage(response.searches);
+    completion.usage = response.tokens.usage(response.billed_searches.unwrap_or(response.searches));
     if response.is_answer {
         // Why it is incomplete says more than that it is.
         let mut answer = response.answer;
@@ -40,7 +41,9 @@ struct Response<'de, 'r> {
     answer: Answer,
     is_answer: bool,
     reason: Option<Arc<str>>,
+    /// Searches of the web among the items, and as the provider counts them, where it does.
     searches: u64,
+    billed_searches: Option<u64>,
     tokens: Tokens,
     error: Told<'de>,
 }
@@ -60,6 +63,7 @@ impl<'de> Take<'de> for &mut Response<'de, '_> {
                 "incomplete_details" => json::value(&mut object, Reason(&mut self.reason))?,
                 "output" => json::value(&mut object, Output(self))?,
                 "usage" => json::value(&mut object, &mut self.tokens)?,
+                "tool_usage" => json::value(&mut object, ToolUsage(&mut self.billed_searches))?,
                 "error" => json::value(&mut object, &mut self.error)?,
                 _ => json::skip(&mut object)?,
             };
@@ -94,6 +98,22 @@ impl<'de> Take<'de> for Reason<'_> {
             };
         }
         Ok(fine)
+    }
+}
+
+/// Takes the number of searches in what is counted beside the tokens.
+struct ToolUsage<'s>(&'s mut Option<u64>);
+
+impl<'de> Take<'de> for ToolUsage<'_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        while let Some(key) = json::key(&mut object)? {
+            match &*key {
+                "web_search" => json::value(&mut object, ToolUsage(self.0))?,
+                "num_requests" => json::value(&mut object, Number(self.0))?,
+                _ => json::skip(&mut object)?,
+            };
+        }
+        Ok(true)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use perimeter_interceptor::{CallId, Media, Part, Role, ToolResult, ToolUse, Turn};
+use perimeter_interceptor::{CallId, Media, Part, Role, ToolUse, Turn};
 use serde::de::{MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
@@ -163,7 +163,10 @@ impl<'de, 'r> Item<'de, 'r> {
     /// A tool's answer: its texts as the result, and what is no text behind it.
     fn into_result(self) -> Vec<Part> {
         let failed = self.failed || self.status.as_deref() == Some("failed");
-        let (mut result, mut parts): (ToolResult, _) = tool_result(self.tool_id(), failed, self.content);
+        // Of all outputs, this one's own id is that of the call.
+        let is_own = self.kind.as_deref() == Some("local_shell_call_output");
+        let id = if is_own { self.tool_id() } else { self.call_id.map(Into::into) };
+        let (mut result, mut parts) = tool_result(id, failed, self.content);
         if let Some(found) = self.results.filter(|_| result.text.is_empty()) {
             result.text = found.get().into();
         }

@@ -118,12 +118,13 @@ impl Stream {
         with_body(failure, data)
     }
 
-    /// The item that an event is about, new where it must be. None where there are too many.
+    /// The item that an event is about, new where it must be: where it does not say which, the `last`, unless that is
+    /// done. None where there are too many.
     fn at(&mut self, index: Option<u64>, last: bool) -> Option<(&mut Item, &mut Budget)> {
         let Self { items, budget, .. } = self;
         let position = match index {
             Some(index) => items.iter().rposition(|item| item.index == index),
-            None => items.len().checked_sub(1).filter(|_| last),
+            None => items.last().filter(|item| last && !item.done).map(|_| items.len() - 1),
         };
         let position = match position {
             Some(position) => position,
