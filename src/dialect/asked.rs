@@ -42,8 +42,7 @@ impl Asked {
             asked.vendor = "anthropic";
         }
         if asked.dialect == Dialect::OpenAiResponses && asked.operation == Operation::Retrieval {
-            asked.streaming =
-                head.uri.query().is_some_and(|query| query.split('&').any(|field| field == "stream=true"));
+            asked.streaming = has_field(head.uri.query(), |field| field == "stream=true");
         }
         if asked.vendor == "openai" && is_azure(head.uri.query(), &head.headers) {
             asked.vendor = "azure";
@@ -103,7 +102,7 @@ fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
     };
     let mut asked = Asked::new(method, dialect, operation);
     // To cancel an answer takes no more than its path.
-    asked.has_body &= operation != Operation::Retrieval;
+    asked.has_body &= (dialect, operation) != (OpenAiResponses, Operation::Retrieval);
     asked.downloads = matches!(path, [.., "files", _, "content"]);
     if let Some(at) = path.windows(2).position(|pair| pair == ["openai", "deployments"]) {
         asked.vendor = "azure";
@@ -114,8 +113,11 @@ fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
 
 /// Azure has a key in a header of its own, or the version of the API in the query.
 pub(super) fn is_azure(query: Option<&str>, headers: &HeaderMap) -> bool {
-    headers.contains_key("api-key")
-        || query.is_some_and(|query| query.split('&').any(|field| field.starts_with("api-version=")))
+    headers.contains_key("api-key") || has_field(query, |field| field.starts_with("api-version="))
+}
+
+fn has_field(query: Option<&str>, is_it: impl Fn(&str) -> bool) -> bool {
+    query.is_some_and(|query| query.split('&').any(is_it))
 }
 
 fn anthropic(method: &Method, path: &[&str]) -> Option<Asked> {
@@ -266,6 +268,22 @@ mod tests {
         let batches = Some((Dialect::AnthropicOther, Operation::Batches));
         assert_eq!(got("/v1/messages/batches/msgbatch_1/results"), batches);
         assert_eq!(of("/v1/messages/batches/msgbatch_1/cancel"), batches);
+    }
+
+    #[test]
+    fn an_answer_of_responses_is_fetched_cancelled_and_deleted_by_its_path_alone() {
+        let retrieval = Some((Dialect::OpenAiResponses, Operation::Retrieval));
+        assert_eq!(got("/v1/responses/resp_1"), retrieval);
+        assert_eq!(of("/v1/responses/resp_1/cancel"), retrieval);
+        assert!(!Asked::by_path(&Method::POST, "/v1/responses/resp_1/cancel").unwrap().has_body);
+        assert!(Asked::by_path(&Method::POST, "/v1/responses").unwrap().has_body);
+        assert_eq!(of("/v1/responses/compact"), Some((Dialect::OpenAiResponses, Operation::Other)));
+        assert_eq!(of("/v1/responses/input_tokens"), Some((Dialect::OpenAiOther, Operation::CountTokens)));
+        assert_eq!(
+            got("/v1/responses/resp_1/input_items"),
+            Some((Dialect::OpenAiOther, Operation::Retrieval))
+        );
+        assert_eq!(got("/v1/responses"), None);
     }
 
     #[test]

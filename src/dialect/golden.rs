@@ -201,6 +201,12 @@ fn show_prompt(out: &mut String, asked: &Asked, prompt: &Prompt) {
     }
     write!(out, " model={model}").unwrap();
     out.push_str(if prompt.streaming { " streaming" } else { "" });
+    if let Some(id) = &prompt.previous {
+        write!(out, " previous={id}").unwrap();
+    }
+    if let Some(id) = &prompt.conversation {
+        write!(out, " conversation={id}").unwrap();
+    }
     out.push_str(if prompt.partial { " partial\n" } else { "\n" });
     for tool in &prompt.tools {
         writeln!(out, "  tool {} {:?}", tool.name, tool.description.as_deref().unwrap_or_default()).unwrap();

@@ -21,6 +21,9 @@ use crate::scribe::sse;
 /// How many items an answer is read to have.
 const MOST_ITEMS: usize = 10_000;
 
+/// What it takes to remember that the tool of an item was told.
+const TOLD: usize = size_of::<u64>();
+
 /// An answer that comes in events.
 pub(in crate::dialect) struct Stream {
     call: CallId,
@@ -128,7 +131,7 @@ impl Stream {
         };
         let position = match position {
             Some(position) => position,
-            None if items.len() < MOST_ITEMS && budget.take(2 * size_of::<Item>()) => {
+            None if items.len() < MOST_ITEMS && budget.take(2 * size_of::<Item>() + 2 * TOLD) => {
                 items.push(Item::new(index.unwrap_or(items.len() as u64)));
                 items.len() - 1
             }
