@@ -159,3 +159,70 @@ impl<'de> Take<'de> for &mut Definition {
         Ok(fine)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::dialect::golden;
+
+    fn turns(request: &Value) -> usize {
+        let mut prompt = Prompt::default();
+        read_request(CallId(0), &serde_json::to_vec(request).unwrap(), &mut prompt);
+        prompt.turns.len()
+    }
+
+    #[test]
+    fn each_item_of_a_golden_request_is_a_turn() {
+        for case in golden::cases() {
+            let Ok(request) = serde_json::from_slice::<Value>(&case.request) else { continue };
+            let Some(items) = request["messages"].as_array() else { continue };
+            if case.asked.dialect == Dialect::AnthropicMessages {
+                let system = usize::from(
+                    request["system"].as_str().map_or(request["system"].is_array(), |text| !text.is_empty()),
+                );
+                assert_eq!(turns(&request), system + items.len(), "{}", case.dir.display());
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_within_blocks_are_read_on_a_small_stack() {
+        let nested = |open: &str| format!("{{\"messages\":[{{\"role\":\"user\"{}", open.repeat(500));
+        let bodies = [nested(",\"content\":{\"a\":1"), nested(",\"content\":[{\"a\":1")];
+        let read = move || {
+            for body in &bodies {
+                let mut prompt = Prompt::default();
+                assert_eq!(read_request(CallId(0), body.as_bytes(), &mut prompt), Read::Broken);
+                assert_eq!(prompt.turns.len(), 1);
+            }
+        };
+        std::thread::Builder::new().stack_size(1 << 20).spawn(read).unwrap().join().unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn each_item_is_a_turn_whatever_it_is(
+            items in prop::collection::vec(
+                prop::sample::select(vec![
+                    json!(null),
+                    json!(7),
+                    json!("text"),
+                    json!([]),
+                    json!({}),
+                    json!({"role": "user"}),
+                    json!({"role": 7, "content": {}}),
+                    json!({"role": "user", "content": []}),
+                    json!({"content": [null, {"type": "text"}]}),
+                    json!({"role": "assistant", "content": "said"}),
+                ]),
+                0..12,
+            ),
+        ) {
+            prop_assert_eq!(turns(&json!({"messages": items})), items.len());
+        }
+    }
+}
