@@ -195,7 +195,7 @@ impl<'a> File<'a> {
 
     fn tiers(&self, value: &'a RawValue, standard: &Tariff) -> Read<Vec<(Tier, Tariff)>> {
         let mut tiers = Vec::new();
-        let known = [Tier::Batch, Tier::Flex, Tier::Priority];
+        let known = [Tier::Batch, Tier::Flex, Tier::Priority, Tier::Fast];
         for (key, value) in self.object(value, "an object from tiers to their prices")? {
             let Some(tier) = known.into_iter().find(|tier| tier.as_str() == key) else {
                 return Err(self.unknown(value, &key, &known.map(Tier::as_str)));

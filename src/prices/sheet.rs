@@ -121,6 +121,8 @@ pub(crate) enum Tier {
     Flex,
     /// Faster, for more.
     Priority,
+    /// Anthropic's fast mode, for much more.
+    Fast,
 }
 
 impl Tier {
@@ -131,6 +133,7 @@ impl Tier {
             Self::Batch => "batch",
             Self::Flex => "flex",
             Self::Priority => "priority",
+            Self::Fast => "fast",
         }
     }
 
@@ -143,6 +146,7 @@ impl Tier {
             "batch" => Some(Self::Batch),
             "flex" | "on_demand_flex" => Some(Self::Flex),
             "priority" | "on_demand_priority" => Some(Self::Priority),
+            "fast" => Some(Self::Fast),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::sync::LazyLock;
 
 use http::{HeaderMap, Method, Version};
 use perimeter_interceptor::{CallId, Completion, CostSource, LlmEvent, Operation, RequestHead, Usage, Usd};
@@ -10,13 +10,15 @@ use super::names::Rule;
 use super::*;
 use crate::dialect::{Asked, Form};
 
-fn shipped() -> Prices {
-    Prices::load(None).unwrap()
+fn shipped() -> &'static Prices {
+    static SHIPPED: LazyLock<Prices> = LazyLock::new(|| Prices::load(None).unwrap());
+    &SHIPPED
 }
 
-fn frozen() -> Prices {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bills/prices.json");
-    Prices::new(parse("prices.json", &std::fs::read_to_string(path).unwrap()).unwrap())
+fn frozen() -> &'static Prices {
+    const TEXT: &str = include_str!("../../tests/fixtures/bills/prices.json");
+    static FROZEN: LazyLock<Prices> = LazyLock::new(|| Prices::new(parse("prices.json", TEXT).unwrap()));
+    &FROZEN
 }
 
 fn bills() -> Vec<Value> {
@@ -71,7 +73,7 @@ fn completion_of(bill: &Value) -> Completion {
             completion
         }
     };
-    if let Some(tier) = bill["tier_told"].as_str() {
+    if let (None, Some(tier)) = (&completion.tier, bill["tier_told"].as_str()) {
         completion.tier = Some(tier.into());
     }
     completion
@@ -271,8 +273,8 @@ fn an_error_in_a_price_file_tells_line_model_key_what_was_found_and_what_would_b
             "my.json:4: models › m › tiers › batch: found \"half\"; expected a factor such as 0.5, or an object of prices",
         ),
         (
-            model(&format!("\"input\": 1, \"tiers\": {{\"fast\": 2}}, {dated}")),
-            "my.json:4: models › m › tiers › fast: there is no such key; known are batch, flex, priority",
+            model(&format!("\"input\": 1, \"tiers\": {{\"slow\": 2}}, {dated}")),
+            "my.json:4: models › m › tiers › slow: there is no such key; known are batch, flex, priority, fast",
         ),
         (
             model(&format!("\"input\": 1, \"long_context\": {{\"200k\": {{}}}}, {dated}")),
