@@ -43,8 +43,13 @@ impl ApiRule {
         if let Some(api) = self.fixed {
             return api;
         }
-        let shown =
-            if headers.contains_key("anthropic-version") { Some(Api::Anthropic) } else { by_path(path) };
+        let shown = if headers.contains_key("anthropic-version") {
+            Some(Api::Anthropic)
+        } else {
+            // Google's SDKs name themselves in it, whatever they call.
+            let from_google = headers.contains_key("x-goog-api-client").then_some(Api::Gemini);
+            by_path(path).or(from_google)
+        };
         match (shown, self.host) {
             (Some(Api::OpenAi), Some(Api::Azure)) => Api::Azure,
             (Some(api), _) => api,
@@ -73,6 +78,16 @@ fn by_host(host: &str) -> Option<Api> {
     }
 }
 
+/// What Gemini's clients ask of a model, behind a colon. (Names of models hold colons, too.)
+const METHODS: [&str; 6] = [
+    "generateContent",
+    "streamGenerateContent",
+    "countTokens",
+    "embedContent",
+    "batchEmbedContents",
+    "batchGenerateContent",
+];
+
 /// The API that a path shows. Some, such as `/v1/models`, are those of several.
 fn by_path(path: &str) -> Option<Api> {
     let segments: Vec<&str> = path.split('/').collect();
@@ -86,8 +101,8 @@ fn by_path(path: &str) -> Option<Api> {
     if has(&is_openai) {
         return Some(Api::OpenAi);
     }
-    let is_method =
-        segments.last().is_some_and(|last| last.ends_with("enerateContent") && last.contains(':'));
+    let method = segments.last().and_then(|last| last.rsplit_once(':'));
+    let is_method = method.is_some_and(|(_, method)| METHODS.contains(&method));
     let is_gemini = is_method
         || has(&["v1beta", "v1alpha"])
         || segments.iter().any(|segment| segment.starts_with("v1internal:"));
@@ -121,6 +136,8 @@ mod tests {
             ("/prefix/v1/messages/count_tokens", Api::Anthropic),
             ("/v1beta/models/gemini-2.5-pro:generateContent", Api::Gemini),
             ("/v1/models/gemini-2.5-pro:streamGenerateContent", Api::Gemini),
+            ("/v1/models/gemini-2.5-pro:countTokens", Api::Gemini),
+            ("/v1/models/ft:gpt-4o-mini:acme::1", Api::OpenAi),
             ("/v1/projects/p/locations/l/publishers/google/models/g:generateContent", Api::Gemini),
             ("/v1beta/cachedContents", Api::Gemini),
             ("/v1internal:loadCodeAssist", Api::Gemini),
@@ -132,10 +149,15 @@ mod tests {
     #[test]
     fn where_the_path_does_not_show_it_a_header_or_the_host_does() {
         let none = HeaderMap::new();
-        let version = (HeaderName::from_static("anthropic-version"), HeaderValue::from_static("2023-06-01"));
-        let anthropics: HeaderMap = [version].into_iter().collect();
+        let with = |name, value| -> HeaderMap {
+            [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect()
+        };
+        let anthropics = with("anthropic-version", "2023-06-01");
+        let googles = with("x-goog-api-client", "google-genai-sdk/1");
         for (base_url, path, headers, api) in [
             ("http://gateway.example", "/v1/models", &anthropics, Api::Anthropic),
+            ("http://gateway.example", "/v1/models", &googles, Api::Gemini),
+            ("http://gateway.example", "/v1/chat/completions", &googles, Api::OpenAi),
             ("https://api.anthropic.com", "/v1/models", &none, Api::Anthropic),
             ("https://API.Anthropic.com", "/v1/chat/completions", &none, Api::OpenAi),
             ("https://notanthropic.com", "/v1/models", &none, Api::OpenAi),

@@ -197,12 +197,12 @@ fn start_line(config: &Config, listeners: &Listeners) -> String {
 /// `base` is the path of `llm.base_url`.
 fn to_set(api: Option<Api>, base: &str) -> Vec<(&'static str, &'static str)> {
     // OpenAI's SDKs expect the version in the base URL, Anthropic's and Google's add it themselves.
-    let added = match api {
-        Some(Api::Anthropic) => Some("/v1"),
-        Some(Api::Gemini) => Some("/v1beta"),
-        _ => None,
+    let added: &[&str] = match api {
+        Some(Api::Anthropic) => &["/v1"],
+        Some(Api::Gemini) => &["/v1beta", "/v1"],
+        _ => &[],
     };
-    if let Some(version) = added.filter(|version| base.ends_with(version)) {
+    if let Some(version) = added.iter().find(|version| base.ends_with(*version)) {
         tracing::warn!(
             "llm.base_url ends in {version}, and clients of this API add {version} themselves: leave it off"
         );

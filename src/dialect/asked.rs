@@ -44,6 +44,11 @@ impl Asked {
         if asked.dialect == Dialect::OpenAiResponses && asked.operation == Operation::Retrieval {
             asked.streaming = has_field(head.uri.query(), |field| field == "stream=true");
         }
+        // Google's API has paths that OpenAI's has, too.
+        if asked.dialect == Dialect::OpenAiOther && head.headers.contains_key("x-goog-api-key") {
+            asked.dialect = Dialect::GeminiOther;
+            asked.vendor = "gemini";
+        }
         if asked.vendor == "openai" && is_azure(head.uri.query(), &head.headers) {
             asked.vendor = "azure";
         }
@@ -284,6 +289,20 @@ mod tests {
             Some((Dialect::OpenAiOther, Operation::Retrieval))
         );
         assert_eq!(got("/v1/responses"), None);
+    }
+
+    #[test]
+    fn where_several_apis_have_a_path_a_header_shows_whose_it_is() {
+        for (header, dialect, vendor) in [
+            ("", Dialect::OpenAiOther, "openai"),
+            ("anthropic-version: 2023-06-01", Dialect::AnthropicOther, "anthropic"),
+            ("x-goog-api-key: k", Dialect::GeminiOther, "gemini"),
+            ("api-key: k", Dialect::OpenAiOther, "azure"),
+        ] {
+            let head = crate::dialect::golden::request_head(&format!("GET /v1/models\n{header}"));
+            let asked = Asked::of(&head).unwrap();
+            assert_eq!((asked.dialect, asked.vendor), (dialect, vendor), "{header}");
+        }
     }
 
     #[test]

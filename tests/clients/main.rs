@@ -17,6 +17,7 @@
 mod agent;
 mod compare;
 mod curl;
+mod gemini;
 mod perimeter;
 mod process;
 mod provider;

@@ -14,6 +14,7 @@ use std::time::Duration;
 mod answer;
 mod anthropic;
 mod compressed;
+mod gemini;
 mod openai;
 mod plain;
 mod request;
@@ -179,6 +180,9 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 
 fn answer(request: &Request, asked: usize) -> Script {
     let path = request.path();
+    if path.contains("enerateContent") {
+        return gemini::answer(request);
+    }
     if path.starts_with("/plain/") || !path.starts_with("/v1/") {
         return plain::answer(request, asked);
     }

@@ -122,10 +122,12 @@ impl Choice {
     }
 }
 
-/// Keeps fields in place of older ones.
+/// Keeps fields in place of older ones. Most are the same in every event.
 pub(super) fn set(kept: &mut Kept, fields: &Fields<'_>, budget: &mut Budget) {
     for (name, value) in &fields.0 {
-        kept.set(name, value, budget);
+        if kept.get(name).is_none_or(|old| old.get() != value.get()) {
+            kept.set(name, value, budget);
+        }
     }
 }
 
