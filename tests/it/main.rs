@@ -32,5 +32,6 @@ mod cli;
 mod config;
 mod examples;
 mod logging;
+mod prices;
 
 mod watching;
