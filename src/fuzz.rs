@@ -7,12 +7,14 @@
 use std::time::Duration;
 
 use bolero::check;
-use perimeter_interceptor::{CallId, LlmEvent};
+use bytes::Bytes;
+use perimeter_interceptor::{CallId, LlmEvent, Peer};
 
-use crate::dialect::{Asked, Form};
+use crate::dialect::{Asked, Conversation, Form, Heading, Prompt, Reader, request_of};
 use crate::scribe::decode::Decoder;
 use crate::scribe::events::Events;
 use crate::scribe::sse::Read;
+use crate::scribe::websocket::{MessageReader, agreed};
 
 /// For so long each runs with the other tests.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -95,6 +97,43 @@ fn content_codings() {
                 }
             }
             assert!(out <= LIMIT + 64 * bytes.len() + 64 * 1024);
+        }
+    });
+}
+
+#[test]
+fn websockets() {
+    check!().with_test_time(MOMENT).for_each(|bytes: &[u8]| {
+        for extensions in ["", "permessage-deflate", "permessage-deflate; client_no_context_takeover"] {
+            let deflate = agreed([extensions.as_bytes()].into_iter(), Peer::Client).unwrap();
+            let mut reader = MessageReader::new(LIMIT, deflate);
+            for piece in pieces(bytes) {
+                reader.feed(piece, &mut |message| assert!(message.data.len() <= LIMIT));
+                assert!(reader.held() <= LIMIT + 64 * 1024);
+            }
+        }
+    });
+}
+
+/// Each line is a message, of the client and of the provider.
+#[test]
+fn messages_of_sockets() {
+    check!().with_test_time(MOMENT).for_each(|bytes: &[u8]| {
+        for target in ["/v1/responses", "/v1/realtime"] {
+            let head = crate::dialect::golden::request_head(&format!("GET {target}"));
+            let asked = Asked::of_socket(&head).unwrap();
+            let mut reader = Reader::of_messages(&asked, CallId(0), LIMIT);
+            let mut conversation = Conversation::new(LIMIT);
+            for line in bytes.split(|byte| *byte == b'\n') {
+                let heading = Heading::of(line);
+                conversation.add(heading.kind(), line, true);
+                assert!(conversation.held() <= 64 * LIMIT);
+                reader.message(line, &mut |_| {});
+                let body = request_of(&Bytes::copy_from_slice(line));
+                asked.read_request(CallId(0), None, &body, true);
+            }
+            conversation.begin(CallId(0), &mut Prompt::default());
+            reader.finish(false, &mut |_| {});
         }
     });
 }

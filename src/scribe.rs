@@ -36,7 +36,7 @@ pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 mod till;
-mod websocket;
+pub(crate) mod websocket;
 
 pub(crate) use mask::Masks;
 use pending::Pending;

@@ -216,7 +216,7 @@ fn show_prompt(out: &mut String, asked: &Asked, prompt: &Prompt) {
     }
 }
 
-fn show(out: &mut String, event: &LlmEvent, response: &[u8]) {
+pub(crate) fn show(out: &mut String, event: &LlmEvent, response: &[u8]) {
     match event {
         LlmEvent::Delta(delta) => {
             let (what, text) = match &delta.said {
@@ -292,7 +292,7 @@ fn show_body(out: &mut String, body: &[u8], response: &[u8]) {
     }
 }
 
-fn show_parts(parts: &[Part]) -> String {
+pub(crate) fn show_parts(parts: &[Part]) -> String {
     let parts: Vec<_> = parts.iter().map(show_part).collect();
     parts.join(", ")
 }

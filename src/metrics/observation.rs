@@ -89,7 +89,11 @@ impl Observation {
 
     fn calls(&self, text: &mut Text) {
         const NAME: &str = "perimeter_calls_total";
-        text.family(NAME, "counter", "Exchanges that are over, by what was asked and how it ended.");
+        text.family(
+            NAME,
+            "counter",
+            "Exchanges that are over, and each call of a socket, by what was asked and how it ended.",
+        );
         for line in self.tally.lines() {
             let model = label(line.model.as_deref().unwrap_or_default());
             let labels =

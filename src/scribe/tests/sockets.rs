@@ -4,6 +4,9 @@ use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 
 use super::*;
+use crate::dialect::golden::request_head;
+
+mod cases;
 
 /// A socket that is told to the scribe.
 struct Talk {
@@ -21,9 +24,18 @@ impl Talk {
         Self::with(Desk::large(), target, false, usize::MAX)
     }
 
-    fn with(mut desk: Desk, target: &str, deflate: bool, cut: usize) -> Self {
-        let head = Request::builder().method("GET").uri(target).header("x-perimeter-session-id", "s");
-        let head = journal::RequestHead::Parts(Box::new(head.body(()).unwrap().into_parts().0));
+    /// The client says that it belongs to the session `s`.
+    fn with(desk: Desk, target: &str, deflate: bool, cut: usize) -> Self {
+        let head = request_head(&format!("GET {target}\nx-perimeter-session-id: s"));
+        Self::of(desk, &head, deflate, cut)
+    }
+
+    fn of(mut desk: Desk, head: &RequestHead, deflate: bool, cut: usize) -> Self {
+        let mut parts = Request::new(()).into_parts().0;
+        parts.method.clone_from(&head.method);
+        parts.uri.clone_from(&head.uri);
+        parts.headers.clone_from(&head.headers);
+        let head = journal::RequestHead::Parts(Box::new(parts));
         let Opened { client, upstream } = desk.journal.open(head, CLIENT, Instant::now()).unwrap();
         let mut response = Response::builder().status(101);
         if deflate {
@@ -205,58 +217,6 @@ fn each_message_that_asks_is_a_call_with_its_answer() {
 }
 
 #[test]
-fn conversations_side_by_side_are_told_apart() {
-    let mut talk = Talk::on("/v1/responses");
-    talk.asks(&on("a", &asked("A", "null")));
-    talk.asks(&on("b", &asked("B", "null")));
-    talk.answers(&[
-        &on("b", &created("rb")),
-        &on("a", &created("ra")),
-        &on("b", &says("b")),
-        &on("a", &says("a")),
-    ]);
-    talk.answers(&[&on("b", &completed("rb", "b"))]);
-    // The next of a conversation that is still being answered waits for its turn.
-    talk.asks(&on("a", &asked("A2", "\"ra\"")));
-    talk.answers(&[&on("a", &says("!")), &on("a", &completed("ra", "a!")), &on("a", &created("ra2"))]);
-    talk.answers(&[&on("a", &says("a2")), &on("a", &completed("ra2", "a2"))]);
-    assert_eq!(
-        talk.over(),
-        [
-            &format!("0 asks m [{USER}A\"] as call 1 of s"),
-            &format!("1 asks m [{USER}B\"] as call 2 of s"),
-            "1 Text(\"b\")",
-            "0 Text(\"a\")",
-            "1 done Some(\"rb\") \"b\" Some((3, 1))",
-            &format!("2 asks m [{USER}A2\"] as call 3 of s"),
-            "0 Text(\"!\")",
-            "0 done Some(\"ra\") \"a!\" Some((3, 1))",
-            "2 Text(\"a2\")",
-            "2 done Some(\"ra2\") \"a2\" Some((3, 1))",
-        ]
-    );
-}
-
-#[test]
-fn what_steers_an_answer_is_the_call_that_follows_it() {
-    let mut talk = Talk::on("/v1/responses");
-    talk.asks(&asked("Hello", "null"));
-    talk.answers(&[&created("r1"), &says("One")]);
-    talk.asks(r#"{"type":"response.steer","previous_response_id":"r1","input":"Faster"}"#);
-    talk.answers(&[r#"{"type":"response.steer.accepted","steer":{"id":"s1","previous_response_id":"r1"}}"#]);
-    talk.answers(&[
-        r#"{"type":"response.incomplete","response":{"id":"r1","status":"incomplete","incomplete_details":{"reason":"steered"},"output":[],"usage":null}}"#,
-    ]);
-    let follows =
-        r#"{"type":"response.created","response":{"id":"r2","previous_response_id":"r1","output":[]}}"#;
-    talk.answers(&[follows, &says("Two"), &completed("r2", "Two")]);
-    let told = talk.over();
-    assert_eq!(told[3], format!("1 asks m [{USER}Faster\"] as call 2 of s"), "{told:#?}");
-    assert_eq!(told.last().unwrap(), "1 done Some(\"r2\") \"Two\" Some((3, 1))");
-    assert_eq!(talk.desk.call().previous.as_deref(), Some("r1"));
-}
-
-#[test]
 fn an_error_fails_the_call_that_is_being_answered_and_no_other() {
     let error = r#"{"type":"error","status":429,"error":{"type":"usage_limit_reached","message":"Slow down"},"headers":{"x":1}}"#;
     let mut talk = Talk::on("/v1/responses");
@@ -397,66 +357,6 @@ fn a_session_without_a_name_is_the_socket() {
         })
         .collect();
     assert_eq!(sessions, [(1, true, false), (2, false, false)]);
-}
-
-#[test]
-fn a_spoken_conversation_is_told_with_its_words_and_the_size_of_its_sound() {
-    let mut talk = Talk::on("/v1/realtime?model=gpt-realtime");
-    talk.answers(&[r#"{"type":"session.created","session":{"type":"realtime","model":"gpt-realtime"}}"#]);
-    talk.asks(r#"{"type":"session.update","session":{"type":"realtime","instructions":"Be brief","tools":[{"type":"function","name":"look"}]}}"#);
-    talk.asks(r#"{"type":"conversation.item.create","item":{"type":"message","role":"user","content":[{"type":"input_text","text":"Hello"}]}}"#);
-    talk.asks(r#"{"type":"response.create"}"#);
-    talk.answers(&[
-        r#"{"type":"response.created","response":{"id":"r1","status":"in_progress","output":[]}}"#,
-        r#"{"type":"response.output_audio_transcript.delta","response_id":"r1","delta":"Hi"}"#,
-        r#"{"type":"response.output_audio.delta","response_id":"r1","delta":"AAAAAAAA"}"#,
-        r#"{"type":"rate_limits.updated","rate_limits":[]}"#,
-        r#"{"type":"response.done","response":{"id":"r1","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_audio","transcript":"Hi there"}]}],"usage":{"total_tokens":60,"input_tokens":40,"output_tokens":20,"input_token_details":{"cached_tokens":10,"text_tokens":30,"audio_tokens":10,"cached_tokens_details":{"text_tokens":10,"audio_tokens":0}},"output_token_details":{"text_tokens":5,"audio_tokens":15}}}}"#,
-    ]);
-    // The provider hears by itself when it is its turn.
-    talk.asks(r#"{"type":"input_audio_buffer.append","audio":"AAAA"}"#);
-    talk.asks(r#"{"type":"input_audio_buffer.append","audio":"AAAA"}"#);
-    talk.answers(&[
-        r#"{"type":"input_audio_buffer.committed","item_id":"i2"}"#,
-        r#"{"type":"error","error":{"type":"invalid_request_error","message":"no such item"}}"#,
-        r#"{"type":"response.created","response":{"id":"r2","status":"in_progress","output":[]}}"#,
-        r#"{"type":"response.function_call_arguments.delta","response_id":"r2","delta":"{\"a\":1}"}"#,
-        r#"{"type":"error","error":{"type":"invalid_request_error","message":"no such item"}}"#,
-        r#"{"type":"response.output_item.done","response_id":"r2","item":{"type":"function_call","name":"look","call_id":"c1","arguments":"{\"a\":1}"}}"#,
-        r#"{"type":"response.done","response":{"id":"r2","status":"completed","output":[{"type":"function_call","name":"look","call_id":"c1","arguments":"{\"a\":1}"}],"usage":{"input_tokens":5,"output_tokens":6}}}"#,
-    ]);
-    talk.asks(r#"{"type":"response.create"}"#);
-    talk.answers(&[
-        r#"{"type":"response.created","response":{"id":"r3"}}"#,
-        r#"{"type":"response.done","response":{"id":"r3","status":"failed","status_details":{"type":"failed","error":{"type":"server_error","message":"Oh"}},"output":[]}}"#,
-    ]);
-    let told = talk.over();
-    assert_eq!(
-        told,
-        [
-            &format!("0 asks gpt-realtime [\"system: Be brief\", {USER}Hello\"] as call 1 of s"),
-            "0 Text(\"Hi\")",
-            "0 done Some(\"r1\") \"Hi there\" Some((40, 20))",
-            &format!("1 asks gpt-realtime [{USER}\"] as call 2 of s"),
-            "1 ToolInput(\"{\\\"a\\\":1}\")",
-            "1 uses look {\"a\":1}",
-            "1 done Some(\"r2\") \"\" Some((5, 6))",
-            "2 asks gpt-realtime [] as call 3 of s",
-            "2 fails 101 Some(\"server_error\") Oh",
-        ]
-    );
-    let events = talk.desk.events();
-    let LlmEvent::Completion(first) = events[2] else { panic!() };
-    let usage = first.usage.unwrap();
-    assert_eq!((usage.cache_read, usage.audio_input, usage.audio_output), (Some(10), Some(10), Some(15)));
-    let sounds = |parts: &[perimeter_interceptor::Part]| match parts.last() {
-        Some(perimeter_interceptor::Part::Media(media)) => (media.kind.to_string(), media.size),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(sounds(&first.answers[0].parts), ("audio".to_owned(), 8));
-    let LlmEvent::Call(second) = events[3] else { panic!() };
-    assert_eq!(sounds(&second.news[0].parts), ("audio".to_owned(), 8));
-    assert_eq!(&*second.tools[0].name, "look");
 }
 
 proptest! {
