@@ -9,6 +9,7 @@ use perimeter_interceptor::{
     Session, ToolUse, Turn, Usage, Usd,
 };
 
+use crate::errand;
 use crate::redaction::Redaction;
 use crate::settings::{Format, Settings};
 
@@ -129,6 +130,11 @@ impl Asked {
                 _ => {}
             }
         }
+        if errand::is_errand(call.operation)
+            && let Some(brought) = errand::brought(call)
+        {
+            asked.user = Some(brought.into());
+        }
         if asked.user.is_none() && asked.results.is_empty() {
             asked.user = last_user_text(&call.news).map(|text| keep.text(text));
         }
@@ -186,7 +192,7 @@ pub(crate) struct Shown {
     /// The answer broke off, or its end was not seen.
     pub(crate) cut: bool,
     pub(crate) failure: Option<ApiFailure>,
-    operation: Operation,
+    pub(crate) operation: Operation,
     /// What was said while no whole answer has come.
     heard: String,
     tools: Vec<Arc<ToolUse>>,
@@ -260,7 +266,12 @@ impl Shown {
         if self.model.is_none() {
             self.model.clone_from(&completion.model);
         }
-        self.answers = completion.answers.iter().take(MANY).map(|answer| kept_answer(answer, keep)).collect();
+        let answers = completion.answers.iter().take(MANY);
+        self.answers = if errand::is_errand(self.operation) {
+            answers.map(|answer| kept_answer(&errand::told(answer), keep)).collect()
+        } else {
+            answers.map(|answer| kept_answer(answer, keep)).collect()
+        };
         self.heard = String::new();
         self.tools = Vec::new();
     }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use perimeter_interceptor::{Cx, Usage};
 
 use crate::call::{Price, Shown};
+use crate::errand;
 use crate::exchange::Following;
 use crate::paint::Ink;
 use crate::redaction::Redaction;
@@ -71,8 +72,16 @@ pub(crate) fn line(
         Field::new(0, Ink::Plain, format!("{:>6}", measure::duration(exchange.lasted(call)))),
     ];
     if let Some(call) = call {
-        let model = redaction.long(call.model.as_deref().unwrap_or("(no model)"));
-        fields.push(Field::name(1, Ink::Bold, &model, width.map_or(LONG, |width| (width * 3 / 10).max(16))));
+        let is_errand = errand::is_errand(call.operation);
+        if is_errand {
+            fields.push(Field::new(1, Ink::Plain, call.operation.as_str()));
+        }
+        let none = if is_errand { "" } else { "(no model)" };
+        let model = redaction.long(call.model.as_deref().unwrap_or(none));
+        if !model.is_empty() {
+            let most = width.map_or(LONG, |width| (width * 3 / 10).max(16));
+            fields.push(Field::name(1, Ink::Bold, &model, most));
+        }
         fields.extend(call.usage.map(tokens).into_iter().flatten());
         fields.extend(call.cost.map(|price| match price {
             Price::Known(cost) => Field::new(4, Ink::Plain, measure::dollars(cost)),

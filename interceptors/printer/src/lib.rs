@@ -25,6 +25,7 @@ use perimeter_interceptor::{
 
 mod block;
 mod call;
+mod errand;
 mod exchange;
 mod head;
 mod json;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::Method;
 use perimeter_interceptor::{
-    ApiFailure, Call, CallId, Completion, Cx, End, Failure, Interceptor, Interest, LlmEvent, RequestHead,
-    ResponseHead, Result, Upgrade,
+    ApiFailure, Call, CallId, Completion, Cx, End, Failure, Interceptor, Interest, LlmEvent, Operation,
+    RequestHead, ResponseHead, Result, Upgrade,
 };
 use perimeter_redact::redact;
 
@@ -197,13 +197,15 @@ impl MessageLogger {
         if !self.settings.include_system_prompts {
             request = request.without(system_prompt::take_out_of_request);
         }
-        let partial = call.partial || request.is_none();
+        // A body that was not kept, such as a form's, or that there never was, is not one that was cut.
+        let partial = call.partial || request.is_none() && !call.body.is_empty();
         let line = Line {
             request: Some(request.or_null()),
             metadata: Some(Metadata {
                 path: Some(&seen.path),
                 method: Some(seen.method.as_str()),
                 is_streaming: Some(call.streaming),
+                operation: (call.operation != Operation::Chat).then(|| call.operation.as_str()),
                 partial: partial.then_some(true),
                 ..Metadata::default()
             }),

@@ -176,7 +176,7 @@ fn an_exchange_whose_head_does_not_fit_into_the_journal_is_not_told_and_those_ar
     let exchanges = watch.stop(proxy).exchanges();
     assert_eq!(exchanges.len(), 2);
     for exchange in exchanges {
-        assert_eq!(exchange.line("on_request_head")["target"], "/v1/models");
+        assert_eq!(exchange.line("on_request_head")["target"], "/plain");
         assert_eq!(exchange.text("on_response_chunk"), "ok");
     }
 }

@@ -21,7 +21,7 @@ fn without_a_word_about_it_the_printer_is_hired() {
     let proxy = Proxy::to(&provider).start();
     assert_eq!(hired(&proxy), ["printer"]);
     exchange(&provider, &proxy);
-    while !proxy.stdout().contains("/v1/models") {
+    while !proxy.stdout().contains("/plain") {
         std::thread::yield_now();
     }
 }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::Method;
 use perimeter_interceptor::host::What;
 use perimeter_interceptor::{
-    ApiFailure, BodyEnd, CallId, Completion, Cost, End, Failure, LlmEvent, Media, Operation, Part, Role,
-    Session, Tool, ToolResult, ToolUse, Turn, Upgrade, Usage, Usd,
+    Answer, ApiFailure, BodyEnd, CallId, Completion, Cost, End, Failure, LlmEvent, Media, Operation, Part,
+    Role, Session, Tool, ToolResult, ToolUse, Turn, Upgrade, Usage, Usd,
 };
 use perimeter_printer::{Look, Settings};
 use serde_json::json;
@@ -401,4 +401,61 @@ fn what_a_call_cost_is_told_unless_there_is_nothing_to_pay_for() {
     insta::assert_snapshot!(snapshot(&scenes));
     let settings = settings(json!({"format": "json"}));
     insta::assert_snapshot!(printed(&scenes, Look::fixed(None, false), &settings));
+}
+
+/// A call that is no conversation, and its answer.
+fn errand(number: u32, path: &str, operation: Operation, asked: Vec<Part>, answered: Vec<Part>) -> Scene {
+    let mut call = call("", vec![Turn::new(Role::User, asked)]);
+    call.model = None;
+    call.operation = operation;
+    if operation == Operation::Embeddings {
+        call.model = Some("text-embedding-3-small".into());
+    }
+    if operation == Operation::Models {
+        call.news = Vec::new();
+    }
+    let mut answer = Answer::new(0);
+    answer.parts = answered;
+    if operation == Operation::Batches {
+        answer.stop = Some("in_progress".into());
+    }
+    let mut completion = Completion::new(CALL);
+    completion.answers.push(answer);
+    let method = if operation == Operation::Models { Method::GET } else { Method::POST };
+    Scene::new(number, method, path).asks(call).answers(200).completes(900, completion)
+}
+
+#[test]
+fn calls_that_are_no_conversation_are_named_and_measured() {
+    let media = |kind: &str, media_type: Option<&str>, size| {
+        let mut media = Media::new(kind);
+        media.media_type = media_type.map(Into::into);
+        media.size = size;
+        Part::Media(media)
+    };
+    let vectors = (0..100).map(|_| media("embedding", None, 12_000)).collect();
+    let inputs = (0..100).map(|n| text(&format!("Text {n}."))).collect();
+    let other = |words: &str| vec![Part::Other(words.into())];
+    let sound = vec![media("audio", Some("audio/mpeg"), 24_000)];
+    let scenes = [
+        errand(0, "/v1/embeddings", Operation::Embeddings, inputs, vectors),
+        errand(1, "/v1/models", Operation::Models, vec![], other("112 models")),
+        errand(2, "/v1/batches", Operation::Batches, other("/v1/responses"), vec![]),
+        errand(3, "/v1/audio/speech", Operation::Speech, vec![text("Good day.")], sound.clone()),
+        errand(
+            4,
+            "/v1/audio/transcriptions",
+            Operation::Transcription,
+            sound,
+            vec![text("Good day."), Part::Other("3 seconds".into())],
+        ),
+        errand(
+            5,
+            "/v1/messages/count_tokens",
+            Operation::CountTokens,
+            other("3 messages"),
+            other("2095 input tokens"),
+        ),
+    ];
+    insta::assert_snapshot!(snapshot(&scenes));
 }

@@ -58,6 +58,9 @@ pub(super) struct Metadata<'a> {
     pub(super) method: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) is_streaming: Option<bool>,
+    /// What is asked for, where it is no chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) operation: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) partial: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perimeter_interceptor::host::What;
-use perimeter_interceptor::{BodyEnd, CallId, LlmEvent, Upgrade};
+use perimeter_interceptor::{BodyEnd, CallId, LlmEvent, Operation, Upgrade};
 use serde_json::{Value, json};
 
 use crate::support::{Log, Told, completion};
@@ -269,4 +269,17 @@ fn metadata_may_be_left_out() {
     let mut log = Log::with(|settings| settings.include_metadata = false);
     log.tell_all(Told::new(1).whole(REQUEST, RESPONSE));
     assert!(log.finish().iter().all(|line| line.get("metadata").is_none()));
+}
+
+#[test]
+fn a_call_whose_body_is_not_kept_is_logged_with_what_it_asks_for_and_is_not_cut() {
+    let mut told = Told::new(1).speaking("openai_other");
+    let notices = vec![
+        told.head("/v1/audio/transcriptions"),
+        told.call_that("", |call| call.operation = Operation::Transcription),
+        told.status(200),
+        told.completion(""),
+        told.end(),
+    ];
+    insta::assert_snapshot!(text_of(Log::new(), notices));
 }
