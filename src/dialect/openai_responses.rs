@@ -4,6 +4,7 @@ mod answer;
 mod gathered;
 mod item;
 mod kind;
+mod outcome;
 mod piece;
 mod request;
 mod stream;

@@ -8,6 +8,7 @@ use serde::de::{MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
 use super::kind::{Kind, Tool};
+use super::outcome;
 use super::piece::Content;
 use crate::dialect::json::{self, Room, Str, Take};
 use crate::dialect::tool_result;
@@ -141,12 +142,12 @@ impl<'de, 'r> Item<'de, 'r> {
         let failed = self.failed || self.error.is_some() || self.status.as_deref() == Some("failed");
         let (mut result, rest) = tool_result(id, failed, self.content);
         if let Some(error) = self.error {
-            result.text = error.into();
+            result.text = outcome::error(&error).into();
         }
         if let Some(found) = self.results.or(self.action.sources)
             && result.text.is_empty()
         {
-            result.text = found.get().into();
+            result.text = outcome::found(found).into();
         }
         if self.has_output || failed || !result.text.is_empty() {
             parts.push(Part::ToolResult(result));
@@ -168,7 +169,7 @@ impl<'de, 'r> Item<'de, 'r> {
         let id = if is_own { self.tool_id() } else { self.call_id.map(Into::into) };
         let (mut result, mut parts) = tool_result(id, failed, self.content);
         if let Some(found) = self.results.filter(|_| result.text.is_empty()) {
-            result.text = found.get().into();
+            result.text = outcome::found(found).into();
         }
         parts.insert(0, Part::ToolResult(result));
         parts
