@@ -79,7 +79,7 @@ pub(super) struct Reading {
 }
 
 enum Request {
-    Coming(Body),
+    Coming(Box<Body>),
     Told,
 }
 
@@ -143,7 +143,7 @@ impl Reading {
             asked,
             content_type,
             id: CallId::default(),
-            request: Request::Coming(body),
+            request: Request::Coming(body.into()),
             response: None,
             waiting: Vec::new(),
             quiet: false,
