@@ -64,7 +64,8 @@ fn a_file_of_a_gibibyte_is_measured_and_nobody_holds_it() {
         scope.spawn(|| pattern::send(&mut client, GIB));
         pattern::expect(&mut upstream, GIB);
     });
-    upstream.send("HTTP/1.1 204 No Content\r\n\r\n");
+    upstream.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    upstream.close();
     assert_eq!(client.head().status(), 204);
     let get = "GET /v1/files/file-1/content HTTP/1.1\r\nHost: app\r\n\r\n";
     let (mut client, mut upstream) = asked(&provider, &proxy, get);
