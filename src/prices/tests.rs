@@ -330,6 +330,17 @@ fn a_file_of_ones_own_stands_above_the_shipped_prices() {
 }
 
 #[test]
+fn the_file_that_the_readme_shows_can_be_read() {
+    let readme = include_str!("../../README.md");
+    let text = readme.split("```json\n").find(|text| text.starts_with("{ \"models\"")).unwrap();
+    let [entry] = &parse("README.md", text.split("```").next().unwrap()).unwrap()[..] else {
+        panic!("{text}")
+    };
+    assert_eq!(entry.tiers.len(), 3);
+    assert_eq!(entry.tier(Tier::Batch).unwrap().of(200_001).get(Part::Input), Decimal::parse("0.1").ok());
+}
+
+#[test]
 fn the_names_nearest_to_an_unknown_one_are_told() {
     let prices = shipped();
     assert_eq!(prices.nearest("gpt-5-nanoo").first(), Some(&"gpt-5-nano"));
