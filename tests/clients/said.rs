@@ -22,7 +22,18 @@ impl Said {
     /// From an answer in one piece.
     pub(crate) fn whole(answer: &Value) -> Self {
         let mut said = Self { usage: answer["usage"].clone(), ..Self::begun(answer) };
-        if answer["type"] == "message" {
+        if answer["object"] == "response" {
+            said.stop = answer["status"].clone();
+            for item in answer["output"].as_array().into_iter().flatten() {
+                for part in item["content"].as_array().into_iter().flatten() {
+                    said.text.push_str(part["text"].as_str().unwrap_or_default());
+                }
+                if item["type"] == "function_call" {
+                    let input = parsed(item["arguments"].as_str().unwrap_or_default());
+                    said.tools.push((item["call_id"].clone(), item["name"].clone(), input));
+                }
+            }
+        } else if answer["type"] == "message" {
             said.stop = answer["stop_reason"].clone();
             for block in answer["content"].as_array().into_iter().flatten() {
                 said.text.push_str(block["text"].as_str().unwrap_or_default());
@@ -48,7 +59,10 @@ impl Said {
         let mut said = Self::default();
         let mut tools = BTreeMap::new();
         for event in events_in(&String::from_utf8_lossy(events)) {
-            if event["type"].is_string() {
+            if event["response"].is_object() {
+                // Each event that has it tells all of it so far.
+                said = Self::whole(&event["response"]);
+            } else if event["type"].is_string() {
                 said.hear_anthropic(&event, &mut tools);
             } else {
                 said.hear_openai(&event, &mut tools);
@@ -66,6 +80,11 @@ impl Said {
             let cached = some("/prompt_tokens_details/cached_tokens");
             let reasoning = some("/completion_tokens_details/reasoning_tokens");
             return Some([input, cached, count("/completion_tokens")?, reasoning]);
+        }
+        if count("/input_tokens_details/cached_tokens").is_some() {
+            let cached = some("/input_tokens_details/cached_tokens");
+            let reasoning = some("/output_tokens_details/reasoning_tokens");
+            return Some([count("/input_tokens")?, cached, count("/output_tokens")?, reasoning]);
         }
         let cached = some("/cache_read_input_tokens");
         let input = count("/input_tokens")? + cached + some("/cache_creation_input_tokens");

@@ -57,8 +57,12 @@ fn sdks_show_a_failure_of_the_proxy_itself() {
         }
         let watched = perimeter.stop();
         let lines = watched.lines();
-        assert_eq!(lines.len(), scripts.len(), "{}", watched.log);
-        for line in lines {
+        // Each asked for the models, and was told of the failure.
+        assert_eq!(lines.len(), 2 * scripts.len(), "{}", watched.log);
+        for line in lines.iter().filter(|line| line["direction"] == "request") {
+            assert_eq!(line["metadata"]["operation"], "models", "{line}");
+        }
+        for line in lines.iter().filter(|line| line["direction"] != "request") {
             assert_eq!(line["direction"], "error", "{line}");
             assert_eq!(line["error_type"], "upstream_connect", "{line}");
         }

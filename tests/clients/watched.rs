@@ -39,9 +39,12 @@ impl Watched {
 
     fn assert_logged(&self, dialect: &str, seen: &[Exchange]) {
         let mut conversations = conversations(&self.lines());
-        for exchange in seen.iter().filter(|exchange| exchange.is_call()) {
+        for exchange in seen.iter().filter(|exchange| exchange.operation().is_some()) {
             let asked = exchange.logged_request();
-            let own = |conversation: &&Conversation| conversation.request["request"] == asked;
+            let own = |conversation: &&Conversation| match &asked {
+                Some(asked) => conversation.request["request"] == *asked,
+                None => exchange.is_that(conversation),
+            };
             let compared: Vec<_> = conversations
                 .iter()
                 .filter(|(_, conversation)| own(conversation))
@@ -49,7 +52,7 @@ impl Watched {
                 .collect();
             match compared.iter().find(|(_, compared)| compared.is_ok()) {
                 Some((id, _)) => drop(conversations.remove(id)),
-                None => panic!("not in the log: {asked:.2000}\n{compared:#?}"),
+                None => panic!("not in the log: {} {asked:?}\n{compared:#?}", exchange.request.line),
             }
         }
         assert!(conversations.is_empty(), "in the log, but not at the provider: {conversations:#?}");
@@ -120,27 +123,54 @@ impl<'a> Exchange<'a> {
         Self { request, asked: request.json(), answer: Answer::to(request) }
     }
 
-    /// Whether a model is asked, in words that perimeter reads.
-    fn is_call(&self) -> bool {
-        let path = self.request.path();
-        self.request.method() == "POST"
-            && (path.ends_with("/chat/completions") || path.ends_with("/v1/messages"))
+    /// What is asked for, where that is something that perimeter knows.
+    fn operation(&self) -> Option<&'static str> {
+        let (method, path) = (self.request.method(), self.request.path());
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        Some(match (method, &*segments) {
+            ("POST", [.., "chat", "completions"] | [.., "v1", "messages"] | [.., "responses"]) => "chat",
+            (_, [.., "responses", _]) => "retrieval",
+            ("POST", [.., "embeddings"]) => "embeddings",
+            ("POST", [.., "audio", "speech"]) => "speech",
+            ("POST", [.., "messages", "count_tokens"]) => "count_tokens",
+            (_, [.., "messages", "batches"] | [.., "batches", _]) => "batches",
+            (_, [.., "files"] | [.., "files", _] | [.., "files", _, "content"]) => "files",
+            ("GET", [.., "models"] | [.., "models", _]) => "models",
+            _ => return None,
+        })
     }
 
-    /// What of the request should be in the log.
-    fn logged_request(&self) -> Value {
-        let text = String::from_utf8(self.request.decoded()).unwrap();
+    /// Whether it is a part of a conversation, and not only measured.
+    fn is_chat(&self) -> bool {
+        self.operation() == Some("chat")
+    }
+
+    /// What of the request should be in the log, where that tells it from others.
+    fn logged_request(&self) -> Option<Value> {
+        let text = String::from_utf8(self.request.decoded()).ok().filter(|_| self.is_chat())?;
         serde_json::from_str(&text.replace(SECRET, SECRET_REDACTED)).unwrap()
+    }
+
+    /// Whether a conversation is about the same thing, and came to the same end.
+    fn is_that(&self, conversation: &Conversation) -> bool {
+        let Conversation { request, answer } = conversation;
+        request["metadata"]["path"] == self.request.path()
+            && request["metadata"]["method"] == self.request.method()
+            && answer["metadata"]["status_code"].as_u64()
+                == self.answer.as_ref().map(|answer| u64::from(answer.status))
     }
 
     /// What is wrong with the conversation, if it is this one.
     fn compare(&self, dialect: &str, conversation: &Conversation) -> Result<(), String> {
         let Conversation { request, answer: logged } = conversation;
-        let metadata = json!({
+        let mut metadata = json!({
             "path": self.request.path(),
             "method": self.request.method(),
             "is_streaming": self.asked["stream"] == true,
         });
+        if !self.is_chat() {
+            metadata["operation"] = json!(self.operation());
+        }
         same("what is said of the request", &metadata, &request["metadata"])?;
         same("the model", &self.asked["model"], &request["model"])?;
         same("the provider", &json!(dialect), &request["provider"])?;
@@ -162,14 +192,17 @@ impl<'a> Exchange<'a> {
             let why = if left { "client_left" } else { "upstream_broke" };
             same("why it is not whole", &json!(why), &logged["metadata"]["ended_by"])?;
         }
-        answer.compare(logged)
+        if self.is_chat() { answer.compare(logged) } else { Ok(()) }
     }
 
     /// What the printer should say of it first: the fields of its head line that are no clock's.
     fn head_line(&self) -> Vec<String> {
         let status = self.answer.as_ref().map_or("---".to_owned(), |answer| answer.status.to_string());
         let mut fields = vec![status.clone()];
-        if self.is_call() {
+        if self.operation().is_some_and(|_| !self.is_chat()) {
+            fields.extend(self.operation().map(str::to_owned));
+        }
+        if self.operation().is_some() {
             fields.extend(self.asked["model"].as_str().map(str::to_owned));
             let tokens = self.answer.as_ref().and_then(|answer| answer.said().tokens());
             if let Some([input, cached, output, reasoning]) = tokens {
@@ -234,12 +267,13 @@ fn same(what: &str, expected: &Value, got: &Value) -> Result<(), String> {
     Err(format!("{what}: {got:.2000} in place of {expected:.2000}"))
 }
 
-/// The fields of a head line, without the time, how long it took, and when the first token came.
+/// The fields of a head line, without the time, how long it took, when the first token came, and what it cost.
 fn head_line(line: &str) -> Option<Vec<String>> {
     let mut fields = line.split("  ").map(str::trim).filter(|field| !field.is_empty());
     let time = fields.next().filter(|_| !line.starts_with(' '))?;
     assert_eq!(time.len(), "00:00:00".len(), "{line}");
     let status = fields.next()?.to_owned();
-    let rest = fields.skip(1).filter(|field| !field.starts_with("ttft ")).map(str::to_owned);
+    let is_told = |field: &&str| !["ttft ", "cost ", "$"].iter().any(|other| field.starts_with(other));
+    let rest = fields.skip(1).filter(is_told).map(str::to_owned);
     Some([status].into_iter().chain(rest).collect())
 }
