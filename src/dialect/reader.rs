@@ -17,6 +17,9 @@ mod messages;
 /// How many bytes of a response are looked at, at most, to tell a stream from JSON.
 const SNIFFED: usize = 64;
 
+/// The status of an answer that has no body, as of something deleted (RFC 9110 section 15.3.5).
+const NO_CONTENT: u16 = 204;
+
 /// What an event of a stream may hold even where the answer has taken all the memory that there is: deltas go on.
 const LEAST_EVENT: usize = 64 * 1024;
 
@@ -296,6 +299,9 @@ fn finish_whole(
 ) {
     if status >= 400 {
         return tell_failure(failure::of_body(call, status, &body), body, tell);
+    }
+    if status == NO_CONTENT && whole {
+        return tell(LlmEvent::Completion(Completion::new(call).into()));
     }
     let read = |body: &[u8]| {
         let answered = match dialect {

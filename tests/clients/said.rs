@@ -79,7 +79,7 @@ impl Said {
         if let Some(input) = count("/prompt_tokens") {
             let cached = some("/prompt_tokens_details/cached_tokens");
             let reasoning = some("/completion_tokens_details/reasoning_tokens");
-            return Some([input, cached, count("/completion_tokens")?, reasoning]);
+            return Some([input, cached, some("/completion_tokens"), reasoning]);
         }
         if count("/input_tokens_details/cached_tokens").is_some() {
             let cached = some("/input_tokens_details/cached_tokens");

@@ -133,7 +133,7 @@ impl<'a> Exchange<'a> {
             ("POST", [.., "embeddings"]) => "embeddings",
             ("POST", [.., "audio", "speech"]) => "speech",
             ("POST", [.., "messages", "count_tokens"]) => "count_tokens",
-            (_, [.., "messages", "batches"] | [.., "batches", _]) => "batches",
+            (_, [.., "messages", "batches"] | [.., "batches", _] | [.., "batches", _, _]) => "batches",
             (_, [.., "files"] | [.., "files", _] | [.., "files", _, "content"]) => "files",
             ("GET", [.., "models"] | [.., "models", _]) => "models",
             _ => return None,
