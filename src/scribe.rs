@@ -235,9 +235,6 @@ impl Scribe {
             self.tally.panicked();
         }
         self.tally.starved(open.starved);
-        if let Some(session) = open.exchange.labels.session.as_ref().filter(|_| open.is_call) {
-            self.sessions.answered(at, session);
-        }
         if let Some(reading) = &open.reading {
             self.tally.opaque(reading.opaque);
             self.tally.call(reading.asked.dialect.name(), reading.model.as_ref(), reading.outcome);
@@ -256,7 +253,13 @@ impl Scribe {
             between(open.began, at),
         );
         end.unseen = open.unseen;
+        let lasted = end.lasted;
         tell(open.notice(at, What::End(end)));
+        if open.is_call
+            && let Some(end) = self.sessions.answered(at, &open.exchange, lasted)
+        {
+            tell(session_end(end));
+        }
     }
 
     /// Time has passed.

@@ -1,10 +1,11 @@
 //! Which conversation a call belongs to: the one that the client names, else one of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use perimeter_interceptor::{Exchange, Session, SessionEnd};
+use perimeter_interceptor::{Exchange, ExchangeId, Session, SessionEnd};
 
 use crate::config;
 
@@ -12,6 +13,8 @@ use crate::config;
 #[derive(Debug)]
 pub(super) struct Sessions {
     told: LruCache<Arc<str>, Told>,
+    /// How many calls the open exchanges have had that are a session each.
+    alone: HashMap<ExchangeId, u32>,
     enabled: bool,
     max: usize,
     /// How long a session is remembered without a call.
@@ -35,6 +38,7 @@ impl Sessions {
     pub(super) fn new(config: &config::Session) -> Self {
         Self {
             told: LruCache::unbounded(),
+            alone: HashMap::new(),
             enabled: config.enabled,
             max: config.max_sessions,
             ttl: config.session_ttl_seconds,
@@ -50,9 +54,9 @@ impl Sessions {
         over: &mut dyn FnMut(SessionEnd),
     ) -> Session {
         let labels = &exchange.labels;
-        let mut session = match labels.session.as_ref().filter(|_| self.enabled) {
-            Some(id) => self.told(now, id),
-            None => Session::new(exchange.id.to_string()),
+        let mut session = match self.name_of(exchange) {
+            Some(id) => self.told(now, &id),
+            None => self.alone(exchange),
         };
         session.agent.clone_from(&labels.agent);
         session.tags.clone_from(&labels.tags);
@@ -83,12 +87,36 @@ impl Sessions {
         session
     }
 
-    /// A call that was attached to this session is over.
-    pub(super) fn answered(&mut self, now: Instant, id: &str) {
-        if let Some(told) = self.told.get_mut(id) {
+    fn alone(&mut self, exchange: &Exchange) -> Session {
+        let calls = self.alone.entry(exchange.id).or_default();
+        *calls = calls.saturating_add(1);
+        let mut session = Session::new(exchange.id.to_string());
+        session.is_new = *calls == 1;
+        session.call = *calls;
+        session
+    }
+
+    /// The session that the client says this exchange belongs to, where that counts.
+    fn name_of(&self, exchange: &Exchange) -> Option<Arc<str>> {
+        exchange.labels.session.clone().filter(|_| self.enabled)
+    }
+
+    /// An exchange that was a call is over, having lasted so long. Its session's end, where it was one of its own.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        exchange: &Exchange,
+        lasted: Duration,
+    ) -> Option<SessionEnd> {
+        let Some(id) = self.name_of(exchange) else {
+            let calls = self.alone.remove(&exchange.id)?;
+            return Some(SessionEnd::new(exchange.id.to_string(), calls, lasted));
+        };
+        if let Some(told) = self.told.get_mut(&id) {
             told.open = told.open.saturating_sub(1);
             told.last = now;
         }
+        None
     }
 
     /// Tells `over` of the sessions that have been quiet for long enough, and forgets the old ones.
@@ -151,7 +179,7 @@ mod tests {
         let mut tell = |end: SessionEnd| over.push((end.id.to_string(), end.calls, end.lasted.as_secs()));
         for (seconds, id, call) in [(0, "a", 1), (1, "b", 1), (5, "a", 2)] {
             let session = sessions.attach(at(seconds), &exchange(Some(id)), &mut tell);
-            sessions.answered(at(seconds), id);
+            sessions.answered(at(seconds), &exchange(Some(id)), Duration::ZERO);
             assert_eq!((&*session.id, session.call, session.is_new), (id, call, call == 1));
         }
         for seconds in [30, 33, 34, 36, 100] {
@@ -172,7 +200,7 @@ mod tests {
         sessions.attach(start, &exchange(Some("a")), &mut |_| unreachable!());
         sessions.expire(at(40), &mut |_| unreachable!());
         sessions.expire(at(9000), &mut |_| unreachable!());
-        sessions.answered(at(9000), "a");
+        sessions.answered(at(9000), &exchange(Some("a")), Duration::ZERO);
         sessions.expire(at(9029), &mut |_| unreachable!());
         sessions.expire(at(9031), &mut |end| {
             over += 1;
@@ -190,7 +218,7 @@ mod tests {
         let start = Instant::now();
         for id in ["a", "b", "a", "c"] {
             sessions.attach(start, &exchange(Some(id)), &mut tell);
-            sessions.answered(start, id);
+            sessions.answered(start, &exchange(Some(id)), Duration::ZERO);
         }
         let later = start + Duration::from_secs(3601);
         sessions.expire(later, &mut tell);
@@ -199,9 +227,27 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_a_call_is_a_session_of_its_own() {
+    fn without_a_name_an_exchange_is_a_session_of_its_own_and_ends_it() {
         let mut sessions = Sessions::new(&config::Session::default());
-        let session = sessions.attach(Instant::now(), &exchange(None), &mut |_| unreachable!());
-        assert_eq!((&*session.id, session.told), ("00000000-0000-0000-0000-000000000001", false));
+        let (now, lasted) = (Instant::now(), Duration::from_secs(2));
+        for call in [1, 2] {
+            let session = sessions.attach(now, &exchange(None), &mut |_| unreachable!());
+            assert_eq!((&*session.id, session.told), ("00000000-0000-0000-0000-000000000001", false));
+            assert_eq!((session.call, session.is_new), (call, call == 1));
+        }
+        let end = sessions.answered(now, &exchange(None), lasted);
+        assert_eq!(end, Some(SessionEnd::new("00000000-0000-0000-0000-000000000001", 2, lasted)));
+        assert_eq!(sessions.answered(now, &exchange(None), lasted), None);
+        sessions.close(&mut |_| unreachable!());
+    }
+
+    #[test]
+    fn a_name_that_does_not_count_is_none() {
+        let config = config::Session { enabled: false, ..config::Session::default() };
+        let mut sessions = Sessions::new(&config);
+        let now = Instant::now();
+        let session = sessions.attach(now, &exchange(Some("a")), &mut |_| unreachable!());
+        let end = sessions.answered(now, &exchange(Some("a")), Duration::ZERO);
+        assert_eq!(end.map(|end| end.id), Some(session.id));
     }
 }
