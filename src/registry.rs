@@ -1,5 +1,6 @@
 //! The kinds of interceptors that a configuration may name, and how each is made.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -85,8 +86,7 @@ impl Hire {
 }
 
 /// Kinds that the predecessor had, or that come later.
-const NOT_BUILT: [&str; 6] =
-    ["event_recorder", "http_recorder", "test_recorder", "live_trace", "cylestio_trace", "session_detector"];
+const NOT_BUILT: [&str; 4] = ["http_recorder", "live_trace", "cylestio_trace", "session_detector"];
 
 impl Registry {
     /// The interceptors that come with the proxy.
@@ -94,7 +94,11 @@ impl Registry {
         let mut registry = Self { kinds: Vec::new() };
         registry
             .register("printer", perimeter_printer::Printer::new)
-            .register("message_logger", perimeter_recorder::MessageLogger::new);
+            .register("message_logger", perimeter_recorder::MessageLogger::new)
+            .register("event_recorder", perimeter_recorder::EventRecorder::new)
+            .register("test_recorder", |settings| {
+                Ok::<_, Infallible>(perimeter_recorder::TestRecorder::new(&settings).interceptor())
+            });
         for name in NOT_BUILT {
             registry.kinds.push(Kind { name, read: None });
         }

@@ -6,6 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 mod rotation;
 
 pub(crate) use rotation::Rotation;
@@ -38,6 +40,15 @@ pub enum OpenError {
     },
 }
 
+impl From<OpenError> for io::Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Directory { source, .. } | OpenError::File { source, .. } => source,
+            OpenError::Home { .. } => io::ErrorKind::NotFound.into(),
+        }
+    }
+}
+
 /// `path`, where `~/` at its start is the home directory.
 pub(crate) fn expand_home(path: &Path) -> Result<PathBuf, OpenError> {
     match path.strip_prefix("~") {
@@ -53,6 +64,7 @@ pub(crate) fn expand_home(path: &Path) -> Result<PathBuf, OpenError> {
 ///
 /// Half a line is never left behind by an error: it is cut off again, unless somebody else wrote behind it. Half a
 /// line that is there already, from a crash, stays, and what follows begins on a line of its own.
+#[derive(Debug)]
 pub(crate) struct LineFile {
     path: PathBuf,
     rotation: Rotation,
@@ -64,24 +76,49 @@ pub(crate) struct LineFile {
     limit: Option<u64>,
     /// Whether it ends in the middle of a line.
     torn: bool,
+    place: Place,
+}
+
+/// What may be at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Whatever takes lines: somebody wrote the path down.
+    Any,
+    /// A file and nothing that leads elsewhere: what passes has a say in the path.
+    File,
 }
 
 impl LineFile {
     /// Opens `path` to append to it. Directories that are missing are made.
     pub(crate) fn open(path: &Path, rotation: Rotation) -> Result<Self, OpenError> {
+        Self::open_at(path, rotation, Place::Any)
+    }
+
+    /// The same where only a file may be, of any size.
+    pub(crate) fn open_file(path: &Path) -> Result<Self, OpenError> {
+        Self::open_at(path, Rotation { max_size: 0, backups: 0 }, Place::File)
+    }
+
+    fn open_at(path: &Path, rotation: Rotation, place: Place) -> Result<Self, OpenError> {
         make_directory_of(path).map_err(|(path, source)| OpenError::Directory { path, source })?;
         let failed = |source| OpenError::File { path: path.to_owned(), source };
-        let mut file = append_to(path).map_err(failed)?;
+        let mut file = append_to(path, place).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         let torn = is_torn(&mut file, &metadata).map_err(failed)?;
         let identity = identity(&metadata);
         let limit = identity.and(rotation.limit());
-        Ok(Self { path: path.to_owned(), rotation, file, identity, size: metadata.len(), limit, torn })
+        Ok(Self { path: path.to_owned(), rotation, file, identity, size: metadata.len(), limit, torn, place })
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether there is nothing in it. Opens it again first, where it is gone.
+    pub(crate) fn is_empty(&mut self) -> io::Result<bool> {
+        self.find_again()?;
+        Ok(self.size == 0)
     }
 
     /// Appends lines. How many bytes of them are in the file now, whole lines only; fewer than all where an error
@@ -111,7 +148,11 @@ impl LineFile {
     /// Opens the path once more where it does not lead to this file any longer.
     fn find_again(&mut self) -> io::Result<()> {
         let Some(known) = self.identity else { return Ok(()) };
-        match fs::metadata(&self.path) {
+        let found = match self.place {
+            Place::Any => fs::metadata(&self.path),
+            Place::File => fs::symlink_metadata(&self.path),
+        };
+        match found {
             Ok(metadata) if identity(&metadata) == Some(known) => {
                 // Others may write to it too, or have emptied it.
                 self.size = metadata.len();
@@ -125,10 +166,7 @@ impl LineFile {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        *self = Self::open(&self.path, self.rotation).map_err(|error| match error {
-            OpenError::Directory { source, .. } | OpenError::File { source, .. } => source,
-            OpenError::Home { .. } => io::ErrorKind::NotFound.into(),
-        })?;
+        *self = Self::open_at(&self.path, self.rotation, self.place)?;
         Ok(())
     }
 
@@ -215,20 +253,35 @@ fn fitting(lines: &[u8], size: u64, limit: Option<u64>) -> usize {
     last.or_else(first).map_or(0, |end| end + 1)
 }
 
-/// The directory and what is above it, for their owner only. On an error: which directory.
-fn make_directory_of(path: &Path) -> Result<(), (PathBuf, io::Error)> {
+/// The directory that this is in. On an error: which directory.
+pub(crate) fn make_directory_of(path: &Path) -> Result<(), (PathBuf, io::Error)> {
     match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|source| (directory.to_owned(), source)),
+        Some(directory) if !directory.as_os_str().is_empty() => {
+            make_directory(directory).map_err(|source| (directory.to_owned(), source))
+        }
         _ => Ok(()),
     }
 }
 
-fn append_to(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+/// The directory and what is above it, for their owner only.
+pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+fn append_to(path: &Path, place: Place) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true).append(true), path, place)
+}
+
+/// Opens a file, for its owner only; makes it where it is not there.
+pub(crate) fn open_with(options: &mut OpenOptions, path: &Path, place: Place) -> io::Result<File> {
+    options.create(true).mode(0o600);
+    if place == Place::File {
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if place == Place::File && !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
     only_for_us(&file)?;
     Ok(file)
 }
@@ -246,7 +299,7 @@ fn only_for_us(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
 }
 

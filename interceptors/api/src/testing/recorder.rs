@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,14 @@ use crate::{
 /// play(recorder.clone(), script.clone()).assert_faultless();
 /// assert_legal(&recorder.notices());
 /// assert_eq!(recorder.notices(), script.notices());
+///
+/// let session = &recorder.sessions()[0];
+/// assert!(recorder.by_session(session).len() < recorder.events().len());
+/// recorder.reset();
+/// assert!(recorder.notices().is_empty());
 /// ```
+///
+/// What these notices come to, as the events of sessions, is kept by the `TestRecorder` of `perimeter-recorder`.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     interest: Interest,
@@ -47,6 +55,43 @@ impl Recorder {
     /// What it was told so far.
     pub fn notices(&self) -> Vec<Notice> {
         self.kept().clone()
+    }
+
+    /// What it was told of the model's API, in order.
+    pub fn events(&self) -> Vec<LlmEvent> {
+        self.kept().iter().filter_map(|notice| llm(notice).map(|(_, event)| event.clone())).collect()
+    }
+
+    /// The events of the calls of this session.
+    pub fn by_session(&self, id: &str) -> Vec<LlmEvent> {
+        let mut theirs = HashSet::new();
+        let kept = self.kept();
+        let events = kept.iter().filter_map(llm).filter(|(exchange, event)| {
+            let call = (exchange.id, event.call());
+            match event {
+                LlmEvent::Call(asked) if &*asked.session.id == id => theirs.insert(call),
+                _ => theirs.contains(&call),
+            }
+        });
+        events.map(|(_, event)| event.clone()).collect()
+    }
+
+    /// The sessions of the calls it was told of, in the order of their first.
+    pub fn sessions(&self) -> Vec<Arc<str>> {
+        let mut sessions = Vec::new();
+        for (_, event) in self.kept().iter().filter_map(llm) {
+            if let LlmEvent::Call(call) = event
+                && !sessions.contains(&call.session.id)
+            {
+                sessions.push(Arc::clone(&call.session.id));
+            }
+        }
+        sessions
+    }
+
+    /// Forgets what it was told so far.
+    pub fn reset(&self) {
+        self.kept().clear();
     }
 
     /// Waits until what it was told is `enough`, but no longer than `within`, and gives it.
@@ -93,6 +138,13 @@ impl Recorder {
 impl Default for Recorder {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn llm(notice: &Notice) -> Option<(&Exchange, &LlmEvent)> {
+    match notice {
+        Notice::Exchange { exchange, what: What::Llm(event), .. } => Some((exchange, event)),
+        _ => None,
     }
 }
 

@@ -1,14 +1,14 @@
 //! What a line looks like.
 
 use std::borrow::Cow;
-use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use perimeter_interceptor::{Cx, ExchangeId};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Open;
+use crate::{line, time};
 
 /// A line. The order of its fields is the order in the file.
 #[derive(Serialize)]
@@ -77,9 +77,7 @@ pub(super) struct Metadata<'a> {
 
 impl Metadata<'_> {
     pub(super) fn lasting(duration: Duration) -> Self {
-        let microseconds =
-            u32::try_from(duration.as_micros()).map_or(duration.as_secs_f64() * 1e6, f64::from);
-        Self { duration_ms: Some(microseconds.round() / 1e3), ..Self::default() }
+        Self { duration_ms: Some(time::milliseconds(duration)), ..Self::default() }
     }
 }
 
@@ -87,7 +85,7 @@ impl<'a> Line<'a> {
     /// A line about what was told `elapsed` after the exchange began.
     pub(super) fn of(cx: Cx<'a>, elapsed: Duration, direction: Direction) -> Self {
         Self {
-            timestamp: timestamp(cx.exchange.began, elapsed),
+            timestamp: time::timestamp(time::after(cx.exchange.began, elapsed)),
             exchange_id: cx.exchange.id,
             session_id: cx.exchange.labels.session.as_deref(),
             direction,
@@ -110,23 +108,10 @@ impl<'a> Line<'a> {
         self
     }
 
-    /// Its JSON. Line ends can only stand between a body's tokens, where a space means the same.
+    /// Its JSON, in one line.
     pub(super) fn to_text(&self) -> String {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        match memchr::memchr2(b'\n', b'\r', text.as_bytes()) {
-            Some(_) => text.replace(['\n', '\r'], " "),
-            None => text,
-        }
+        line::of(self)
     }
-}
-
-/// RFC 3339 in UTC, to the microsecond.
-fn timestamp(began: SystemTime, elapsed: Duration) -> String {
-    let mut text = String::with_capacity("2026-11-21T00:33:08.264672Z".len());
-    let at = began.checked_add(elapsed).filter(|at| *at >= UNIX_EPOCH).unwrap_or(UNIX_EPOCH);
-    // It fails behind the year 9999.
-    let _ = write!(text, "{}", humantime::format_rfc3339_micros(at));
-    text
 }
 
 fn in_words<S: Serializer>(id: &ExchangeId, serializer: S) -> Result<S::Ok, S::Error> {

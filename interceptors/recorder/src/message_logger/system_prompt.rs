@@ -1,12 +1,11 @@
 //! Takes system prompts out of a body, without reading more of it than where they stand.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
+
+use crate::members::Members;
 
 /// Members that are a system prompt as a whole, in one API or another.
 const PROMPTS: [&str; 4] = ["system", "instructions", "systemInstruction", "system_instruction"];
@@ -49,41 +48,4 @@ fn is_prompt(message: &RawValue) -> bool {
         role: Cow<'a, str>,
     }
     serde_json::from_str::<Message<'_>>(message.get()).is_ok_and(|message| ROLES.contains(&&*message.role))
-}
-
-/// An object as it was written: its members in their order, none read.
-struct Members<'a>(Vec<(String, Cow<'a, RawValue>)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-struct Collect;
-
-impl<'de> Visitor<'de> for Collect {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-            members.push((name, Cow::Borrowed(value)));
-        }
-        Ok(Members(members))
-    }
-}
-
-impl Serialize for Members<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
 }

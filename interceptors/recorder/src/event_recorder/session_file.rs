@@ -1,0 +1,87 @@
+//! The file of one session.
+
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::document::Document;
+use super::{FileFormat, Settings};
+use crate::file::LineFile;
+use crate::{line, time};
+
+/// Events of a session on their way to its file.
+pub(super) struct Batch<'a> {
+    pub(super) session: &'a str,
+    /// Each in one line.
+    pub(super) events: &'a [String],
+    /// When the first of them happened, and the last.
+    pub(super) times: (SystemTime, SystemTime),
+}
+
+/// A file in one of the formats.
+#[derive(Debug)]
+pub(super) enum SessionFile {
+    Lines { file: LineFile, metadata: bool },
+    Document(Document),
+}
+
+/// What the first line of a file says of it.
+#[derive(Serialize)]
+struct FirstLine<'a> {
+    _metadata: Metadata<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    format: &'static str,
+    session_id: &'a str,
+    created_at: String,
+    interceptor: &'static str,
+}
+
+impl SessionFile {
+    pub(super) fn open(path: &Path, settings: &Settings) -> io::Result<Self> {
+        Ok(match settings.file_format {
+            FileFormat::Jsonl => {
+                Self::Lines { file: LineFile::open_file(path)?, metadata: settings.include_metadata }
+            }
+            FileFormat::Json => Self::Document(Document::open(path, settings)?),
+        })
+    }
+
+    /// Appends events. How many of them are in the file now.
+    pub(super) fn append(&mut self, batch: &Batch<'_>) -> (usize, io::Result<()>) {
+        match self {
+            Self::Lines { file, metadata } => append_lines(file, *metadata, batch),
+            Self::Document(document) => match document.append(batch) {
+                Ok(()) => (batch.events.len(), Ok(())),
+                Err(error) => (0, Err(error)),
+            },
+        }
+    }
+}
+
+fn append_lines(file: &mut LineFile, metadata: bool, batch: &Batch<'_>) -> (usize, io::Result<()>) {
+    let is_empty = match file.is_empty() {
+        Ok(is_empty) => is_empty,
+        Err(error) => return (0, Err(error)),
+    };
+    let mut text = String::new();
+    if is_empty && metadata {
+        let (format, interceptor) = ("jsonl", "event_recorder");
+        let created_at = time::timestamp(batch.times.0);
+        let metadata = Metadata { format, session_id: batch.session, created_at, interceptor };
+        text.push_str(&line::of(&FirstLine { _metadata: metadata }));
+        text.push('\n');
+    }
+    let first = text.len();
+    for event in batch.events {
+        text.push_str(event);
+        text.push('\n');
+    }
+    let (written, result) = file.append(text.as_bytes());
+    let lines = text.get(first..written).unwrap_or_default();
+    (memchr::memchr_iter(b'\n', lines.as_bytes()).count(), result)
+}

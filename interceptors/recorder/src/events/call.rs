@@ -1,0 +1,159 @@
+//! A call from its request to its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use perimeter_interceptor::{
+    Call, CallId, Completion, CostSource, Cx, ExchangeId, Operation, ToolUse, Usage,
+};
+use serde_json::value::RawValue;
+
+use super::attributes::Attributes;
+use super::ids::SpanId;
+use super::response;
+use crate::time;
+
+/// A call that has no answer yet.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) id: CallId,
+    pub(super) session: Arc<str>,
+    pub(super) agent: Arc<str>,
+    pub(super) span: SpanId,
+    exchange: ExchangeId,
+    workflow: Option<Arc<str>>,
+    vendor: &'static str,
+    model: Option<Arc<str>>,
+    operation: Operation,
+    dialect: &'static str,
+    /// When it began, since its exchange did.
+    pub(super) since: Duration,
+    /// When the model said its first words.
+    pub(super) spoke: Option<Duration>,
+    /// The tools that were asked for so far.
+    pub(super) tools: Vec<Arc<ToolUse>>,
+    /// What had been said when the answer broke off. Why it did is known later.
+    pub(super) cut: Option<(Duration, Arc<Completion>)>,
+}
+
+impl Open {
+    pub(super) fn new(cx: Cx<'_>, call: &Call, agent: Arc<str>, since: Duration) -> Self {
+        Self {
+            id: call.id,
+            session: Arc::clone(&call.session.id),
+            agent,
+            span: SpanId::of_call(cx.exchange.id, call.id),
+            exchange: cx.exchange.id,
+            workflow: cx.exchange.labels.workflow.clone(),
+            vendor: call.vendor,
+            model: call.model.clone(),
+            operation: call.operation,
+            dialect: call.dialect,
+            since,
+            spoke: None,
+            tools: Vec::new(),
+            cut: None,
+        }
+    }
+
+    /// What happened so long after the exchange began.
+    pub(super) fn at(&self, cx: Cx<'_>, elapsed: Duration) -> SystemTime {
+        time::after(cx.exchange.began, elapsed)
+    }
+
+    /// What every event of the exchange says.
+    pub(super) fn attributes(&self) -> Attributes {
+        let mut attributes = Attributes::default();
+        attributes.add("session.id", &*self.session);
+        attributes.add("exchange_id", &self.exchange.to_string());
+        attributes.add_some("agent_workflow.id", self.workflow.as_deref());
+        attributes
+    }
+
+    /// What every event of the call says.
+    pub(super) fn call_attributes(&self) -> Attributes {
+        let mut attributes = self.attributes();
+        attributes.add("llm.vendor", self.vendor);
+        attributes.add_some("llm.model", self.model.as_deref());
+        attributes.add("llm.operation", self.operation.as_str());
+        attributes.add("llm.dialect", self.dialect);
+        attributes
+    }
+
+    /// How long it took until then.
+    pub(super) fn add_times(&self, attributes: &mut Attributes, until: Duration) {
+        let lasted = until.saturating_sub(self.since);
+        attributes.add("llm.response.duration_ms", &time::milliseconds(lasted));
+        let ttft = self.spoke.map(|spoke| time::milliseconds(spoke.saturating_sub(self.since)));
+        attributes.add_some("llm.response.ttft_ms", ttft.as_ref());
+    }
+
+    /// What the model said.
+    pub(super) fn add_answer(&self, attributes: &mut Attributes, said: &Completion) {
+        attributes.add_some("llm.response.model", said.model.as_deref());
+        attributes.add_some("llm.response.id", said.id.as_deref());
+        attributes.add_some("llm.response.tier", said.tier.as_deref());
+        let reasons: Vec<_> = said.answers.iter().filter_map(|answer| answer.stop.as_deref()).collect();
+        if !reasons.is_empty() {
+            attributes.add("llm.response.finish_reasons", &reasons);
+        }
+        if let Some(usage) = &said.usage {
+            add_usage(attributes, usage);
+        }
+        add_cost(attributes, said);
+        response::add(attributes, self.operation, said);
+    }
+}
+
+fn add_usage(attributes: &mut Attributes, usage: &Usage) {
+    attributes.add("llm.usage.input_tokens", &usage.input);
+    attributes.add("llm.usage.output_tokens", &usage.output);
+    attributes.add("llm.usage.total_tokens", &usage.input.saturating_add(usage.output));
+    let five_minutes =
+        usage.cache_write.zip(usage.cache_write_1h).map(|(all, hour)| all.saturating_sub(hour));
+    for (name, count) in [
+        ("llm.usage.cache_read_tokens", usage.cache_read),
+        ("llm.usage.cache_write_tokens", usage.cache_write),
+        ("llm.usage.cache_write_5m_tokens", five_minutes),
+        ("llm.usage.cache_write_1h_tokens", usage.cache_write_1h),
+        ("llm.usage.reasoning_tokens", usage.reasoning),
+        ("llm.usage.audio_input_tokens", usage.audio_input),
+        ("llm.usage.image_input_tokens", usage.image_input),
+        ("llm.usage.audio_output_tokens", usage.audio_output),
+        ("llm.usage.image_output_tokens", usage.image_output),
+        ("llm.usage.searches", usage.searches),
+    ] {
+        attributes.add_some(name, count.as_ref());
+    }
+}
+
+fn add_cost(attributes: &mut Attributes, said: &Completion) {
+    let Some(cost) = &said.cost else {
+        attributes.add("llm.cost.source", "unknown");
+        return;
+    };
+    attributes.add_some("llm.cost.usd", dollars(cost.total).as_deref());
+    match &cost.source {
+        CostSource::Prices { model, tier, as_of } => {
+            attributes.add("llm.cost.source", "prices");
+            attributes.add("llm.cost.model", &**model);
+            attributes.add("llm.cost.tier", *tier);
+            attributes.add("llm.cost.as_of", &**as_of);
+            for (name, part) in [
+                ("llm.cost.input_usd", cost.input),
+                ("llm.cost.cache_read_usd", cost.cache_read),
+                ("llm.cost.cache_write_usd", cost.cache_write),
+                ("llm.cost.output_usd", cost.output),
+                ("llm.cost.tools_usd", cost.tools),
+            ] {
+                attributes.add_some(name, dollars(part).as_deref());
+            }
+        }
+        _ => attributes.add("llm.cost.source", "provider"),
+    }
+}
+
+/// A number with all its digits.
+pub(super) fn dollars(amount: perimeter_interceptor::Usd) -> Option<Box<RawValue>> {
+    RawValue::from_string(amount.to_string()).ok()
+}

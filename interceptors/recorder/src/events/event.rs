@@ -1,0 +1,105 @@
+//! One event, and its envelope.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::attributes::Attributes;
+use super::ids::{SpanId, trace_of};
+use crate::{line, time};
+
+/// The version of the schema that events are written by.
+pub const SCHEMA_VERSION: &str = "1.1";
+
+/// Something that happened in a session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// When it happened.
+    pub at: SystemTime,
+    /// What happened.
+    pub name: Name,
+    /// What begins and ends with it, or is answered by it.
+    pub span: SpanId,
+    /// What that is a part of; none for a session.
+    pub parent: Option<SpanId>,
+    /// Which agent it happened to.
+    pub agent: Arc<str>,
+    /// In which session.
+    pub session: Arc<str>,
+    /// All else that is known of it.
+    pub attributes: Attributes,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Name {
+    /// A session began, or went on after its end.
+    SessionStart,
+    /// A model was called.
+    CallStart,
+    /// It answered.
+    CallFinish,
+    /// It did not, or not to the end.
+    CallError,
+    /// It asked for a tool.
+    ToolExecution,
+    /// A tool answered.
+    ToolResult,
+    /// A session ended.
+    SessionEnd,
+}
+
+impl Name {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionStart => "session.start",
+            Self::CallStart => "llm.call.start",
+            Self::CallFinish => "llm.call.finish",
+            Self::CallError => "llm.call.error",
+            Self::ToolExecution => "tool.execution",
+            Self::ToolResult => "tool.result",
+            Self::SessionEnd => "session.end",
+        }
+    }
+
+    fn level(self) -> &'static str {
+        match self {
+            Self::CallError => "ERROR",
+            _ => "INFO",
+        }
+    }
+}
+
+impl Event {
+    /// About how many bytes it holds.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.attributes.len()
+    }
+
+    /// Its JSON, in one line.
+    pub fn to_json(&self) -> String {
+        line::of(self)
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut event = serializer.serialize_struct("Event", 10)?;
+        event.serialize_field("schema_version", SCHEMA_VERSION)?;
+        event.serialize_field("timestamp", &time::timestamp(self.at))?;
+        event.serialize_field("trace_id", &trace_of(&self.session))?;
+        event.serialize_field("span_id", &self.span)?;
+        event.serialize_field("parent_span_id", &self.parent)?;
+        event.serialize_field("name", self.name.as_str())?;
+        event.serialize_field("level", self.name.level())?;
+        event.serialize_field("agent_id", &*self.agent)?;
+        event.serialize_field("session_id", &*self.session)?;
+        event.serialize_field("attributes", &self.attributes)?;
+        event.end()
+    }
+}

@@ -1,0 +1,95 @@
+//! Ids that follow from what they name: the same exchange has the same ones whenever it is told.
+
+use std::fmt;
+
+use perimeter_interceptor::{CallId, ExchangeId};
+use serde::{Serialize, Serializer};
+
+/// Names a span: what begins and what ends it share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpanId(u64);
+
+impl SpanId {
+    pub(super) fn of_session(session: &str) -> Self {
+        Self::named(&format!("session {session}"))
+    }
+
+    pub(super) fn of_call(exchange: ExchangeId, call: CallId) -> Self {
+        Self::named(&format!("call {exchange} {call}"))
+    }
+
+    /// The tool that was asked for as the `number`th of the call's answer.
+    pub(super) fn of_tool(exchange: ExchangeId, call: CallId, number: usize) -> Self {
+        Self::named(&format!("tool {exchange} {call} {number}"))
+    }
+
+    /// The `number`th of the results that came with the call, of a tool that nobody here saw being asked for.
+    pub(super) fn of_result(exchange: ExchangeId, call: CallId, number: usize) -> Self {
+        Self::named(&format!("result {exchange} {call} {number}"))
+    }
+
+    /// The `number`th part of the call's answer, the result of a tool that was not seen being asked for.
+    pub(super) fn of_tool_part(exchange: ExchangeId, call: CallId, number: usize) -> Self {
+        Self::named(&format!("part {exchange} {call} {number}"))
+    }
+
+    fn named(name: &str) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = md5::compute(name).0;
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+/// 16 hexadecimal digits.
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for SpanId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The trace of a session: 32 hexadecimal digits.
+pub(super) fn trace_of(session: &str) -> String {
+    format!("{:x}", md5::compute(session))
+}
+
+/// The agent that has this system prompt and says no name.
+pub(super) fn agent_of(prompt: &str) -> String {
+    let digest = format!("{:x}", md5::compute(prompt));
+    format!("prompt-{}", digest.get(..12).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_and_traces_are_named_as_the_predecessor_named_them() {
+        assert_eq!(agent_of("default-system"), "prompt-7077bd40d00f");
+        assert_eq!(agent_of("You are helpful"), "prompt-ba70435eab5e");
+        assert_eq!(trace_of("a1fc86b8-2cfa-4958-ac14-79a3483b0577"), "3d956e555151813a4aa7bd233ba78a64");
+    }
+
+    #[test]
+    fn spans_are_sixteen_digits_and_apart() {
+        let (one, two) = (ExchangeId::new(1), ExchangeId::new(2));
+        let mut spans = vec![
+            SpanId::of_session("s"),
+            SpanId::of_call(one, CallId(0)),
+            SpanId::of_call(one, CallId(1)),
+            SpanId::of_call(two, CallId(0)),
+            SpanId::of_tool(one, CallId(0), 0),
+            SpanId::of_tool(one, CallId(0), 1),
+            SpanId::of_result(one, CallId(0), 0),
+        ];
+        assert!(spans.iter().all(|span| span.to_string().len() == 16));
+        assert_eq!(spans[1], SpanId::of_call(one, CallId(0)));
+        spans.sort_unstable();
+        spans.dedup();
+        assert_eq!(spans.len(), 7);
+    }
+}

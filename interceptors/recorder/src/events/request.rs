@@ -1,0 +1,147 @@
+//! What a call's request says, as it was written.
+
+use std::borrow::Cow;
+
+use perimeter_interceptor::{Call, Role};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::members::Members;
+
+/// Members that list the messages, in one API or another.
+const LISTS: [&str; 3] = ["messages", "input", "contents"];
+/// Where Code Assist has the whole request.
+const INNER: &str = "request";
+/// Members that list the tools.
+const TOOLS: [&str; 2] = ["tools", "functions"];
+
+/// How much of the list of messages is new.
+#[derive(Serialize)]
+struct News {
+    total_messages: usize,
+    new_messages: usize,
+    from_index: usize,
+    external_session: bool,
+}
+
+/// The request with the messages that its session had not seen, as they were written. Where the body is no JSON
+/// object (it was cut, or is a form), the model and the texts that were read of it.
+pub(super) fn data(call: &Call) -> Option<Box<RawValue>> {
+    let external_session = call.session.told;
+    let Some(mut members) = Members::of(&call.body) else {
+        return to_raw_value(&what_was_read(call)).ok();
+    };
+    let (total, from) = cut(&mut members, call.known).unwrap_or((call.news.len(), 0));
+    let news = News { total_messages: total, new_messages: total - from, from_index: from, external_session };
+    members.0.push(("_cylestio_metadata".to_owned(), Cow::Owned(to_raw_value(&news).ok()?)));
+    to_raw_value(&members).ok()
+}
+
+/// Takes the first `known` messages out. How many there were, and how many are gone.
+fn cut(members: &mut Members<'_>, known: usize) -> Option<(usize, usize)> {
+    for (name, value) in &mut members.0 {
+        if LISTS.contains(&&**name) {
+            return Some(match cut_list(value, known) {
+                Some((rest, total, from)) => {
+                    if let Some(rest) = rest {
+                        *value = Cow::Owned(rest);
+                    }
+                    (total, from)
+                }
+                // A text is a message.
+                None => (1, 0),
+            });
+        }
+    }
+    let (_, inner) = members.0.iter_mut().find(|(name, _)| name == INNER)?;
+    let (rest, counts) = {
+        let mut members = Members::of(inner.get().as_bytes())?;
+        let counts = cut(&mut members, known)?;
+        (to_raw_value(&members).ok()?, counts)
+    };
+    *inner = Cow::Owned(rest);
+    Some(counts)
+}
+
+/// What is left of the list, if something was taken out; how much there was; how much is gone.
+fn cut_list(list: &RawValue, known: usize) -> Option<(Option<Box<RawValue>>, usize, usize)> {
+    let messages: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
+    let (total, from) = (messages.len(), known.min(messages.len()));
+    let rest = messages.get(from..).filter(|_| from > 0).and_then(|rest| to_raw_value(rest).ok());
+    Some((rest, total, from))
+}
+
+fn what_was_read(call: &Call) -> serde_json::Value {
+    let messages: Vec<_> =
+        call.news.iter().map(|turn| json!({"role": turn.role.as_str(), "content": turn.text()})).collect();
+    let news = json!({
+        "total_messages": call.known + messages.len(),
+        "new_messages": messages.len(),
+        "from_index": call.known,
+        "external_session": call.session.told,
+    });
+    json!({"model": call.model.as_deref(), "messages": messages, "_cylestio_metadata": news})
+}
+
+/// The tools that the model may ask for, as they were written.
+pub(super) fn tools(call: &Call) -> Option<Box<RawValue>> {
+    let members = Members::of(&call.body)?;
+    let listed =
+        |members: &Members<'_>| TOOLS.iter().find_map(|name| members.get(name).map(ToOwned::to_owned));
+    listed(&members).or_else(|| listed(&Members::of(members.get(INNER)?.get().as_bytes())?))
+}
+
+/// The system prompt among what is new.
+pub(super) fn prompt(call: &Call) -> Option<String> {
+    call.news.iter().find(|turn| turn.role == Role::System).map(perimeter_interceptor::Turn::text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use perimeter_interceptor::{CallId, Part, Session, Turn};
+
+    use super::*;
+
+    fn call(body: &str, known: usize) -> Call {
+        let mut call = Call::new(CallId(0), "openai_chat", Arc::new(Session::new("s")));
+        call.body = body.to_owned().into();
+        call.known = known;
+        call
+    }
+
+    fn data_of(body: &str, known: usize) -> String {
+        data(&call(body, known)).unwrap().get().to_owned()
+    }
+
+    #[test]
+    fn the_messages_that_are_known_are_left_out_and_the_rest_stays_as_it_was_written() {
+        let body = r#"{"model":"m","messages":[{"a":1},{"b": 1.10},{"c":1e2}],"temperature":0.30}"#;
+        assert_eq!(
+            data_of(body, 1),
+            r#"{"model":"m","messages":[{"b": 1.10},{"c":1e2}],"temperature":0.30,"_cylestio_metadata":{"total_messages":3,"new_messages":2,"from_index":1,"external_session":false}}"#
+        );
+        assert!(data_of(body, 9).contains(r#""messages":[],"temperature""#));
+        let gemini = r#"{"project":"p","request":{"contents":[{},{"x":0.10}],"tools":[1.0]}}"#;
+        assert!(data_of(gemini, 1).contains(r#""request":{"contents":[{"x":0.10}],"tools":[1.0]},"_cy"#));
+        assert_eq!(tools(&call(gemini, 0)).unwrap().get(), "[1.0]");
+    }
+
+    #[test]
+    fn a_text_is_one_message_and_is_never_cut() {
+        let data = data_of(r#"{"input":"What is the capital of France?"}"#, 5);
+        assert!(data.starts_with(r#"{"input":"What is the capital of France?","#), "{data}");
+        assert!(data.contains(r#""total_messages":1,"new_messages":1,"from_index":0"#), "{data}");
+    }
+
+    #[test]
+    fn of_a_body_that_is_no_json_there_is_what_was_read() {
+        let mut call = call(r#"{"model":"m","messages":[{"role":"user","content":"Hel"#, 0);
+        call.news = vec![Turn::new(Role::User, vec![Part::Text("Hel".into())])];
+        let data: serde_json::Value = serde_json::from_str(data(&call).unwrap().get()).unwrap();
+        assert_eq!(data["messages"], json!([{"role": "user", "content": "Hel"}]));
+        assert_eq!(data["_cylestio_metadata"]["new_messages"], 1);
+    }
+}
