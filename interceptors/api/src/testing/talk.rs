@@ -35,6 +35,19 @@ impl Scene {
         self
     }
 
+    /// In a session that the client names so, also the calls that were told already.
+    pub fn in_session(mut self, id: &str) -> Self {
+        self.exchange.labels.session = Some(id.into());
+        for (_, what) in &mut self.steps {
+            if let What::Llm(LlmEvent::Call(call)) = what {
+                let session = Arc::make_mut(&mut Arc::make_mut(call).session);
+                session.id = id.into();
+                session.told = true;
+            }
+        }
+        self
+    }
+
     /// The next call of this exchange, as [`Scene::asks`] tells it, to be changed before it is told with
     /// [`Scene::llm`].
     pub fn next_call(&self, model: &str, text: &str) -> Call {

@@ -7,6 +7,10 @@ mod compliance;
 mod message_lines;
 mod system_prompts;
 
+mod event_files;
+mod event_schema;
+mod events;
+
 mod files;
 mod settings;
 

@@ -1,0 +1,351 @@
+//! What happens in sessions: each event once, in the order of cause and effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use perimeter_interceptor::testing::{Scene, Script, comply, play, scenes};
+use perimeter_interceptor::{
+    Answer, BodyEnd, Completion, Cost, CostSource, LlmEvent, Part, Role, SessionEnd, ToolResult, ToolUse,
+    Turn, Usage, Usd,
+};
+use perimeter_recorder::TestRecorder;
+use serde_json::{Value, json};
+
+pub(crate) mod script;
+
+use script::{ask_for_the_weather, bring_the_weather};
+
+/// The events of a script.
+pub(crate) fn events_of(script: impl Into<Script>) -> Vec<Value> {
+    let recorder = TestRecorder::default();
+    play(recorder.interceptor(), script).assert_faultless();
+    recorder.events()
+}
+
+/// The same without what is only true of this machine, an event a paragraph.
+fn text_of(script: impl Into<Script>) -> String {
+    let mut text = String::new();
+    for mut event in events_of(script) {
+        let attributes = event["attributes"].as_object_mut().unwrap();
+        for name in ["os.type", "os.version", "env.machine.type", "host.name"] {
+            assert!(attributes.remove(name).unwrap().is_string());
+        }
+        text.push_str(&serde_json::to_string_pretty(&event).unwrap());
+        text.push('\n');
+    }
+    text
+}
+
+fn names(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["name"].as_str().unwrap()).collect()
+}
+
+fn ended(script: Script, session: &str, calls: u32) -> Script {
+    script.session_end(SessionEnd::new(session, calls, Duration::from_millis(4_500)))
+}
+
+#[test]
+fn a_streamed_conversation_with_tools() {
+    let script = Script::new().scene(ask_for_the_weather("s")).scene(bring_the_weather("s"));
+    insta::assert_snapshot!(text_of(ended(script, "s", 2)));
+}
+
+#[test]
+fn calls_at_the_same_time_in_one_session_keep_their_spans() {
+    let one = scenes::streamed().in_session("s");
+    let script = Script::new().together([one.clone(), one.clone(), one]);
+    let events = events_of(ended(script, "s", 3));
+    assert_eq!(names(&events)[..2], ["session.start", "llm.call.start"]);
+    assert_eq!(names(&events).iter().filter(|name| **name == "session.start").count(), 1);
+    assert_eq!(events.last().unwrap()["name"], "session.end");
+    assert_eq!(events.last().unwrap()["attributes"]["session.events_count"], 8);
+    let mut spans = BTreeMap::<_, Vec<_>>::new();
+    for event in events.iter().filter(|event| event["name"].as_str().unwrap().starts_with("llm.")) {
+        let of = (event["span_id"].as_str().unwrap(), event["attributes"]["exchange_id"].as_str().unwrap());
+        spans.entry(of).or_default().push(event["name"].as_str().unwrap());
+        assert_eq!(event["parent_span_id"], events[0]["span_id"]);
+    }
+    assert_eq!(spans.len(), 3);
+    assert!(spans.values().all(|names| *names == ["llm.call.start", "llm.call.finish"]), "{spans:?}");
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_stream() {
+    insta::assert_snapshot!(text_of(scenes::error_mid_stream()));
+}
+
+#[test]
+fn an_answer_that_the_client_did_not_wait_for() {
+    insta::assert_snapshot!(text_of(scenes::client_left_mid_stream()));
+}
+
+#[test]
+fn a_provider_that_cannot_be_reached() {
+    insta::assert_snapshot!(text_of(scenes::unreachable()));
+}
+
+#[test]
+fn embeddings() {
+    insta::assert_snapshot!(text_of(script::embeddings()));
+}
+
+#[test]
+fn everyone_to_blame_has_a_word() {
+    let blamed = |scene: Scene| {
+        let events = events_of(scene);
+        assert_eq!(names(&events), ["session.start", "llm.call.start", "llm.call.error"]);
+        let error = &events[2]["attributes"];
+        (error["error.type"].as_str().unwrap().to_owned(), error["llm.response.content"].clone())
+    };
+    let said = json!([{"role": "assistant", "content": "The capital "}]);
+    assert_eq!(blamed(scenes::client_left_before_the_head()), ("client_aborted".into(), Value::Null));
+    assert_eq!(blamed(scenes::broken_off()), ("upstream_failed".into(), said.clone()));
+    assert_eq!(blamed(scenes::truncated_response()), ("unseen".into(), said.clone()));
+    assert_eq!(blamed(scenes::unreachable()), ("upstream_unreachable".into(), Value::Null));
+    assert_eq!(blamed(scenes::api_error()), ("rate_limit_error".into(), Value::Null));
+    let asks = || Scene::post("/v1/chat/completions").request("{}").asks("m", "Hello").response(200);
+    assert_eq!(blamed(asks().end()).0, "unread");
+    assert_eq!(blamed(asks().ends(BodyEnd::COMPLETE, BodyEnd::Stopped)).0, "stopped");
+}
+
+#[test]
+fn a_failure_before_the_request_was_read_is_told_of_its_call() {
+    let scene = Scene::post("/v1/chat/completions")
+        .failure("upstream_connect", "refused")
+        .response(502)
+        .request("{}")
+        .asks("m", "Hello")
+        .end();
+    let events = events_of(scene);
+    assert_eq!(names(&events), ["session.start", "llm.call.start", "llm.call.error"]);
+    assert_eq!(events[2]["attributes"]["error.type"], "upstream_connect");
+}
+
+#[test]
+fn a_result_that_comes_again_with_the_history_is_told_once() {
+    let script = Script::new()
+        .scene(ask_for_the_weather("s"))
+        .scene(bring_the_weather("s"))
+        .scene(bring_the_weather("s"))
+        .scene(bring_the_weather("s"));
+    let events = events_of(script);
+    let results: Vec<_> = events.iter().filter(|event| event["name"] == "tool.result").collect();
+    assert_eq!(results.len(), 2, "{results:#?}");
+    for result in results {
+        let asked = events.iter().find(|event| {
+            event["name"] == "tool.execution"
+                && event["attributes"]["tool.call_id"] == result["attributes"]["tool.call_id"]
+        });
+        let asked = asked.unwrap();
+        assert_eq!(
+            (&asked["span_id"], &asked["parent_span_id"]),
+            (&result["span_id"], &result["parent_span_id"])
+        );
+    }
+}
+
+#[test]
+fn a_result_of_a_tool_that_was_not_seen_being_asked_for_has_its_name_and_no_time() {
+    let events = events_of(scenes::conversation());
+    let results: Vec<_> = events.iter().filter(|event| event["name"] == "tool.result").collect();
+    let of = |name: &str| results.iter().map(|result| result["attributes"][name].clone()).collect::<Vec<_>>();
+    assert_eq!(of("tool.name"), [json!("weather"), Value::Null]);
+    assert_eq!(of("tool.status"), [json!("success"), json!("error")]);
+    assert_eq!(of("tool.execution_time_ms"), [Value::Null, Value::Null]);
+    assert_ne!(results[0]["span_id"], results[1]["span_id"]);
+    assert_eq!(
+        names(&events),
+        ["session.start", "tool.result", "tool.result", "llm.call.start", "llm.call.finish"]
+    );
+}
+
+#[test]
+fn a_tool_that_the_provider_ran_has_its_result_right_behind_the_answer_and_no_time() {
+    let scene = script::hosted_search("s");
+    let events = events_of(Script::new().scene(scene));
+    assert_eq!(
+        names(&events),
+        ["session.start", "llm.call.start", "llm.call.finish", "tool.execution", "tool.result"]
+    );
+    let (asked, result) = (&events[3], &events[4]);
+    assert_eq!(asked["attributes"]["tool.hosted"], true);
+    assert_eq!(asked["span_id"], result["span_id"]);
+    assert_eq!(result["attributes"]["tool.name"], "web_search");
+    assert_eq!(result["attributes"]["tool.status"], "error");
+    assert!(result["attributes"].get("tool.execution_time_ms").is_none());
+}
+
+#[test]
+fn tools_that_were_asked_for_before_an_answer_broke_off_are_told_and_others_are_not() {
+    let scene =
+        Scene::post("/v1/chat/completions").in_session("s").request("{}").asks("m", "Hello").response(200);
+    let scene = scene.uses("a", "search", "{}");
+    let mut cut = scene.completion("", None);
+    let half = ToolUse::new(cut.call, "delete", r#"{"fi"#);
+    cut.answers[0].parts.push(Part::ToolUse(Arc::new(half)));
+    let events = events_of(scene.llm(LlmEvent::Cut(Arc::new(cut))).aborted());
+    assert_eq!(names(&events), ["session.start", "llm.call.start", "llm.call.error", "tool.execution"]);
+    assert_eq!(events[3]["attributes"]["tool.name"], "search");
+}
+
+#[test]
+fn a_session_that_goes_on_after_its_end_starts_again_and_says_so() {
+    let one = || scenes::whole().in_session("s");
+    let script = ended(Script::new().scene(one()), "s", 1).scene(one());
+    let events = events_of(ended(script, "s", 2));
+    let once = ["session.start", "llm.call.start", "llm.call.finish", "session.end"];
+    assert_eq!(names(&events), [once, once].concat());
+    let resumed: Vec<_> = events.iter().map(|event| event["attributes"]["session.resumed"] == true).collect();
+    assert_eq!(resumed, [false, false, false, false, true, false, false, false]);
+    assert_eq!(events[3]["attributes"]["session.events_count"], 4);
+    assert_eq!(events[7]["attributes"]["session.events_count"], 8);
+    assert_eq!(events[7]["attributes"]["session.calls"], 2);
+}
+
+#[test]
+fn a_session_does_not_end_before_its_calls_do() {
+    let scene = scenes::streamed().in_session("s");
+    let mut notices = Script::from(scene).notices();
+    let end = Script::new().session_end(SessionEnd::new("s", 1, Duration::ZERO)).notices();
+    let middle = notices.len() / 2;
+    notices.splice(middle..middle, end);
+    let recorder = TestRecorder::default();
+    let mut desk =
+        perimeter_interceptor::host::Desk::new(recorder.interceptor(), perimeter_interceptor::Interest::LLM);
+    for notice in &notices {
+        desk.take(notice).unwrap();
+    }
+    let events = recorder.events();
+    assert_eq!(names(&events), ["session.start", "llm.call.start", "llm.call.finish", "session.end"]);
+}
+
+#[test]
+fn the_agent_is_whom_the_client_names_or_whoever_has_this_system_prompt() {
+    let agents = |call: &dyn Fn(Scene) -> Scene| -> BTreeSet<String> {
+        let events = events_of(call(Scene::post("/v1/chat/completions").request("{}")).aborted());
+        events.iter().map(|event| event["agent_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let prompted = |scene: Scene, prompt: &str| {
+        let mut call = scene.next_call("m", "Hello");
+        call.news.insert(0, Turn::new(Role::System, vec![Part::Text(prompt.into())]));
+        scene.llm(LlmEvent::Call(Arc::new(call)))
+    };
+    assert_eq!(agents(&|scene| scene.asks("m", "Hello")), ["prompt-7077bd40d00f".into()].into());
+    assert_eq!(agents(&|scene| prompted(scene, "You are helpful")), ["prompt-ba70435eab5e".into()].into());
+    let mut labels = perimeter_interceptor::Labels::default();
+    labels.agent = Some("planner".into());
+    let labelled = |scene: Scene| prompted(scene.labels(labels.clone()), "You are helpful");
+    assert_eq!(agents(&labelled), ["planner".into()].into());
+}
+
+#[test]
+fn a_cost_has_all_its_digits_or_is_unknown() {
+    let cost_of = |cost: Option<Cost>| {
+        let scene = Scene::post("/v1/chat/completions").request("{}").asks("m", "Hello").response(200);
+        let mut completion: Completion = scene.completion("Hi", Some(Usage::new(1, 1)));
+        completion.cost = cost.map(Arc::new);
+        let recorder = TestRecorder::default();
+        let script = Script::new().scene(scene.llm(LlmEvent::Completion(Arc::new(completion))).end());
+        let script = script.session_end(SessionEnd::new("POST /v1/chat/completions", 1, Duration::ZERO));
+        play(recorder.interceptor(), script).assert_faultless();
+        let events = recorder.events();
+        let (call, session) = (&events[2]["attributes"], &events[3]["attributes"]);
+        let of = |value: &Value| value.to_string();
+        [
+            of(&call["llm.cost.usd"]),
+            of(&call["llm.cost.source"]),
+            of(&session["session.cost_usd"]),
+            of(&session["session.unpriced_calls"]),
+        ]
+    };
+    assert_eq!(cost_of(None), ["null", "\"unknown\"", "0.0", "1"]);
+    let charged = Cost::charged(Usd(4_200_000_000));
+    assert_eq!(cost_of(Some(charged)), ["0.0042", "\"provider\"", "0.0042", "0"]);
+    let prices = CostSource::Prices { model: "m-1".into(), tier: "standard", as_of: "2026-11-01".into() };
+    let mut priced = Cost::new(prices);
+    (priced.total, priced.output) = (Usd(1_500_000_000_000), Usd(1_500_000_000_000));
+    assert_eq!(cost_of(Some(priced)), ["1.5", "\"prices\"", "1.5", "0"]);
+}
+
+#[test]
+fn the_same_exchange_has_the_same_ids() {
+    let script =
+        || ended(Script::new().scene(ask_for_the_weather("s")).scene(bring_the_weather("s")), "s", 2);
+    assert_eq!(events_of(script()), events_of(script()));
+}
+
+#[test]
+fn it_holds_what_every_interceptor_must() {
+    comply(|| TestRecorder::default().interceptor());
+}
+
+/// That sessions start once before all else, calls start and end once, and parents come before their children.
+#[track_caller]
+fn assert_ordered(events: &[Value]) {
+    let mut begun = BTreeSet::new();
+    let mut calls = BTreeMap::<&str, Vec<&str>>::new();
+    for event in events {
+        let (name, span) = (event["name"].as_str().unwrap(), event["span_id"].as_str().unwrap());
+        if let Some(parent) = event["parent_span_id"].as_str() {
+            assert!(begun.contains(parent), "{event:#}");
+        }
+        begun.insert(span);
+        if name.starts_with("llm.") {
+            calls.entry(span).or_default().push(name);
+        }
+    }
+    for names in calls.values() {
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert_eq!(names[0], "llm.call.start");
+    }
+    let unique: BTreeSet<_> =
+        events.iter().map(|event| (event["name"].as_str(), event["span_id"].as_str())).collect();
+    assert_eq!(unique.len(), events.len(), "each once");
+}
+
+#[test]
+fn each_event_is_told_once_and_in_order_wherever_exchanges_end() {
+    for scene in scenes::all() {
+        assert_ordered(&events_of(scene.clone()));
+        for notices in 1..24 {
+            assert_ordered(&events_of(scene.cut_short(notices)));
+        }
+    }
+    for seed in 0..8 {
+        assert_ordered(&events_of(Script::new().shuffled(seed, scenes::all())));
+    }
+}
+
+#[test]
+fn the_test_recorder_keeps_the_latest_and_forgets_when_it_is_told_to() {
+    use perimeter_recorder::test_recorder::Settings;
+    let settings: Settings = serde_json::from_value(json!({"max_events": 2})).unwrap();
+    let recorder = TestRecorder::new(&settings);
+    play(recorder.interceptor(), scenes::whole()).assert_faultless();
+    assert_eq!(names(&recorder.events()), ["llm.call.start", "llm.call.finish"]);
+    let session = &recorder.sessions()[0];
+    assert_eq!(recorder.by_session(session), recorder.events());
+    assert!(recorder.by_session("other").is_empty());
+    recorder.reset();
+    assert!(recorder.events().is_empty() && recorder.sessions().is_empty());
+
+    let small: Settings = serde_json::from_value(json!({"max_size": "1KiB"})).unwrap();
+    let recorder = TestRecorder::new(&small);
+    let long = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(5_000));
+    let long = Scene::post("/v1/completions").in_session("s").request(long).asks("m", "x");
+    play(recorder.interceptor(), long.aborted()).assert_faultless();
+    assert_eq!(names(&recorder.events()), ["llm.call.error"]);
+}
+
+#[test]
+fn a_result_of_the_provider_without_its_tool_is_told_too() {
+    let scene = Scene::post("/v1/responses").in_session("s").request("{}").asks("m", "Hello").response(200);
+    let mut completion = scene.completion("", None);
+    completion.answers = vec![Answer::new(0)];
+    completion.answers[0].parts =
+        vec![Part::ToolResult(ToolResult::new(None, "one")), Part::ToolResult(ToolResult::new(None, "one"))];
+    let events = events_of(scene.llm(LlmEvent::Completion(Arc::new(completion))).end());
+    assert_eq!(names(&events)[2..], ["llm.call.finish", "tool.result", "tool.result"]);
+    assert_ordered(&events);
+}
