@@ -15,6 +15,7 @@ mod order;
 mod unwatched;
 
 mod credentials;
+mod events;
 mod finishing;
 mod found;
 mod gemini;

@@ -485,7 +485,8 @@ impl Teller {
 
 /// The end of a session, itself counted.
 fn end_of(id: &Arc<str>, known: &Known, lasted: Option<Duration>) -> Event {
-    let lasted = lasted.or_else(|| known.latest.duration_since(known.first).ok()).unwrap_or_default();
+    let told = known.latest.duration_since(known.first).unwrap_or_default();
+    let lasted = lasted.map_or(told, |lasted| lasted.max(told));
     let totals = &known.totals;
     let mut attributes = Attributes::default();
     attributes.add("session.id", &**id);
