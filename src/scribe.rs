@@ -235,6 +235,9 @@ impl Scribe {
             self.tally.panicked();
         }
         self.tally.starved(open.starved);
+        if open.is_call {
+            self.sessions.answered(at, &open.exchange);
+        }
         if let Some(reading) = &open.reading {
             self.tally.opaque(reading.opaque);
             self.tally.call(reading.asked.dialect.name(), reading.model.as_ref(), reading.outcome);
@@ -255,9 +258,7 @@ impl Scribe {
         end.unseen = open.unseen;
         let lasted = end.lasted;
         tell(open.notice(at, What::End(end)));
-        if open.is_call
-            && let Some(end) = self.sessions.answered(at, &open.exchange, lasted)
-        {
+        if let Some(end) = self.sessions.over(&open.exchange, lasted) {
             tell(session_end(end));
         }
     }
@@ -455,9 +456,7 @@ impl Open {
         let Some(socket) = &mut self.socket else { return };
         for over in socket.over() {
             tally.call(socket.dialect(), over.model.as_ref(), over.outcome);
-            if let Some(session) = &self.exchange.labels.session {
-                sessions.answered(at, session);
-            }
+            sessions.answered(at, &self.exchange);
         }
     }
 }

@@ -101,22 +101,20 @@ impl Sessions {
         exchange.labels.session.clone().filter(|_| self.enabled)
     }
 
-    /// An exchange that was a call is over, having lasted so long. Its session's end, where it was one of its own.
-    pub(super) fn answered(
-        &mut self,
-        now: Instant,
-        exchange: &Exchange,
-        lasted: Duration,
-    ) -> Option<SessionEnd> {
-        let Some(id) = self.name_of(exchange) else {
-            let calls = self.alone.remove(&exchange.id)?;
-            return Some(SessionEnd::new(exchange.id.to_string(), calls, lasted));
-        };
-        if let Some(told) = self.told.get_mut(&id) {
+    /// A call of this exchange, which was attached, is over.
+    pub(super) fn answered(&mut self, now: Instant, exchange: &Exchange) {
+        if let Some(id) = self.name_of(exchange)
+            && let Some(told) = self.told.get_mut(&id)
+        {
             told.open = told.open.saturating_sub(1);
             told.last = now;
         }
-        None
+    }
+
+    /// This exchange is over, having lasted so long. Its session's end, where it was one of its own.
+    pub(super) fn over(&mut self, exchange: &Exchange, lasted: Duration) -> Option<SessionEnd> {
+        let calls = self.alone.remove(&exchange.id)?;
+        Some(SessionEnd::new(exchange.id.to_string(), calls, lasted))
     }
 
     /// Tells `over` of the sessions that have been quiet for long enough, and forgets the old ones.
@@ -179,7 +177,7 @@ mod tests {
         let mut tell = |end: SessionEnd| over.push((end.id.to_string(), end.calls, end.lasted.as_secs()));
         for (seconds, id, call) in [(0, "a", 1), (1, "b", 1), (5, "a", 2)] {
             let session = sessions.attach(at(seconds), &exchange(Some(id)), &mut tell);
-            sessions.answered(at(seconds), &exchange(Some(id)), Duration::ZERO);
+            sessions.answered(at(seconds), &exchange(Some(id)));
             assert_eq!((&*session.id, session.call, session.is_new), (id, call, call == 1));
         }
         for seconds in [30, 33, 34, 36, 100] {
@@ -200,7 +198,7 @@ mod tests {
         sessions.attach(start, &exchange(Some("a")), &mut |_| unreachable!());
         sessions.expire(at(40), &mut |_| unreachable!());
         sessions.expire(at(9000), &mut |_| unreachable!());
-        sessions.answered(at(9000), &exchange(Some("a")), Duration::ZERO);
+        sessions.answered(at(9000), &exchange(Some("a")));
         sessions.expire(at(9029), &mut |_| unreachable!());
         sessions.expire(at(9031), &mut |end| {
             over += 1;
@@ -218,7 +216,7 @@ mod tests {
         let start = Instant::now();
         for id in ["a", "b", "a", "c"] {
             sessions.attach(start, &exchange(Some(id)), &mut tell);
-            sessions.answered(start, &exchange(Some(id)), Duration::ZERO);
+            sessions.answered(start, &exchange(Some(id)));
         }
         let later = start + Duration::from_secs(3601);
         sessions.expire(later, &mut tell);
@@ -235,9 +233,9 @@ mod tests {
             assert_eq!((&*session.id, session.told), ("00000000-0000-0000-0000-000000000001", false));
             assert_eq!((session.call, session.is_new), (call, call == 1));
         }
-        let end = sessions.answered(now, &exchange(None), lasted);
+        let end = sessions.over(&exchange(None), lasted);
         assert_eq!(end, Some(SessionEnd::new("00000000-0000-0000-0000-000000000001", 2, lasted)));
-        assert_eq!(sessions.answered(now, &exchange(None), lasted), None);
+        assert_eq!(sessions.over(&exchange(None), lasted), None);
         sessions.close(&mut |_| unreachable!());
     }
 
@@ -247,7 +245,7 @@ mod tests {
         let mut sessions = Sessions::new(&config);
         let now = Instant::now();
         let session = sessions.attach(now, &exchange(Some("a")), &mut |_| unreachable!());
-        let end = sessions.answered(now, &exchange(Some("a")), Duration::ZERO);
+        let end = sessions.over(&exchange(Some("a")), Duration::ZERO);
         assert_eq!(end.map(|end| end.id), Some(session.id));
     }
 }

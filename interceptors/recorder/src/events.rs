@@ -446,7 +446,7 @@ impl Teller {
         known.open = known.open.saturating_sub(1);
         known.totals.errors += u64::from(failed);
         if let Some(said) = said {
-            known.totals.add(said.usage.as_ref(), said.cost.as_ref().map(|cost| cost.total));
+            known.totals.add(said, open.operation);
         }
         if known.open == 0
             && let Some(lasted) = known.ending.take()

@@ -24,7 +24,7 @@ pub(super) struct Open {
     workflow: Option<Arc<str>>,
     vendor: &'static str,
     model: Option<Arc<str>>,
-    operation: Operation,
+    pub(super) operation: Operation,
     dialect: &'static str,
     /// When it began, since its exchange did.
     pub(super) since: Duration,
@@ -100,7 +100,12 @@ impl Open {
         if let Some(usage) = &said.usage {
             add_usage(attributes, usage);
         }
-        add_cost(attributes, said);
+        if said.repeated {
+            attributes.add("llm.response.repeated", &true);
+        }
+        if said.is_billed(self.operation) {
+            add_cost(attributes, said);
+        }
         response::add(attributes, self.operation, said);
     }
 }
@@ -118,6 +123,7 @@ fn add_usage(attributes: &mut Attributes, usage: &Usage) {
         ("llm.usage.cache_write_1h_tokens", usage.cache_write_1h),
         ("llm.usage.reasoning_tokens", usage.reasoning),
         ("llm.usage.audio_input_tokens", usage.audio_input),
+        ("llm.usage.audio_cache_read_tokens", usage.audio_cache_read),
         ("llm.usage.image_input_tokens", usage.image_input),
         ("llm.usage.audio_output_tokens", usage.audio_output),
         ("llm.usage.image_output_tokens", usage.image_output),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lru::LruCache;
-use perimeter_interceptor::{ToolResult, ToolUse, Usage, Usd};
+use perimeter_interceptor::{Completion, Operation, ToolResult, ToolUse, Usd};
 
 use super::ids::SpanId;
 
@@ -52,18 +52,20 @@ pub(super) struct Totals {
     pub(super) input: u64,
     pub(super) output: u64,
     pub(super) cost: Usd,
-    /// Answers whose cost is not known.
+    /// Answers that cost something, nobody knows what.
     pub(super) unpriced: u64,
 }
 
 impl Totals {
-    pub(super) fn add(&mut self, usage: Option<&Usage>, cost: Option<Usd>) {
-        if let Some(usage) = usage {
+    /// An answer, to a call of this kind.
+    pub(super) fn add(&mut self, said: &Completion, operation: Operation) {
+        if let Some(usage) = said.usage.as_ref().filter(|_| !said.repeated) {
             self.input = self.input.saturating_add(usage.input);
             self.output = self.output.saturating_add(usage.output);
         }
-        match cost {
-            Some(cost) => self.cost = self.cost + cost,
+        match &said.cost {
+            _ if !said.is_billed(operation) => {}
+            Some(cost) => self.cost = self.cost + cost.total,
             None => self.unpriced += 1,
         }
     }

@@ -51,6 +51,7 @@ fn exchanges() -> Script {
         .session_end(end())
         .scene(script::hosted_search("search"))
         .scene(script::refused("refusal"))
+        .scene(script::fetched_again("background"))
         .scene(script::embeddings())
         .scene(scenes::truncated_request())
         .scene(scenes::truncated_response())

@@ -269,6 +269,18 @@ fn a_cost_has_all_its_digits_or_is_unknown() {
 }
 
 #[test]
+fn an_answer_that_is_fetched_again_is_not_counted_again() {
+    let events = events_of(ended(Script::new().scene(script::fetched_again("s")), "s", 1));
+    let (finish, end) = (&events[2]["attributes"], &events[3]["attributes"]);
+    assert_eq!(
+        (&finish["llm.response.repeated"], &finish["llm.usage.input_tokens"]),
+        (&json!(true), &json!(9))
+    );
+    assert!(finish.get("llm.cost.source").is_none());
+    assert_eq!((&end["session.input_tokens"], &end["session.unpriced_calls"]), (&json!(0), &json!(0)));
+}
+
+#[test]
 fn the_same_exchange_has_the_same_ids() {
     let script =
         || ended(Script::new().scene(ask_for_the_weather("s")).scene(bring_the_weather("s")), "s", 2);

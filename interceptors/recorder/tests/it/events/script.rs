@@ -65,6 +65,7 @@ pub(crate) fn ask_for_the_weather(session: &str) -> Scene {
         (usage.cache_read, usage.cache_write, usage.cache_write_1h) = (Some(64), Some(32), Some(8));
         (usage.reasoning, usage.searches) = (Some(12), Some(1));
         (usage.audio_input, usage.image_input) = (Some(1), Some(2));
+        usage.audio_cache_read = Some(1);
         (usage.audio_output, usage.image_output) = (Some(3), Some(4));
     }
     let prices = CostSource::Prices { model: MODEL.into(), tier: "standard", as_of: "2026-11-01".into() };
@@ -139,6 +140,18 @@ pub(crate) fn overloaded(session: &str) -> Scene {
     let mut failure = ApiFailure::new(said.call, 200, "Overloaded, try again later.");
     failure.kind = Some("overloaded_error".into());
     scene.llm(LlmEvent::Cut(Arc::new(said))).llm(LlmEvent::Failure(Arc::new(failure))).end()
+}
+
+/// An answer that was made in the background, fetched for the second time.
+pub(crate) fn fetched_again(session: &str) -> Scene {
+    let scene = Scene::get("/v1/responses/resp_1").in_session(session);
+    let mut call = scene.next_call(MODEL, "");
+    (call.operation, call.dialect, call.news) = (Operation::Retrieval, "openai_responses", Vec::new());
+    let scene = scene.llm(LlmEvent::Call(Arc::new(call))).response(200);
+    let mut completion = scene.completion("Done.", Some(Usage::new(9, 2)));
+    completion.repeated = true;
+    completion.body = json!({"id": "resp_1", "output": [{"type": "message"}]}).to_string().into();
+    scene.llm(LlmEvent::Completion(Arc::new(completion))).end()
 }
 
 /// A refusal that the provider tells apart from text.
