@@ -167,7 +167,7 @@ fn a_document_is_whole_whenever_one_looks_and_is_not_written_anew() {
             assert!(tell(&mut desk, call("s", 300)).is_empty());
             desk.idle().unwrap();
             let (document, events) = document(&path);
-            assert_eq!(events.len(), 3 * runs - if runs > 1 { runs - 1 } else { 0 });
+            assert_eq!(events.len(), 3 * runs - (runs - 1));
             assert_eq!(document.get("metadata").is_some(), include_metadata);
             if include_metadata {
                 assert_eq!(document["metadata"]["events_count"], events.len());
