@@ -1,0 +1,346 @@
+//! Makes events of what passes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use perimeter_interceptor::{ApiFailure, Call, Completion, Cx, Failure, Part, ToolResult, ToolUse};
+use serde_json::value::RawValue;
+
+use super::attributes::{self, Attributes};
+use super::call::{self, Open};
+use super::event::{Event, Name};
+use super::ids::{self, SpanId};
+use super::sessions::{Asked, Brought, Known, Sessions};
+use super::{Seen, request};
+use crate::time;
+
+/// The system prompt of an agent without one.
+const NO_PROMPT: &str = "default-system";
+
+/// Why a call has no whole answer.
+pub(super) struct Problem<'a> {
+    pub(super) kind: &'a str,
+    pub(super) message: &'a str,
+    pub(super) status: Option<u16>,
+    /// Bytes that were not told.
+    pub(super) unseen: Option<u64>,
+}
+
+impl<'a> Problem<'a> {
+    pub(super) fn of_provider(failure: &'a ApiFailure) -> Self {
+        let kind = failure.kind.as_deref().unwrap_or("unknown");
+        Self { kind, message: &failure.message, status: Some(failure.status), unseen: None }
+    }
+
+    pub(super) fn of_proxy(failure: &'a Failure) -> Self {
+        Self { kind: &failure.code, message: &failure.message, status: None, unseen: None }
+    }
+}
+
+/// Makes events of notices.
+#[derive(Debug)]
+pub(super) struct Teller {
+    machine: Arc<[(&'static str, Box<RawValue>)]>,
+    sessions: Sessions,
+    pub(super) told: Vec<Event>,
+}
+
+impl Teller {
+    pub(super) fn new() -> Self {
+        let machine = attributes::of_this_machine().into_shared();
+        Self { machine, sessions: Sessions::new(), told: Vec::new() }
+    }
+
+    /// Tells an event, and counts it to its session.
+    fn tell(&mut self, event: Event) {
+        if let Some(known) = self.sessions.get(&event.session) {
+            known.totals.events += 1;
+            known.latest = known.latest.max(event.at);
+        }
+        let attributes = event.attributes.with(&self.machine);
+        self.told.push(Event { attributes, ..event });
+    }
+
+    /// An event of a call: `span` is the call's own, or a part of it.
+    fn tell_of(&mut self, open: &Open, name: Name, at: SystemTime, spans: Spans, attributes: Attributes) {
+        let Spans { span, parent } = spans;
+        let (agent, session) = (Arc::clone(&open.agent), Arc::clone(&open.session));
+        self.tell(Event { at, name, span, parent: Some(parent), agent, session, attributes });
+    }
+
+    pub(super) fn call(&mut self, cx: Cx<'_>, seen: &mut Seen, call: &Call) {
+        // What a socket carries begins when it comes; any other call when its exchange does.
+        let since = if seen.upgraded { cx.elapsed } else { Duration::ZERO };
+        let agent = self.session_start(cx, call, time::after(cx.exchange.began, since));
+        let open = Open::new(cx, call, agent, since);
+        self.results(cx, &open, call);
+        let mut attributes = open.call_attributes();
+        attributes.add("llm.request.streaming", &call.streaming);
+        if call.partial {
+            attributes.add("llm.request.partial", &true);
+        }
+        attributes.add_some("llm.request.data", request::data(call).as_deref());
+        self.tell_of(&open, Name::CallStart, open.at(cx, since), Spans::of_call(&open), attributes);
+        match seen.failed.take() {
+            Some((at, failure)) => {
+                self.error(cx, &open, at.max(since), Problem::of_proxy(&failure));
+                seen.failed = Some((at, failure));
+            }
+            None => seen.calls.push(open),
+        }
+    }
+
+    /// Sees to it that the session of this call has begun. Who its agent is.
+    fn session_start(&mut self, cx: Cx<'_>, call: &Call, at: SystemTime) -> Arc<str> {
+        let id = &call.session.id;
+        let prompt = request::prompt(call);
+        let known = self.sessions.get(id);
+        let is_over = known.as_ref().is_none_or(|known| known.ended);
+        let resumed = known.as_ref().map_or(!call.session.is_new, |known| known.ended);
+        let agent: Arc<str> = match (&call.session.agent, &prompt, &known) {
+            (Some(agent), ..) => Arc::clone(agent),
+            (None, Some(prompt), _) => ids::agent_of(prompt).into(),
+            (None, None, Some(known)) => Arc::clone(&known.agent),
+            (None, None, None) => ids::agent_of(NO_PROMPT).into(),
+        };
+        if known.is_none() {
+            self.sessions.begin(id, at);
+        }
+        if let Some(known) = self.sessions.get(id) {
+            known.agent = Arc::clone(&agent);
+            known.open += 1;
+            known.totals.calls += 1;
+            (known.ended, known.ending) = (false, None);
+        }
+        while let Some((id, known)) = self.sessions.make_room() {
+            self.tell_session_end(&id, &known, None);
+        }
+        if is_over {
+            let open = Open::new(cx, call, Arc::clone(&agent), Duration::ZERO);
+            let mut attributes = open.attributes();
+            attributes.add("client.type", "gateway");
+            attributes.add("llm.vendor", call.vendor);
+            attributes.add_some("llm.model", call.model.as_deref());
+            attributes.add_some("tools", request::tools(call).as_deref());
+            attributes.add("prompt", prompt.as_deref().unwrap_or(NO_PROMPT));
+            if resumed {
+                attributes.add("session.resumed", &true);
+            }
+            let (span, session) = (SpanId::of_session(id), Arc::clone(id));
+            let (name, agent) = (Name::SessionStart, Arc::clone(&agent));
+            self.tell(Event { at, name, span, parent: None, agent, session, attributes });
+        }
+        agent
+    }
+
+    /// The results of tools that came with a call.
+    fn results(&mut self, cx: Cx<'_>, open: &Open, call: &Call) {
+        let parts = || call.news.iter().flat_map(|turn| &turn.parts);
+        let mut names: Option<HashMap<&str, &str>> = None;
+        let mut brought = Brought::default();
+        let results = parts().filter_map(|part| match part {
+            Part::ToolResult(result) => Some(result),
+            _ => None,
+        });
+        for (number, result) in results.enumerate() {
+            let again = (call.known == 0).then_some(&mut brought);
+            let Some(asked) = self.sessions.tell(&open.session, result, again) else { continue };
+            let at = open.at(cx, open.since);
+            let Some(asked) = asked else {
+                let names = names.get_or_insert_with(|| parts().filter_map(name_by_id).collect());
+                let name = result.id.as_ref().and_then(|id| names.get(&**id).copied());
+                let span = SpanId::of_result(cx.exchange.id, call.id, number);
+                let spans = Spans { span, parent: SpanId::of_session(&open.session) };
+                self.result(open, result, at, spans, name, None);
+                continue;
+            };
+            let Asked { name, at: since, span, parent } = asked;
+            let took = at.duration_since(since).ok();
+            self.result(open, result, at, Spans { span, parent }, Some(&name), took);
+        }
+    }
+
+    fn result(
+        &mut self,
+        open: &Open,
+        result: &ToolResult,
+        at: SystemTime,
+        spans: Spans,
+        name: Option<&str>,
+        took: Option<Duration>,
+    ) {
+        let mut attributes = open.attributes();
+        attributes.add_some("tool.name", name);
+        attributes.add_some("tool.call_id", result.id.as_deref());
+        attributes.add("tool.status", if result.is_error { "error" } else { "success" });
+        attributes.add_some("tool.execution_time_ms", took.map(time::milliseconds).as_ref());
+        attributes.add("tool.result", &*result.text);
+        self.tell_of(open, Name::ToolResult, at, spans, attributes);
+    }
+
+    pub(super) fn finish(&mut self, cx: Cx<'_>, open: &Open, said: &Completion) {
+        let mut attributes = open.call_attributes();
+        open.add_times(&mut attributes, cx.elapsed);
+        open.add_answer(&mut attributes, said);
+        let at = open.at(cx, cx.elapsed);
+        self.tell_of(open, Name::CallFinish, at, Spans::of_call(open), attributes);
+        let parts: Vec<&Part> = said.answers.iter().flat_map(|answer| &answer.parts).collect();
+        let tools = parts.iter().filter_map(|part| match part {
+            Part::ToolUse(tool) => Some(&**tool),
+            _ => None,
+        });
+        self.tools(cx, open, at, tools);
+        for (number, part) in parts.into_iter().enumerate() {
+            if let Part::ToolResult(result) = part {
+                self.hosted_result(cx, open, at, number, result);
+            }
+        }
+        self.answered(open, Some(said), false);
+    }
+
+    pub(super) fn error(&mut self, cx: Cx<'_>, open: &Open, elapsed: Duration, problem: Problem<'_>) {
+        let mut attributes = open.call_attributes();
+        attributes.add("error.type", problem.kind);
+        attributes.add("error.message", problem.message);
+        attributes.add_some("http.status_code", problem.status.as_ref());
+        open.add_times(&mut attributes, elapsed);
+        attributes.add_some("llm.response.unseen_bytes", problem.unseen.as_ref());
+        let said = open.cut.as_ref().map(|(_, said)| &**said);
+        if let Some(said) = said {
+            open.add_answer(&mut attributes, said);
+        }
+        let at = open.at(cx, elapsed);
+        self.tell_of(open, Name::CallError, at, Spans::of_call(open), attributes);
+        self.tools(cx, open, at, open.tools.iter().map(|tool| &**tool));
+        self.answered(open, said, true);
+    }
+
+    /// The tools that an answer asks for.
+    fn tools<'a>(
+        &mut self,
+        cx: Cx<'_>,
+        open: &Open,
+        at: SystemTime,
+        tools: impl Iterator<Item = &'a ToolUse>,
+    ) {
+        for (number, tool) in tools.enumerate() {
+            let span = SpanId::of_tool(cx.exchange.id, open.id, number);
+            let mut attributes = open.attributes();
+            attributes.add("tool.name", &*tool.name);
+            attributes.add_some("tool.call_id", tool.id.as_deref());
+            match serde_json::from_str::<&RawValue>(&tool.input) {
+                Ok(input) => attributes.add("tool.params", input),
+                Err(_) => attributes.add("tool.params", &*tool.input),
+            }
+            if tool.hosted {
+                attributes.add("tool.hosted", &true);
+            }
+            let spans = Spans { span, parent: open.span };
+            self.tell_of(open, Name::ToolExecution, at, spans, attributes);
+            self.sessions.ask(&open.session, tool, at, span, open.span);
+        }
+    }
+
+    /// The result of a tool that the provider ran. How long that took nobody says.
+    fn hosted_result(&mut self, cx: Cx<'_>, open: &Open, at: SystemTime, number: usize, result: &ToolResult) {
+        let Some(asked) = self.sessions.tell(&open.session, result, None) else { return };
+        let name = asked.as_ref().map(|asked| Arc::clone(&asked.name));
+        let spans = match asked {
+            Some(asked) => Spans { span: asked.span, parent: asked.parent },
+            None => {
+                let span = SpanId::of_tool_part(cx.exchange.id, open.id, number);
+                Spans { span, parent: open.span }
+            }
+        };
+        self.result(open, result, at, spans, name.as_deref(), None);
+    }
+
+    /// A call has its answer, or will never have one.
+    fn answered(&mut self, open: &Open, said: Option<&Completion>, failed: bool) {
+        let Some(known) = self.sessions.get(&open.session) else { return };
+        known.open = known.open.saturating_sub(1);
+        known.totals.errors += u64::from(failed);
+        if let Some(said) = said {
+            known.totals.add(said, open.operation);
+        }
+        if known.open == 0
+            && let Some(lasted) = known.ending.take()
+        {
+            self.session_end(&open.session, lasted);
+        }
+    }
+
+    pub(super) fn session_end(&mut self, id: &Arc<str>, lasted: Duration) {
+        let Some(known) = self.sessions.get(id) else { return };
+        if known.ended {
+            return;
+        }
+        if known.open > 0 {
+            known.ending = Some(lasted);
+            return;
+        }
+        known.ended = true;
+        let event = end_of(id, known, Some(lasted));
+        known.totals.events += 1;
+        self.push(event);
+    }
+
+    fn tell_session_end(&mut self, id: &Arc<str>, known: &Known, lasted: Option<Duration>) {
+        if !known.ended {
+            let event = end_of(id, known, lasted);
+            self.push(event);
+        }
+    }
+
+    fn push(&mut self, event: Event) {
+        let attributes = event.attributes.with(&self.machine);
+        self.told.push(Event { attributes, ..event });
+    }
+}
+
+/// The end of a session, itself counted.
+fn end_of(id: &Arc<str>, known: &Known, lasted: Option<Duration>) -> Event {
+    let told = known.latest.duration_since(known.first).unwrap_or_default();
+    let lasted = lasted.map_or(told, |lasted| lasted.max(told));
+    let totals = &known.totals;
+    let mut attributes = Attributes::default();
+    attributes.add("session.id", &**id);
+    attributes.add("session.duration_ms", &time::milliseconds(lasted));
+    attributes.add("session.events_count", &(totals.events + 1));
+    attributes.add("session.calls", &totals.calls);
+    attributes.add("session.errors", &totals.errors);
+    attributes.add("session.input_tokens", &totals.input);
+    attributes.add("session.output_tokens", &totals.output);
+    attributes.add_some("session.cost_usd", call::dollars(totals.cost).as_deref());
+    attributes.add("session.unpriced_calls", &totals.unpriced);
+    Event {
+        at: known.latest,
+        name: Name::SessionEnd,
+        span: SpanId::of_session(id),
+        parent: None,
+        agent: Arc::clone(&known.agent),
+        session: Arc::clone(id),
+        attributes,
+    }
+}
+
+fn name_by_id(part: &Part) -> Option<(&str, &str)> {
+    match part {
+        Part::ToolUse(tool) => Some((tool.id.as_deref()?, &*tool.name)),
+        _ => None,
+    }
+}
+
+/// Where an event belongs.
+#[derive(Clone, Copy)]
+struct Spans {
+    span: SpanId,
+    parent: SpanId,
+}
+
+impl Spans {
+    fn of_call(open: &Open) -> Self {
+        Self { span: open.span, parent: SpanId::of_session(&open.session) }
+    }
+}
