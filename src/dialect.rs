@@ -15,6 +15,7 @@ mod fields;
 mod gemini;
 #[cfg(test)]
 pub(crate) mod golden;
+mod history;
 mod inputs;
 mod json;
 mod measured;
@@ -24,6 +25,7 @@ mod openai_completions;
 mod openai_realtime;
 mod openai_responses;
 mod reader;
+mod skim;
 mod socket;
 
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
 
 pub(crate) use self::asked::{Asked, is_call};
+pub(crate) use self::history::{Histories, News};
 pub(crate) use self::measured::Form as MultipartForm;
 pub(crate) use self::openai_realtime::Conversation;
 pub(crate) use self::reader::{Form, Reader};

@@ -14,6 +14,7 @@ use perimeter_interceptor::{
 };
 
 use crate::config;
+use crate::dialect::Histories;
 use crate::journal::{self, Record, between};
 use crate::memory::Memory;
 use crate::prices::Prices;
@@ -27,6 +28,7 @@ mod list;
 mod mask;
 mod pending;
 mod reading;
+mod remembered;
 mod sessions;
 mod socket;
 pub(crate) mod sse;
@@ -115,7 +117,7 @@ impl Scribe {
         tally: Arc<Tally>,
         clock: (Instant, SystemTime),
     ) -> Self {
-        let sessions = Sessions::new(&settings.session);
+        let sessions = Sessions::new(&settings.session, memory.clone());
         let (open, pending) = (HashMap::new(), Arc::default());
         Self { settings, memory, tally, open, sessions, pending, clock, latest: 0 }
     }
@@ -225,7 +227,7 @@ impl Scribe {
         let Some(mut open) = self.open.remove(&number) else { return };
         let mut attach = attach(&mut self.sessions, &open.exchange, at);
         open.read(at, tell, |reading, tell| {
-            reading.request_end(false, &mut || attach.session(), tell);
+            reading.request_end(false, &mut attach, tell);
             reading.response_end(false, tell);
         });
         open.listen(at, tell, |socket, tell| socket.finish(tell));
@@ -327,8 +329,7 @@ impl Open {
             if self.interest.includes(Interest::UPGRADED_CHUNKS) {
                 tell(self.notice(at, What::UpgradedChunk(from, Bytes::copy_from_slice(&bytes))));
             }
-            let starved = self
-                .listen(at, tell, |socket, tell| socket.chunk(from, &bytes, &mut || attach.session(), tell));
+            let starved = self.listen(at, tell, |socket, tell| socket.chunk(from, &bytes, attach, tell));
             return self.starved(from, starved);
         }
         match from {
@@ -343,9 +344,8 @@ impl Open {
                 if self.interest.includes(Interest::RESPONSE_CHUNKS) {
                     tell(self.notice(at, What::ResponseChunk(kept(&bytes))));
                 }
-                let starved = self.read(at, tell, |reading, tell| {
-                    reading.response_chunk(&bytes, &mut || attach.session(), tell)
-                });
+                let starved =
+                    self.read(at, tell, |reading, tell| reading.response_chunk(&bytes, attach, tell));
                 self.starved(Peer::Upstream, starved);
             }
         }
@@ -379,7 +379,7 @@ impl Open {
         match from {
             Peer::Client => {
                 self.read(at, tell, |reading, tell| {
-                    reading.request_end(whole, &mut || attach.session(), tell);
+                    reading.request_end(whole, attach, tell);
                 });
                 if !self.upgraded {
                     tell(self.notice(at, What::RequestEnd(end.clone())));
@@ -466,7 +466,7 @@ pub(crate) fn kept(chunk: &Bytes) -> Bytes {
     if journal::is_copied(chunk.len()) { Bytes::copy_from_slice(chunk) } else { chunk.clone() }
 }
 
-/// Attaches a call to its session, when it has been read.
+/// Attaches a call to its session, when its request has come.
 struct Attach<'a> {
     sessions: &'a mut Sessions,
     exchange: Arc<Exchange>,
@@ -478,11 +478,21 @@ fn attach<'a>(sessions: &'a mut Sessions, exchange: &Arc<Exchange>, at: Instant)
     Attach { sessions, exchange: exchange.clone(), at, ended: Vec::new() }
 }
 
-impl Attach<'_> {
+impl reading::Attach for Attach<'_> {
     fn session(&mut self) -> Arc<Session> {
         Arc::new(self.sessions.attach(self.at, &self.exchange, &mut |end| self.ended.push(end)))
     }
 
+    fn histories(&mut self, session: &Session) -> Option<Histories> {
+        session.told.then(|| self.sessions.remembered.take(&session.id))
+    }
+
+    fn remember(&mut self, session: &Session, histories: Histories) {
+        self.sessions.remembered.put(&session.id, histories);
+    }
+}
+
+impl Attach<'_> {
     /// Tells of the sessions that had to make room.
     fn ended(self, tell: Tell<'_>) {
         for end in self.ended {

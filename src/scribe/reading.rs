@@ -11,7 +11,7 @@ use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, S
 
 use super::decode::Decoder;
 use super::pending::Pending;
-use crate::dialect::{Asked, Form, MultipartForm, Prompt, Reader};
+use crate::dialect::{Asked, Form, Histories, MultipartForm, News, Prompt, Reader};
 use crate::memory::Memory;
 use crate::weight;
 
@@ -107,8 +107,15 @@ struct Response {
     opaque: bool,
 }
 
-/// Opens the session of a call whose request has been read.
-pub(super) type Attach<'a> = &'a mut dyn FnMut() -> Arc<Session>;
+/// Attaches a call to its session.
+pub(super) trait Attach {
+    /// Its session, once its request is there.
+    fn session(&mut self) -> Arc<Session>;
+    /// What is remembered of the session's earlier requests, if it can have any.
+    fn histories(&mut self, session: &Session) -> Option<Histories>;
+    /// Remembers it with this request.
+    fn remember(&mut self, session: &Session, histories: Histories);
+}
 
 /// Is told what is read.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(LlmEvent);
@@ -179,15 +186,15 @@ impl Reading {
     }
 
     /// The request has ended, whole or not.
-    pub(super) fn request_end(&mut self, whole: bool, attach: Attach<'_>, tell: Tell<'_>) {
+    pub(super) fn request_end(&mut self, whole: bool, attach: &mut dyn Attach, tell: Tell<'_>) {
         let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
         let (body, form, whole) = body.finish(whole);
-        let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        let prompt = match form {
-            Some(form) => self.asked.read_form(form, whole),
-            None => self.asked.read_request(self.id, content_type, &body, whole),
+        let session = attach.session();
+        let news = match form {
+            Some(form) => News::all(self.asked.read_form(form, whole)),
+            None => self.read_request(&session, attach, &body, whole),
         };
-        let mut call = call_of(&self.asked, self.id, prompt, body, attach());
+        let mut call = call_of(&self.asked, self.id, news, body, session);
         call.partial |= !whole;
         self.model.clone_from(&call.model);
         tell(LlmEvent::Call(Arc::new(call)));
@@ -195,6 +202,17 @@ impl Reading {
             tell(event);
         }
         self.account();
+    }
+
+    /// Reads the request, beside what is remembered of those before it.
+    fn read_request(&self, session: &Session, attach: &mut dyn Attach, body: &Bytes, whole: bool) -> News {
+        let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
+        let Some(mut histories) = attach.histories(session) else {
+            return News::all(self.asked.read_request(self.id, content_type, body, whole));
+        };
+        let news = histories.read(&self.asked, self.id, content_type, body, whole);
+        attach.remember(session, histories);
+        news
     }
 
     /// The response's head came.
@@ -211,7 +229,7 @@ impl Reading {
     /// A part of the response's body came.
     ///
     /// Gives back how many bytes of it there was no memory for: from then on nothing is read.
-    pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: Attach<'_>, tell: Tell<'_>) -> u64 {
+    pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: &mut dyn Attach, tell: Tell<'_>) -> u64 {
         if self.starved {
             return chunk.len() as u64;
         }
@@ -271,8 +289,9 @@ impl Reading {
 }
 
 /// The call that this is.
-pub(super) fn call_of(asked: &Asked, id: CallId, prompt: Prompt, body: Bytes, session: Arc<Session>) -> Call {
-    let Prompt { model, streaming, partial, previous, conversation, turns, tools } = prompt;
+pub(super) fn call_of(asked: &Asked, id: CallId, news: News, body: Bytes, session: Arc<Session>) -> Call {
+    let News { prompt, tools, known } = news;
+    let Prompt { model, streaming, partial, previous, conversation, turns, .. } = prompt;
     let mut call = Call::new(id, asked.dialect.name(), session);
     call.operation = asked.operation;
     call.vendor = asked.vendor;
@@ -281,8 +300,9 @@ pub(super) fn call_of(asked: &Asked, id: CallId, prompt: Prompt, body: Bytes, se
     call.partial = partial;
     call.previous = previous;
     call.conversation = conversation;
+    call.known = known;
     call.news = turns;
-    call.tools = tools.into();
+    call.tools = tools;
     call.body = body;
     call
 }

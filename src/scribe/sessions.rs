@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use perimeter_interceptor::{Exchange, ExchangeId, Session, SessionEnd};
 
+use super::remembered::Remembered;
 use crate::config;
+use crate::memory::Memory;
 
 /// The sessions that clients have named, the one without a call for the longest time first to go.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Sessions {
     ttl: Duration,
     /// How long after its last call it counts as over.
     complete_after: Duration,
+    /// What is remembered of what was said in them.
+    pub(super) remembered: Remembered,
 }
 
 #[derive(Debug)]
@@ -35,7 +39,7 @@ struct Told {
 }
 
 impl Sessions {
-    pub(super) fn new(config: &config::Session) -> Self {
+    pub(super) fn new(config: &config::Session, memory: Arc<Memory>) -> Self {
         Self {
             told: LruCache::unbounded(),
             alone: HashMap::new(),
@@ -43,6 +47,7 @@ impl Sessions {
             max: config.max_sessions,
             ttl: config.session_ttl_seconds,
             complete_after: config.completion_timeout,
+            remembered: Remembered::new(memory),
         }
     }
 
@@ -61,9 +66,7 @@ impl Sessions {
         session.agent.clone_from(&labels.agent);
         session.tags.clone_from(&labels.tags);
         while self.told.len() > self.max {
-            if let Some((id, told)) = self.told.pop_lru() {
-                told.end(id, over);
-            }
+            self.forget_one(over);
         }
         session
     }
@@ -124,9 +127,7 @@ impl Sessions {
             && quiet(told) > self.ttl
             && told.open == 0
         {
-            if let Some((id, told)) = self.told.pop_lru() {
-                told.end(id, over);
-            }
+            self.forget_one(over);
         }
         let complete_after = self.complete_after;
         for (id, told) in self.told.iter_mut().rev().take_while(|(_, told)| quiet(told) > complete_after) {
@@ -139,9 +140,15 @@ impl Sessions {
 
     /// Tells `over` of all that are left.
     pub(super) fn close(&mut self, over: &mut dyn FnMut(SessionEnd)) {
-        while let Some((id, told)) = self.told.pop_lru() {
-            told.end(id, over);
-        }
+        while self.forget_one(over) {}
+    }
+
+    /// Forgets the session that has been without a call for the longest time.
+    fn forget_one(&mut self, over: &mut dyn FnMut(SessionEnd)) -> bool {
+        let Some((id, told)) = self.told.pop_lru() else { return false };
+        drop(self.remembered.take(&id));
+        told.end(id, over);
+        true
     }
 }
 
@@ -161,6 +168,10 @@ mod tests {
 
     use super::*;
 
+    fn sessions(config: &config::Session) -> Sessions {
+        Sessions::new(config, Arc::new(Memory::new(1 << 20)))
+    }
+
     fn exchange(session: Option<&str>) -> Exchange {
         let client = ([127, 0, 0, 1], 1).into();
         let mut exchange = Exchange::new(ExchangeId::new(1), SystemTime::UNIX_EPOCH, client, "u");
@@ -170,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_told_session_counts_its_calls_and_ends_once_for_each_silence() {
-        let mut sessions = Sessions::new(&config::Session::default());
+        let mut sessions = sessions(&config::Session::default());
         let mut over = Vec::new();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -191,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_session_is_not_over_while_a_call_is_being_answered() {
-        let mut sessions = Sessions::new(&config::Session::default());
+        let mut sessions = sessions(&config::Session::default());
         let mut over = 0;
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -210,7 +221,7 @@ mod tests {
     #[test]
     fn the_longest_idle_makes_room_and_an_old_one_is_new_again() {
         let config = config::Session { max_sessions: 2, ..config::Session::default() };
-        let mut sessions = Sessions::new(&config);
+        let mut sessions = sessions(&config);
         let mut over = Vec::new();
         let mut tell = |end: SessionEnd| over.push(end.id.to_string());
         let start = Instant::now();
@@ -226,7 +237,7 @@ mod tests {
 
     #[test]
     fn without_a_name_an_exchange_is_a_session_of_its_own_and_ends_it() {
-        let mut sessions = Sessions::new(&config::Session::default());
+        let mut sessions = sessions(&config::Session::default());
         let (now, lasted) = (Instant::now(), Duration::from_secs(2));
         for call in [1, 2] {
             let session = sessions.attach(now, &exchange(None), &mut |_| unreachable!());
@@ -242,7 +253,7 @@ mod tests {
     #[test]
     fn a_name_that_does_not_count_is_none() {
         let config = config::Session { enabled: false, ..config::Session::default() };
-        let mut sessions = Sessions::new(&config);
+        let mut sessions = sessions(&config);
         let now = Instant::now();
         let session = sessions.attach(now, &exchange(Some("a")), &mut |_| unreachable!());
         let end = sessions.over(&exchange(Some("a")), Duration::ZERO);

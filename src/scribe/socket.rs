@@ -11,7 +11,7 @@ use perimeter_interceptor::{CallId, LlmEvent, Peer, RequestHead, ResponseHead};
 
 use super::reading::{Attach, Outcome, Tell, call_of};
 use super::websocket::{Message, MessageReader, agreed};
-use crate::dialect::{Asked, Conversation, Dialect, Heading, Prompt, Reader, request_of};
+use crate::dialect::{Asked, Conversation, Dialect, Heading, News, Prompt, Reader, request_of};
 use crate::memory::Memory;
 
 /// So many calls are open at once, at most; the oldest counts as cut to make room.
@@ -118,7 +118,7 @@ impl Socket {
     /// Something was said.
     ///
     /// Gives back how many bytes of it there was no memory for: from then on nothing is read.
-    pub(super) fn chunk(&mut self, from: Peer, bytes: &[u8], attach: Attach<'_>, tell: Tell<'_>) -> u64 {
+    pub(super) fn chunk(&mut self, from: Peer, bytes: &[u8], attach: &mut dyn Attach, tell: Tell<'_>) -> u64 {
         if self.starved {
             return bytes.len() as u64;
         }
@@ -167,7 +167,7 @@ impl Socket {
     }
 
     /// The client said something.
-    fn asked(&mut self, message: Message<'_>, attach: Attach<'_>, tell: Tell<'_>) {
+    fn asked(&mut self, message: Message<'_>, attach: &mut dyn Attach, tell: Tell<'_>) {
         let heading = Heading::of(message.data);
         if heading.asks() {
             if heading.previous.is_some() {
@@ -186,7 +186,14 @@ impl Socket {
         }
     }
 
-    fn call(&mut self, body: Bytes, whole: bool, lane: Option<Arc<str>>, attach: Attach<'_>, tell: Tell<'_>) {
+    fn call(
+        &mut self,
+        body: Bytes,
+        whole: bool,
+        lane: Option<Arc<str>>,
+        attach: &mut dyn Attach,
+        tell: Tell<'_>,
+    ) {
         let id = CallId(self.next);
         let Some(next) = self.next.checked_add(1) else { return };
         if self.calls.len() >= CALLS {
@@ -200,7 +207,7 @@ impl Socket {
         if let Some(conversation) = &mut self.conversation {
             conversation.begin(id, &mut prompt);
         }
-        let mut session = attach();
+        let mut session = attach.session();
         if !session.told {
             // Without a name the session is this socket.
             let session = Arc::make_mut(&mut session);
@@ -209,7 +216,7 @@ impl Socket {
         }
         prompt.model = prompt.model.take().or_else(|| self.model.clone());
         prompt.partial |= !whole;
-        let call = call_of(&self.asked, id, prompt, body, session);
+        let call = call_of(&self.asked, id, News::all(prompt), body, session);
         self.next = next;
         self.model.clone_from(&call.model);
         self.calls.push(Answering {
@@ -223,7 +230,7 @@ impl Socket {
     }
 
     /// The provider said something.
-    fn answered(&mut self, message: Message<'_>, attach: Attach<'_>, tell: Tell<'_>) {
+    fn answered(&mut self, message: Message<'_>, attach: &mut dyn Attach, tell: Tell<'_>) {
         let heading = Heading::of(message.data);
         if heading.kind().starts_with("response.steer.") {
             return;
@@ -279,7 +286,7 @@ impl Socket {
 
     /// The provider answers what was no message of its own: what the client added to an earlier call, or what we did
     /// not see.
-    fn follow_up(&mut self, heading: &Heading, attach: Attach<'_>, tell: Tell<'_>) {
+    fn follow_up(&mut self, heading: &Heading, attach: &mut dyn Attach, tell: Tell<'_>) {
         let by = |is: &dyn Fn(&Steer) -> bool| self.steers.iter().position(is);
         let at = by(&|steer| heading.previous.is_some() && steer.previous == heading.previous)
             .or_else(|| by(&|steer| steer.lane == heading.lane));

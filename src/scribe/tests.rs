@@ -138,7 +138,7 @@ impl Desk {
     #[track_caller]
     fn check_empty(&self) {
         assert!(self.scribe.open.is_empty());
-        assert_eq!(self.memory.used(), 0);
+        assert_eq!(self.memory.used(), self.scribe.sessions.remembered.held());
     }
 }
 

@@ -1,0 +1,458 @@
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+use crate::dialect::golden::{self, request_head};
+
+const DIALECTS: [Dialect; 4] =
+    [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::Gemini];
+
+fn asked(dialect: Dialect) -> Asked {
+    let (_, target) = golden::DIALECTS.into_iter().find(|(other, _)| *other == dialect).unwrap();
+    Asked::of(&request_head(&format!("POST {target}"))).unwrap()
+}
+
+/// A message of a conversation.
+#[derive(Clone, Debug)]
+struct Message {
+    text: String,
+    kind: u8,
+    /// Whether a `cache_control` stands in it: it means nothing.
+    marked: bool,
+}
+
+impl Message {
+    fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), kind: 0, marked: false }
+    }
+
+    fn write(&self, dialect: Dialect) -> String {
+        let Self { text, kind, marked } = self;
+        let mark = if *marked { r#","cache_control":{"type":"ephemeral"}"# } else { "" };
+        let said = serde_json::to_string(text).unwrap();
+        match (dialect, kind % 4) {
+            (Dialect::OpenAiChat, 1) => format!(
+                r#"{{"role":"assistant","content":null,"tool_calls":[{{"id":"c","type":"function","function":{{"name":"f","arguments":{said}}}}}]}}"#
+            ),
+            (Dialect::OpenAiChat, 2) => {
+                format!(r#"{{"role":"tool","tool_call_id":"c","content":[{{"type":"text","text":{said}}}]}}"#)
+            }
+            (Dialect::OpenAiChat, 3) => format!(r#"{{"role":"system","content":{said}}}"#),
+            (Dialect::OpenAiChat, _) => {
+                format!(r#"{{"role":"user","content":[{{"type":"text","text":{said}{mark}}}]}}"#)
+            }
+            (Dialect::OpenAiResponses, 1) => {
+                format!(r#"{{"type":"function_call","call_id":"c","name":"f","arguments":{said}}}"#)
+            }
+            (Dialect::OpenAiResponses, 2) => {
+                format!(r#"{{"type":"function_call_output","call_id":"c","output":{said}}}"#)
+            }
+            (Dialect::OpenAiResponses, _) => {
+                format!(r#"{{"role":"user","content":[{{"type":"input_text","text":{said}}}]}}"#)
+            }
+            (Dialect::Gemini, 1) => {
+                format!(
+                    r#"{{"role":"model","parts":[{{"functionCall":{{"name":"f","args":{{"a":{said}}}}}}}]}}"#
+                )
+            }
+            (Dialect::Gemini, 2) => format!(
+                r#"{{"role":"user","parts":[{{"functionResponse":{{"name":"f","response":{{"output":{said}}}}}}}]}}"#
+            ),
+            (Dialect::Gemini, _) => format!(r#"{{"role":"user","parts":[{{"text":{said}}}]}}"#),
+            (_, 1) => format!(
+                r#"{{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"f","input":{{"a":{said}}}}}]}}"#
+            ),
+            (_, 2) => format!(
+                r#"{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t","content":{said}{mark}}}]}}"#
+            ),
+            _ => format!(r#"{{"role":"user","content":[{{"type":"text","text":{said}{mark}}}]}}"#),
+        }
+    }
+}
+
+/// A request to be written.
+#[derive(Clone, Debug)]
+struct Conversation {
+    messages: Vec<Message>,
+    system: Option<String>,
+    tools: u8,
+}
+
+impl Conversation {
+    fn new(messages: &[&str]) -> Self {
+        let messages = messages.iter().map(|text| Message::new(*text)).collect();
+        Self { messages, system: Some("Be kind.".into()), tools: 2 }
+    }
+
+    fn members(&self, dialect: Dialect) -> Vec<(&'static str, String)> {
+        let messages: Vec<_> = self.messages.iter().map(|message| message.write(dialect)).collect();
+        let list = format!("[{}]", messages.join(","));
+        let said = self.system.as_ref().map(|text| serde_json::to_string(text).unwrap());
+        let tools: Vec<_> = (0..self.tools)
+            .map(|tool| match dialect {
+                Dialect::Gemini => {
+                    format!(r#"{{"functionDeclarations":[{{"name":"f{tool}","description":"d"}}]}}"#)
+                }
+                Dialect::OpenAiChat => {
+                    format!(r#"{{"type":"function","function":{{"name":"f{tool}","description":"d"}}}}"#)
+                }
+                _ => format!(r#"{{"type":"function","name":"f{tool}","description":"d"}}"#),
+            })
+            .collect();
+        let names = match dialect {
+            Dialect::OpenAiResponses => ("input", "instructions"),
+            Dialect::Gemini => ("contents", "systemInstruction"),
+            _ => ("messages", "system"),
+        };
+        let mut members = vec![("model", r#""m""#.to_owned()), (names.0, list)];
+        if let Some(said) = said.filter(|_| dialect != Dialect::OpenAiChat) {
+            let gemini = dialect == Dialect::Gemini;
+            members
+                .push((names.1, if gemini { format!(r#"{{"parts":[{{"text":{said}}}]}}"#) } else { said }));
+        }
+        if self.tools > 0 {
+            members.push(("tools", format!("[{}]", tools.join(","))));
+        }
+        members.push(("stream", "true".to_owned()));
+        members
+    }
+
+    fn write(&self, dialect: Dialect) -> String {
+        join(&self.members(dialect), "")
+    }
+}
+
+fn join(members: &[(&str, String)], space: &str) -> String {
+    let members: Vec<_> = members
+        .iter()
+        .map(|(name, value)| format!("{space}\"{name}\"{space}:{space}{value}{space}"))
+        .collect();
+    format!("{space}{{{}}}{space}", members.join(","))
+}
+
+fn read(histories: &mut Histories, dialect: Dialect, body: &str) -> News {
+    histories.read(&asked(dialect), CallId(0), None, body.as_bytes(), true)
+}
+
+fn texts(news: &News) -> Vec<String> {
+    news.prompt.turns.iter().map(Turn::text).collect()
+}
+
+/// What is skipped of a request: how many messages, and how many bytes are left.
+fn skipped(histories: &Histories, dialect: Dialect, body: &str) -> (usize, usize) {
+    let shape = Shape::of(&asked(dialect)).unwrap();
+    let layout = Layout::of(body.as_bytes(), &shape, &histories.latest, &histories.seed).unwrap();
+    let short = layout.shortened(body.as_bytes());
+    (layout.known, short.map_or(body.len(), |short| short.len()))
+}
+
+#[test]
+fn a_request_that_goes_on_is_read_where_it_is_new() {
+    let mut histories = Histories::default();
+    let mut conversation = Conversation::new(&["first"]);
+    let dialect = Dialect::AnthropicMessages;
+    let first = read(&mut histories, dialect, &conversation.write(dialect));
+    assert_eq!((first.known, &*texts(&first)), (0, &["Be kind.".to_owned(), "first".to_owned()][..]));
+    for turn in 1..20 {
+        conversation.messages.push(Message::new(format!("turn {turn}")));
+        let body = conversation.write(dialect);
+        assert_eq!(skipped(&histories, dialect, &body).0, turn);
+        assert!(skipped(&histories, dialect, &body).1 < 160);
+        let news = read(&mut histories, dialect, &body);
+        assert_eq!((news.known, &*texts(&news)), (turn, &[format!("turn {turn}")][..]));
+        assert_eq!((news.tools.len(), news.prompt.model.as_deref()), (2, Some("m")));
+        assert!(news.prompt.streaming && !news.prompt.partial);
+    }
+    assert_eq!(histories.latest.len(), 1);
+}
+
+#[test]
+fn a_mark_that_moves_changes_bytes_and_no_news() {
+    let mut histories = Histories::default();
+    let mut conversation = Conversation::new(&["a", "b", "c"]);
+    conversation.messages[2].marked = true;
+    let dialect = Dialect::AnthropicMessages;
+    read(&mut histories, dialect, &conversation.write(dialect));
+    conversation.messages[2].marked = false;
+    conversation.messages.push(Message { marked: true, ..Message::new("d") });
+    let body = conversation.write(dialect);
+    assert_eq!(skipped(&histories, dialect, &body).0, 2);
+    let news = read(&mut histories, dialect, &body);
+    assert_eq!((news.known, &*texts(&news)), (3, &["d".to_owned()][..]));
+    assert_eq!(histories.latest.len(), 1);
+}
+
+#[test]
+fn what_follows_an_edit_is_new() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::OpenAiChat;
+    read(&mut histories, dialect, &Conversation::new(&["a", "b", "c", "d"]).write(dialect));
+    let news = read(&mut histories, dialect, &Conversation::new(&["a", "x", "c", "d"]).write(dialect));
+    assert_eq!((news.known, texts(&news).concat().as_str()), (1, "xcd"));
+    // Both branches are remembered.
+    let news = read(&mut histories, dialect, &Conversation::new(&["a", "b", "c", "d", "e"]).write(dialect));
+    assert_eq!((news.known, texts(&news).concat().as_str()), (4, "e"));
+    let news = read(&mut histories, dialect, &Conversation::new(&["a", "x", "c", "d", "f"]).write(dialect));
+    assert_eq!((news.known, texts(&news).concat().as_str()), (4, "f"));
+}
+
+#[test]
+fn a_system_prompt_is_news_when_the_session_has_not_seen_it() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::AnthropicMessages;
+    let mut conversation = Conversation::new(&["a"]);
+    let told = |histories: &mut Histories, conversation: &Conversation| {
+        let news = read(histories, dialect, &conversation.write(dialect));
+        (news.known, texts(&news).concat())
+    };
+    assert_eq!(told(&mut histories, &conversation), (0, "Be kind.a".into()));
+    conversation.system = Some("Be brief.".into());
+    assert_eq!(told(&mut histories, &conversation), (1, "Be brief.".into()));
+    assert_eq!(told(&mut histories, &conversation), (1, String::new()));
+    conversation.messages = vec![Message::new("other")];
+    assert_eq!(told(&mut histories, &conversation), (0, "other".into()));
+}
+
+#[test]
+fn tools_are_told_each_time_and_read_once() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::OpenAiChat;
+    let mut conversation = Conversation::new(&["a"]);
+    let first = read(&mut histories, dialect, &conversation.write(dialect)).tools;
+    let second = read(&mut histories, dialect, &conversation.write(dialect)).tools;
+    assert!(Arc::ptr_eq(&first, &second) && first.len() == 2);
+    conversation.tools = 3;
+    assert_eq!(read(&mut histories, dialect, &conversation.write(dialect)).tools.len(), 3);
+    conversation.tools = 0;
+    assert_eq!(read(&mut histories, dialect, &conversation.write(dialect)).tools.len(), 0);
+}
+
+#[test]
+fn what_goes_on_from_an_answer_is_news_though_it_looks_the_same() {
+    let shape = Shape::of(&asked(Dialect::OpenAiResponses)).unwrap();
+    let body = br#"{"input":[{"role":"user","content":"go on"}],"previous_response_id":"r"}"#;
+    let seed = Seed::default();
+    assert!(Layout::of(body, &shape, &[], &seed).unwrap().goes_on);
+    let body = br#"{"input":"go on","previous_response_id":null}"#;
+    let layout = Layout::of(body, &shape, &[], &seed).unwrap();
+    assert!(!layout.goes_on && layout.fresh.len() == 1);
+}
+
+#[test]
+fn a_session_remembers_so_many_conversations_and_no_more() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::OpenAiChat;
+    for number in 0..100 {
+        let text = format!("conversation {number}");
+        read(&mut histories, dialect, &Conversation::new(&[&text, "b"]).write(dialect));
+    }
+    assert_eq!(histories.latest.len(), MOST);
+    assert!(histories.weight() < 10_000);
+}
+
+#[test]
+fn what_was_cut_is_not_remembered_and_not_compared() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::OpenAiChat;
+    let body = Conversation::new(&["a", "b"]).write(dialect);
+    let cut = &body.as_bytes()[..body.len() - 30];
+    histories.read(&asked(dialect), CallId(0), None, cut, false);
+    histories.read(&asked(dialect), CallId(0), None, cut, true);
+    assert!(histories.latest.is_empty());
+    read(&mut histories, dialect, &body);
+    let news = histories.read(&asked(dialect), CallId(0), None, cut, false);
+    assert_eq!((news.known, news.prompt.partial), (0, true));
+}
+
+/// What a client does between two requests.
+#[derive(Clone, Debug)]
+enum Step {
+    Say(Vec<Message>),
+    Edit(Index, String),
+    Truncate(Index),
+    Compact(String),
+    Remove(Index),
+    Mark(Index),
+    System(Option<String>),
+    Tools(u8),
+    /// Goes on with the other conversation.
+    Switch,
+    Dialect(Dialect),
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just("go on".to_owned()), "[a-z\"\\\\\n{}\\[\\],:é😀]{0,12}"]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    (text(), 0..4_u8, any::<bool>()).prop_map(|(text, kind, marked)| Message { text, kind, marked })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => prop::collection::vec(message(), 1..4).prop_map(Step::Say),
+        1 => (any::<Index>(), text()).prop_map(|(at, text)| Step::Edit(at, text)),
+        1 => any::<Index>().prop_map(Step::Truncate),
+        1 => text().prop_map(Step::Compact),
+        1 => any::<Index>().prop_map(Step::Remove),
+        3 => any::<Index>().prop_map(Step::Mark),
+        1 => prop::option::of(text()).prop_map(Step::System),
+        1 => (0..4_u8).prop_map(Step::Tools),
+        2 => Just(Step::Switch),
+        1 => prop::sample::select(DIALECTS.to_vec()).prop_map(Step::Dialect),
+    ]
+}
+
+/// How a request is written, and what becomes of it on its way.
+#[derive(Clone, Debug)]
+struct Way {
+    order: Vec<Index>,
+    space: &'static str,
+    repeat: Option<Index>,
+    within: bool,
+    /// Bytes that are overwritten or taken out.
+    tamper: Vec<(Index, Option<u8>)>,
+    cut: Option<Index>,
+}
+
+fn way() -> impl Strategy<Value = Way> {
+    let rarely = |chance: f64| prop::option::weighted(chance, any::<Index>());
+    let byte = prop::option::of(prop_oneof![prop::sample::select(br#"{}[],:"\ nt1"#.to_vec()), any::<u8>()]);
+    let tamper = prop_oneof![
+        6 => Just(Vec::new()),
+        1 => prop::collection::vec((any::<Index>(), byte), 1..4),
+    ];
+    let order = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(any::<Index>(), 3)];
+    let space = prop::sample::select(vec!["", "", "", " ", "\n\t"]);
+    (order, space, rarely(0.1), prop::bool::weighted(0.2), tamper, rarely(0.1)).prop_map(
+        |(order, space, repeat, within, tamper, cut)| Way { order, space, repeat, within, tamper, cut },
+    )
+}
+
+impl Way {
+    fn write(&self, conversation: &Conversation, dialect: Dialect) -> (Vec<u8>, bool) {
+        let mut members = conversation.members(dialect);
+        for at in &self.order {
+            let at = at.index(members.len());
+            let member = members.remove(at);
+            members.push(member);
+        }
+        if let Some(at) = self.repeat {
+            members.push(members[at.index(members.len())].clone());
+        }
+        let mut text = join(&members, self.space);
+        if self.within && dialect == Dialect::Gemini {
+            text = format!(r#"{{"model":"n","request":{text}}}"#);
+        }
+        let mut body = text.into_bytes();
+        for (at, byte) in &self.tamper {
+            let at = at.index(body.len());
+            match byte {
+                Some(byte) => body[at] = *byte,
+                None => drop(body.remove(at)),
+            }
+        }
+        if let Some(at) = self.cut {
+            body.truncate(at.index(body.len()));
+        }
+        (body, self.cut.is_none())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Client {
+    dialect: Dialect,
+    now: Conversation,
+    other: Conversation,
+}
+
+impl Client {
+    fn go(&mut self, step: &Step) {
+        let messages = &mut self.now.messages;
+        let length = messages.len();
+        match step {
+            Step::Say(more) => messages.extend(more.iter().cloned()),
+            Step::Edit(at, text) if length > 0 => messages[at.index(length)].text.clone_from(text),
+            Step::Truncate(at) => messages.truncate(at.index(length + 1)),
+            Step::Compact(text) => *messages = vec![Message::new(text.clone())],
+            Step::Remove(at) if length > 0 => drop(messages.remove(at.index(length))),
+            Step::Mark(at) if length > 0 => {
+                let at = at.index(length);
+                messages[at].marked = !messages[at].marked;
+            }
+            Step::System(text) => self.now.system.clone_from(text),
+            Step::Tools(count) => self.now.tools = *count,
+            Step::Switch => std::mem::swap(&mut self.now, &mut self.other),
+            Step::Dialect(dialect) => self.dialect = *dialect,
+            Step::Edit(..) | Step::Remove(_) | Step::Mark(_) => {}
+        }
+    }
+}
+
+/// What the session has been told of.
+#[derive(Default)]
+struct Seen {
+    systems: Vec<Turn>,
+    messages: Vec<Vec<Turn>>,
+}
+
+impl Seen {
+    /// What is known and what is news make up what the request says, and what is known was said before.
+    fn check(&mut self, dialect: Dialect, news: &News, mut full: Prompt) {
+        assert_eq!(news.prompt.model, full.model);
+        assert_eq!((news.prompt.streaming, news.prompt.partial), (full.streaming, full.partial));
+        assert_eq!(*news.tools, *full.tools);
+        let has_system = dialect != Dialect::OpenAiChat
+            && full.turns.first().is_some_and(|turn| turn.role == Role::System);
+        let system = has_system.then(|| full.turns.remove(0));
+        let (known, fresh) = full.turns.split_at(news.known);
+        match news.prompt.turns.strip_suffix(fresh) {
+            Some([]) => assert!(system.as_ref().is_none_or(|system| self.systems.contains(system))),
+            Some(told) => assert_eq!(told, system.as_slice()),
+            None => panic!("{:?} is not the end of {:?}", news.prompt.turns, full.turns),
+        }
+        assert!(known.is_empty() || self.messages.iter().any(|earlier| earlier.starts_with(known)));
+        self.systems.extend(system);
+        self.messages.push(full.turns);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_is_known_and_what_is_news_are_what_a_full_read_tells(
+        dialect in prop::sample::select(DIALECTS.to_vec()),
+        steps in prop::collection::vec((step(), way()), 1..24),
+    ) {
+        let mut client =
+            Client { dialect, now: Conversation::new(&["a", "b"]), other: Conversation::new(&["a", "c"]) };
+        let (mut histories, mut seen) = (Histories::default(), Seen::default());
+        for (step, way) in steps {
+            client.go(&step);
+            let (body, whole) = way.write(&client.now, client.dialect);
+            let asked = asked(client.dialect);
+            let full = asked.read_request(CallId(0), None, &body, whole);
+            let news = histories.read(&asked, CallId(0), None, &body, whole);
+            seen.check(client.dialect, &news, full);
+            prop_assert!(histories.latest.len() <= MOST);
+        }
+    }
+
+    #[test]
+    fn a_request_that_only_grows_is_news_in_its_last_turns(
+        dialect in prop::sample::select(vec![Dialect::OpenAiChat, Dialect::AnthropicMessages]),
+        turns in prop::collection::vec(prop::collection::vec(message(), 1..4), 1..12),
+    ) {
+        let mut histories = Histories::default();
+        let mut conversation = Conversation::new(&[]);
+        let mut before = 0;
+        for messages in turns {
+            conversation.messages.extend(messages);
+            let body = conversation.write(dialect);
+            prop_assert_eq!(skipped(&histories, dialect, &body).0, before);
+            prop_assert_eq!(read(&mut histories, dialect, &body).known, before);
+            before = conversation.messages.len();
+        }
+    }
+}
