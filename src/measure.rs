@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Request, Response};
-use perimeter_interceptor::{Interest, Peer};
+use perimeter_interceptor::{BodyEnd, Interest, Peer};
 
 use crate::config;
 use crate::journal::{Record, RequestHead, ResponseHead, What};
@@ -49,10 +49,28 @@ impl Default for Scribe {
 }
 
 impl Scribe {
-    /// Reads a whole chat completion, heads, chunks and ends. How many notices it told.
-    pub fn read(&mut self, request: &[Bytes], response: &[Bytes], content_type: &'static str) -> usize {
+    /// The name of a session that has had no call.
+    pub fn new_session(&self) -> String {
+        format!("session {}", self.exchange)
+    }
+
+    /// Reads a whole call, heads, chunks and ends, of the session that its client tells. How many notices it told.
+    pub fn read(
+        &mut self,
+        path: &str,
+        session: Option<&str>,
+        request: &[Bytes],
+        response: &[Bytes],
+        content_type: &'static str,
+    ) -> usize {
         let now = Instant::now();
-        let post = Request::post("/v1/chat/completions").header(CONTENT_TYPE, "application/json").body(());
+        let length: usize = request.iter().map(Bytes::len).sum();
+        let mut post =
+            Request::post(path).header(CONTENT_TYPE, "application/json").header(CONTENT_LENGTH, length);
+        if let Some(session) = session {
+            post = post.header("x-perimeter-session-id", session);
+        }
+        let post = post.body(());
         let answer = Response::builder().header(CONTENT_TYPE, content_type).body(());
         let (Ok(post), Ok(answer)) = (post, answer) else { return 0 };
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -66,6 +84,9 @@ impl Scribe {
     }
 
     fn body(&mut self, now: Instant, from: Peer, chunks: &[Bytes]) -> usize {
+        if chunks.is_empty() {
+            return self.ingest(now, What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0 });
+        }
         let last = chunks.len().saturating_sub(1);
         let chunk = |(number, bytes): (usize, &Bytes)| {
             self.ingest(now, What::Chunk { from, bytes: bytes.clone(), ends: number == last })

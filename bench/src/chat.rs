@@ -6,7 +6,7 @@ const MODEL: &str = "gpt-5";
 const TEXT: &str = "The quick brown fox jumps over the lazy dog. ";
 
 /// Four lines of a file, as they stand inside a JSON string: escapes and letters beyond ASCII included.
-const LINES: &str = concat!(
+pub(crate) const LINES: &str = concat!(
     r#"fn greet(name: &str) -> String {\n    format!(\"Hello, {name}!\\n\")\n}\n"#,
     r#"// Grüße, 世界: what a tool reads has quotes, tabs and newlines.\n\tlet limit = 4 * 1024;\n"#,
 );

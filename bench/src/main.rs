@@ -20,6 +20,7 @@ use crate::rounds::{Plan, Round};
 use crate::targets::{Kind, Launcher, Target};
 use crate::workload::Workload;
 
+mod agent;
 mod chat;
 mod clock;
 mod cpu;

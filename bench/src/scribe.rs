@@ -17,7 +17,7 @@ use crate::error::{Doing as _, Error};
 use crate::report::{Machine, aligned, ends, middle};
 use crate::statistics::Spread;
 use crate::workload::Unit;
-use crate::{chat, event};
+use crate::{agent, chat, event};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -32,9 +32,13 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
-/// One call and its answer, cut as they come from sockets.
+/// Calls and their answers, cut as they come from sockets.
 struct Conversation {
-    request: Vec<Bytes>,
+    path: &'static str,
+    /// Whether the client says that they are one session: another in each reading.
+    in_session: bool,
+    requests: Vec<Vec<Bytes>>,
+    /// To each of them.
     response: Vec<Bytes>,
     /// Whether the response is SSE rather than JSON.
     is_stream: bool,
@@ -59,9 +63,12 @@ impl Reader {
             Self::Value => parse::<Value>(&case.json),
             Self::Ignored => parse::<IgnoredAny>(&case.json),
             Self::Scribe => {
-                let Conversation { request, response, is_stream } = &case.conversation;
+                let Conversation { path, in_session, requests, response, is_stream } = &case.conversation;
                 let kind = if *is_stream { "text/event-stream" } else { "application/json" };
-                scribe.read(request, response, kind)
+                let session = in_session.then(|| scribe.new_session());
+                let ask =
+                    |request: &Vec<Bytes>| scribe.read(path, session.as_deref(), request, response, kind);
+                requests.iter().map(ask).sum()
             }
         }
     }
@@ -103,7 +110,10 @@ impl Case {
             Self::exchange("request of 256 KiB", 256 * 1024, Unit::Mib),
             Self::exchange("request of 2 MiB", 2048 * 1024, Unit::Mib),
             Self::stream("event of 150 bytes", |number| event::build(1_234_567_890, number).to_vec()),
-            Self::stream("event with every field", chat::full_event),
+            Self::stream("event of 320 bytes, every field", chat::full_event),
+            Self::growing("60 turns, chat", "/v1/chat/completions", true, agent::chat()),
+            Self::growing("60 turns, Anthropic, marks move", "/v1/messages", true, agent::messages()),
+            Self::growing("60 turns, each a session", "/v1/chat/completions", false, agent::chat()),
         ]
     }
 
@@ -115,13 +125,34 @@ impl Case {
             name,
             json: vec![request.clone(), response.clone()],
             conversation: Conversation {
-                request: chunks(&request),
+                path: "/v1/chat/completions",
+                in_session: false,
+                requests: vec![chunks(&request)],
                 response: vec![response],
                 is_stream: false,
             },
             unit,
             units,
         }
+    }
+
+    /// Requests of which each brings all that was said before.
+    fn growing(
+        name: &'static str,
+        path: &'static str,
+        in_session: bool,
+        requests: impl Iterator<Item = String>,
+    ) -> Self {
+        let json: Vec<Bytes> = requests.map(Bytes::from).collect();
+        let length: usize = json.iter().map(Bytes::len).sum();
+        let conversation = Conversation {
+            path,
+            in_session,
+            requests: json.iter().map(chunks).collect(),
+            response: Vec::new(),
+            is_stream: false,
+        };
+        Self { name, conversation, json, unit: Unit::Mib, units: length as f64 / (1024.0 * 1024.0) }
     }
 
     /// Each event a chunk of its own; the three at the end come in one.
@@ -133,7 +164,13 @@ impl Case {
         json.extend(response.iter().flat_map(data));
         Self {
             name,
-            conversation: Conversation { request: vec![request], response, is_stream: true },
+            conversation: Conversation {
+                path: "/v1/chat/completions",
+                in_session: false,
+                requests: vec![vec![request]],
+                response,
+                is_stream: true,
+            },
             json,
             unit: Unit::Event,
             units: f64::from(EVENTS),
@@ -248,14 +285,21 @@ mod tests {
     #[test]
     fn serde_json_is_given_every_document_of_what_the_scribe_reads() {
         for case in Case::all() {
-            let events = if case.unit == Unit::Event { 1000 + 2 } else { 1 };
-            assert_eq!(case.json.len(), 1 + events, "{}", case.name);
+            let requests = case.conversation.requests.len();
+            let answers = match case.unit {
+                Unit::Event => 1000 + 2,
+                _ if requests > 1 => 0,
+                _ => 1,
+            };
+            assert_eq!(case.json.len(), requests + answers, "{}", case.name);
             let mut scribe = Scribe::default();
             assert_eq!(Reader::Value.read(&case, &mut scribe), case.json.len(), "{}", case.name);
             assert_eq!(Reader::Ignored.read(&case, &mut scribe), case.json.len(), "{}", case.name);
             // Two heads, both ends, the call and what answers it.
-            assert!(Reader::Scribe.read(&case, &mut scribe) >= 4 + events, "{}", case.name);
-            assert_eq!(case.conversation.request.concat(), case.json[0], "{}", case.name);
+            assert!(Reader::Scribe.read(&case, &mut scribe) >= 4 * requests + answers, "{}", case.name);
+            for (request, json) in case.conversation.requests.iter().zip(&case.json) {
+                assert_eq!(request.concat(), **json, "{}", case.name);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
 mod fetched;
+mod limits;
 mod random;
 mod sockets;
 

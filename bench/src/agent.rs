@@ -1,0 +1,116 @@
+//! The session of a coding agent: each request brings all that was said before, and what is new.
+
+use std::fmt::Write as _;
+
+use crate::chat::LINES;
+
+/// How many turns it has: a tool that the model asked for, and its answer.
+const TURNS: usize = 60;
+
+/// How long the tools' definitions are together, bytes: about as those of coding agents.
+const TOOLS: usize = 30 * 1024;
+
+/// What a turn's tool reads: 2 to 20 KiB, the same in each run.
+fn read(number: usize) -> String {
+    let length = 2048 + number * 7919 % (18 * 1024);
+    LINES.repeat(length / LINES.len())
+}
+
+fn tools(before: &str, after: &str) -> String {
+    let mut tools = String::new();
+    for number in 0.. {
+        let comma = if number > 0 { "," } else { "" };
+        let description = "Reads a part of a file, by its lines, and says where they end.\\n".repeat(6);
+        let _ = write!(
+            tools,
+            "{comma}{{{before}\"name\":\"tool_{number}\",\"description\":\"{description}\",\"{after}\":{{\"type\":\"object\",\
+             \"properties\":{{\"path\":{{\"type\":\"string\",\"description\":\"Where it is.\"}},\
+             \"lines\":{{\"type\":\"array\",\"items\":{{\"type\":\"integer\"}}}}}},\"required\":[\"path\"]}}"
+        );
+        tools.push_str(if before.is_empty() { "}" } else { "}}" });
+        if tools.len() > TOOLS {
+            break;
+        }
+    }
+    tools
+}
+
+/// By OpenAI's Chat Completions.
+pub(crate) fn chat() -> impl Iterator<Item = String> {
+    let tools = tools("\"type\":\"function\",\"function\":{", "parameters");
+    let mut said = "{\"role\":\"system\",\"content\":\"You are a coding agent. Be brief.\"},\
+                    {\"role\":\"user\",\"content\":\"Mend the test.\"}"
+        .to_owned();
+    (0..TURNS).map(move |number| {
+        let request = format!(
+            "{{\"model\":\"gpt-5\",\"messages\":[{said}],\"tools\":[{tools}],\"stream\":true}}"
+        );
+        let _ = write!(
+            said,
+            ",{{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{{\"id\":\"call_{number}\",\"type\":\"function\",\
+             \"function\":{{\"name\":\"tool_0\",\"arguments\":\"{{\\\"path\\\":\\\"src/part_{number}.rs\\\"}}\"}}}}]}},\
+             {{\"role\":\"tool\",\"tool_call_id\":\"call_{number}\",\"content\":\"{read}\"}}",
+            read = read(number),
+        );
+        request
+    })
+}
+
+/// By Anthropic's Messages: the last two messages of the user are marked to be cached.
+pub(crate) fn messages() -> impl Iterator<Item = String> {
+    let tools = tools("", "input_schema");
+    let mark = ",\"cache_control\":{\"type\":\"ephemeral\"}";
+    let mut said: Vec<[String; 2]> = vec![[
+        "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Mend the test.\"".to_owned(),
+        "}]}".to_owned(),
+    ]];
+    (0..TURNS).map(move |number| {
+        let marked = said.len().saturating_sub(2);
+        let messages: Vec<String> = said
+            .iter()
+            .enumerate()
+            .map(|(at, [message, end])| format!("{message}{}{end}", if at >= marked { mark } else { "" }))
+            .collect();
+        let request = format!(
+            "{{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":32000,\
+             \"system\":[{{\"type\":\"text\",\"text\":\"You are a coding agent. Be brief.\"{mark}}}],\
+             \"messages\":[{}],\"tools\":[{tools}],\"stream\":true}}",
+            messages.join(",")
+        );
+        said.push([
+            format!(
+                "{{\"role\":\"assistant\",\"content\":[{{\"type\":\"tool_use\",\"id\":\"toolu_{number}\",\"name\":\"tool_0\",\
+                 \"input\":{{\"path\":\"src/part_{number}.rs\"}}}}]}},\
+                 {{\"role\":\"user\",\"content\":[{{\"type\":\"tool_result\",\"tool_use_id\":\"toolu_{number}\",\"content\":\"{}\"",
+                read(number)
+            ),
+            "}]}".to_owned(),
+        ]);
+        request
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn each_request_brings_all_that_was_said_before() {
+        for (requests, tool) in
+            [(chat().collect::<Vec<_>>(), "function"), (messages().collect(), "input_schema")]
+        {
+            assert_eq!(requests.len(), TURNS);
+            for (number, request) in requests.iter().enumerate() {
+                let request: Value = serde_json::from_str(request).unwrap();
+                let tools = &request["tools"];
+                assert!(tools[0][tool].is_object() && tools.to_string().len() > 20 * 1024);
+                let said = request["messages"].as_array().unwrap();
+                assert_eq!(said.len(), if tool == "function" { 2 } else { 1 } + 2 * number);
+            }
+            let length: usize = requests.last().map_or(0, String::len);
+            assert!((400..900).contains(&(length / 1024)), "{length}");
+        }
+    }
+}
