@@ -9,7 +9,7 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{BuildHasher, Hash, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -231,8 +231,6 @@ impl Seed {
     }
 
     fn of_turn(&self, turn: &Turn) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        turn.hash(&mut hasher);
-        hasher.finish()
+        self.0.hash_one(turn)
     }
 }

@@ -11,6 +11,9 @@ use crate::memory::Memory;
 /// counts. No more than an eighth of `observe.memory`. The session without a call for the longest time is the first whose next request is read whole again.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// Where `observe.memory` is less, all of it is for what is being read.
+const LEAST_MEMORY: usize = 64 * 1024;
+
 /// What a session takes besides.
 const SESSION: usize = 256;
 
@@ -31,7 +34,7 @@ struct Kept {
 
 impl Remembered {
     pub(super) fn new(memory: Arc<Memory>) -> Self {
-        let most = MOST.min(memory.limit() / 8);
+        let most = if memory.limit() < LEAST_MEMORY { 0 } else { MOST.min(memory.limit() / 8) };
         Self { of: LruCache::unbounded(), held: 0, most, memory }
     }
 
