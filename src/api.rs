@@ -90,23 +90,21 @@ const METHODS: [&str; 6] = [
 
 /// The API that a path shows. Some, such as `/v1/models`, are those of several.
 fn by_path(path: &str) -> Option<Api> {
-    let segments: Vec<&str> = path.split('/').collect();
-    let has = |wanted: &[&str]| segments.iter().any(|segment| wanted.contains(segment));
-    if segments.windows(2).any(|pair| pair == ["v1", "messages"]) {
-        return Some(Api::Anthropic);
+    let (mut is_openai, mut is_gemini) = (false, false);
+    let mut before = "";
+    for segment in path.split('/') {
+        match segment {
+            "messages" if before == "v1" => return Some(Api::Anthropic),
+            // Google's and Azure's endpoints for OpenAI's clients have a folder of the first name.
+            "openai" | "completions" | "responses" | "embeddings" | "moderations" | "images" | "audio"
+            | "realtime" => is_openai = true,
+            "v1beta" | "v1alpha" => is_gemini = true,
+            _ => is_gemini |= segment.starts_with("v1internal:"),
+        }
+        before = segment;
     }
-    // Google's and Azure's endpoints for OpenAI's clients have a folder of that name.
-    let is_openai =
-        ["openai", "completions", "responses", "embeddings", "moderations", "images", "audio", "realtime"];
-    if has(&is_openai) {
-        return Some(Api::OpenAi);
-    }
-    let method = segments.last().and_then(|last| last.rsplit_once(':'));
-    let is_method = method.is_some_and(|(_, method)| METHODS.contains(&method));
-    let is_gemini = is_method
-        || has(&["v1beta", "v1alpha"])
-        || segments.iter().any(|segment| segment.starts_with("v1internal:"));
-    is_gemini.then_some(Api::Gemini)
+    is_gemini |= before.rsplit_once(':').is_some_and(|(_, method)| METHODS.contains(&method));
+    if is_openai { Some(Api::OpenAi) } else { is_gemini.then_some(Api::Gemini) }
 }
 
 #[cfg(test)]

@@ -28,8 +28,10 @@ pub(crate) struct Asked {
 }
 
 /// Whether a request is a call, by its method and path (without the query).
+///
+/// Forwarding threads ask for every request: nothing is allocated for it.
 pub(crate) fn is_call(method: &Method, path: &str) -> bool {
-    Asked::by_path(method, path).is_some()
+    Shown::by(method, path).is_some()
 }
 
 impl Asked {
@@ -57,6 +59,40 @@ impl Asked {
 
     /// A call that is made like this, and says no more of itself.
     pub(super) fn new(method: &Method, dialect: Dialect, operation: Operation) -> Self {
+        Shown::new(method, dialect, operation).into()
+    }
+
+    fn by_path(method: &Method, path: &str) -> Option<Self> {
+        Shown::by(method, path).map(Self::from)
+    }
+}
+
+/// A call, as far as method and path show it.
+struct Shown<'p> {
+    dialect: Dialect,
+    operation: Operation,
+    vendor: &'static str,
+    /// As the path writes it.
+    model: Option<&'p str>,
+    streaming: bool,
+    has_body: bool,
+    downloads: bool,
+}
+
+/// So many segments of a path are looked at, from its end: what stands before is the upstream's own.
+const SEGMENTS: usize = 8;
+
+impl<'p> Shown<'p> {
+    fn by(method: &Method, path: &'p str) -> Option<Self> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut last = [""; SEGMENTS];
+        for (slot, segment) in last.iter_mut().rev().zip(path.rsplit('/')) {
+            *slot = segment;
+        }
+        anthropic(method, &last).or_else(|| google(method, &last)).or_else(|| openai(method, &last))
+    }
+
+    fn new(method: &Method, dialect: Dialect, operation: Operation) -> Self {
         Self {
             dialect,
             operation,
@@ -67,17 +103,16 @@ impl Asked {
             downloads: false,
         }
     }
+}
 
-    fn by_path(method: &Method, path: &str) -> Option<Self> {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let segments: Vec<&str> = path.split('/').collect();
-        anthropic(method, &segments)
-            .or_else(|| google(method, &segments))
-            .or_else(|| openai(method, &segments))
+impl From<Shown<'_>> for Asked {
+    fn from(shown: Shown<'_>) -> Self {
+        let Shown { dialect, operation, vendor, model, streaming, has_body, downloads } = shown;
+        Self { dialect, operation, vendor, model: model.map(decoded), streaming, has_body, downloads }
     }
 }
 
-fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
+fn openai<'p>(method: &Method, path: &[&'p str]) -> Option<Shown<'p>> {
     use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiOther, OpenAiResponses};
     let posts = *method == Method::POST;
     let (dialect, operation) = match path {
@@ -105,15 +140,15 @@ fn openai(method: &Method, path: &[&str]) -> Option<Asked> {
         [.., "models"] | [.., "models", _] if !posts => (OpenAiOther, Operation::Models),
         _ => return None,
     };
-    let mut asked = Asked::new(method, dialect, operation);
+    let mut shown = Shown::new(method, dialect, operation);
     // To cancel an answer takes no more than its path.
-    asked.has_body &= (dialect, operation) != (OpenAiResponses, Operation::Retrieval);
-    asked.downloads = matches!(path, [.., "files", _, "content"]);
+    shown.has_body &= (dialect, operation) != (OpenAiResponses, Operation::Retrieval);
+    shown.downloads = matches!(path, [.., "files", _, "content"]);
     if let Some(at) = path.windows(2).position(|pair| pair == ["openai", "deployments"]) {
-        asked.vendor = "azure";
-        asked.model = path.get(at + 2).map(|name| decoded(name));
+        shown.vendor = "azure";
+        shown.model = path.get(at + 2).copied();
     }
-    Some(asked)
+    Some(shown)
 }
 
 /// Azure has a key in a header of its own, or the version of the API in the query.
@@ -125,7 +160,7 @@ fn has_field(query: Option<&str>, is_it: impl Fn(&str) -> bool) -> bool {
     query.is_some_and(|query| query.split('&').any(is_it))
 }
 
-fn anthropic(method: &Method, path: &[&str]) -> Option<Asked> {
+fn anthropic<'p>(method: &Method, path: &[&'p str]) -> Option<Shown<'p>> {
     use Dialect::{AnthropicMessages, AnthropicOther};
     let posts = *method == Method::POST;
     let (dialect, operation) = match path {
@@ -140,29 +175,29 @@ fn anthropic(method: &Method, path: &[&str]) -> Option<Asked> {
         [.., "publishers", "anthropic", "models", target] if posts => return vertex(method, target),
         _ => return None,
     };
-    let mut asked = Asked::new(method, dialect, operation);
-    asked.downloads = matches!(path, [.., "batches", _, "results"]);
-    Some(asked)
+    let mut shown = Shown::new(method, dialect, operation);
+    shown.downloads = matches!(path, [.., "batches", _, "results"]);
+    Some(shown)
 }
 
 /// Bedrock's `InvokeModel`, where the model is one of Anthropic's: its name says so, or is one that its owner gave.
-fn bedrock(method: &Method, model: &str, verb: &str) -> Option<Asked> {
-    let model = decoded(model);
-    if !model.contains("anthropic.") && !model.starts_with("arn:") {
+fn bedrock<'p>(method: &Method, model: &'p str, verb: &str) -> Option<Shown<'p>> {
+    let name = percent_decode_str(model).decode_utf8_lossy();
+    if !name.contains("anthropic.") && !name.starts_with("arn:") {
         return None;
     }
-    let mut asked = match verb {
-        "count-tokens" => Asked::new(method, Dialect::AnthropicOther, Operation::CountTokens),
-        _ => Asked::new(method, Dialect::AnthropicMessages, Operation::Chat),
+    let mut shown = match verb {
+        "count-tokens" => Shown::new(method, Dialect::AnthropicOther, Operation::CountTokens),
+        _ => Shown::new(method, Dialect::AnthropicMessages, Operation::Chat),
     };
-    asked.vendor = "bedrock";
-    asked.model = Some(model);
-    asked.streaming = verb == "invoke-with-response-stream";
-    Some(asked)
+    shown.vendor = "bedrock";
+    shown.model = Some(model);
+    shown.streaming = verb == "invoke-with-response-stream";
+    Some(shown)
 }
 
 /// Vertex' `rawPredict`.
-fn vertex(method: &Method, target: &str) -> Option<Asked> {
+fn vertex<'p>(method: &Method, target: &'p str) -> Option<Shown<'p>> {
     let (model, verb) = target.rsplit_once(':')?;
     let streaming = match verb {
         "rawPredict" => false,
@@ -170,28 +205,28 @@ fn vertex(method: &Method, target: &str) -> Option<Asked> {
         _ => return None,
     };
     let counts = model == "count-tokens";
-    let mut asked = if counts {
-        Asked::new(method, Dialect::AnthropicOther, Operation::CountTokens)
+    let mut shown = if counts {
+        Shown::new(method, Dialect::AnthropicOther, Operation::CountTokens)
     } else {
-        Asked::new(method, Dialect::AnthropicMessages, Operation::Chat)
+        Shown::new(method, Dialect::AnthropicMessages, Operation::Chat)
     };
-    asked.vendor = "vertex";
-    asked.model = (!counts).then(|| decoded(model));
-    asked.streaming = streaming;
-    Some(asked)
+    shown.vendor = "vertex";
+    shown.model = (!counts).then_some(model);
+    shown.streaming = streaming;
+    Some(shown)
 }
 
-fn google(method: &Method, path: &[&str]) -> Option<Asked> {
+fn google<'p>(method: &Method, path: &[&'p str]) -> Option<Shown<'p>> {
     use Dialect::{Gemini, GeminiOther};
     let (owner, target) = match path {
         [.., owner @ ("models" | "tunedModels" | "endpoints"), target] => (*owner, *target),
         [.., target] => ("", *target),
-        [] => return None,
+        _ => return None,
     };
     let Some((name, verb)) = target.rsplit_once(':') else {
         let lists = *method == Method::GET
             && matches!(path, [.., "v1beta" | "v1alpha", "models"] | [.., "v1beta" | "v1alpha", "models", _]);
-        return lists.then(|| Asked::new(method, GeminiOther, Operation::Models));
+        return lists.then(|| Shown::new(method, GeminiOther, Operation::Models));
     };
     let is_code_assist = owner.is_empty() && name == "v1internal";
     if owner.is_empty() && !is_code_assist || *method != Method::POST {
@@ -205,13 +240,13 @@ fn google(method: &Method, path: &[&str]) -> Option<Asked> {
         _ if is_code_assist => (GeminiOther, Operation::Other),
         _ => return None,
     };
-    let mut asked = Asked::new(method, dialect, operation);
+    let mut shown = Shown::new(method, dialect, operation);
     if path.contains(&"publishers") || owner == "endpoints" {
-        asked.vendor = "vertex";
+        shown.vendor = "vertex";
     }
-    asked.model = (!is_code_assist).then(|| decoded(name));
-    asked.streaming = verb == "streamGenerateContent";
-    Some(asked)
+    shown.model = (!is_code_assist).then_some(name);
+    shown.streaming = verb == "streamGenerateContent";
+    Some(shown)
 }
 
 /// A segment of a path, as its writer meant it.
