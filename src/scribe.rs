@@ -10,15 +10,15 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::{
-    BodyEnd, End, Exchange, ExchangeId, Interest, LlmEvent, Peer, Session, SessionEnd, Unseen, Upgrade,
+    BodyEnd, End, Exchange, ExchangeId, Interest, LlmEvent, Peer, SessionEnd, Unseen, Upgrade,
 };
 
 use crate::config;
-use crate::dialect::Histories;
 use crate::journal::{self, Record, between};
 use crate::memory::Memory;
 use crate::prices::Prices;
 
+mod attach;
 pub(crate) mod decode;
 pub(crate) mod events;
 mod frames;
@@ -40,6 +40,7 @@ mod tests;
 mod till;
 pub(crate) mod websocket;
 
+use attach::Attach;
 pub(crate) use mask::Masks;
 use pending::Pending;
 use reading::{Outcome, Reading};
@@ -75,7 +76,7 @@ pub(crate) struct Scribe {
     tally: Arc<Tally>,
     open: HashMap<u64, Open>,
     sessions: Sessions,
-    pending: Arc<Pending>,
+    pending: Pending,
     clock: (Instant, SystemTime),
     /// The latest time in an id, milliseconds since 1970: ids grow, whatever the clock does.
     latest: u64,
@@ -118,7 +119,7 @@ impl Scribe {
         clock: (Instant, SystemTime),
     ) -> Self {
         let sessions = Sessions::new(&settings.session, memory.clone());
-        let (open, pending) = (HashMap::new(), Arc::default());
+        let (open, pending) = (HashMap::new(), Pending::default());
         Self { settings, memory, tally, open, sessions, pending, clock, latest: 0 }
     }
 
@@ -155,7 +156,7 @@ impl Scribe {
         let limit = self.settings.body_limit;
         let (mut reading, mut socket) = (None, None);
         if reads {
-            reading = Reading::begin(&head, &self.memory, &self.pending, limit);
+            reading = Reading::begin(&head, &self.memory, limit);
             socket = Socket::begin(&head, &self.memory, limit);
         }
         let open = Open {
@@ -181,7 +182,7 @@ impl Scribe {
     fn follow(&mut self, number: u64, at: Instant, what: journal::What, tell: Tell<'_>) {
         let Some(open) = self.open.get_mut(&number) else { return };
         let masks = &self.settings.masks;
-        let mut attach = attach(&mut self.sessions, &open.exchange, at);
+        let mut attach = Attach::new(&mut self.sessions, &mut self.pending, &open.exchange, at);
         match what {
             journal::What::Request { .. } => {}
             journal::What::Response(head) => {
@@ -215,7 +216,7 @@ impl Scribe {
                 open.close(at, from, end, unseen, masks, &mut attach, tell);
             }
         }
-        attach.ended(tell);
+        attach.ended(&mut |end| tell(session_end(end)));
         open.count(at, &mut self.sessions, &self.tally);
         if open.request.is_some() && open.response.is_some() {
             self.end(number, at, tell);
@@ -225,13 +226,13 @@ impl Scribe {
     /// Both sides are over.
     fn end(&mut self, number: u64, at: Instant, tell: Tell<'_>) {
         let Some(mut open) = self.open.remove(&number) else { return };
-        let mut attach = attach(&mut self.sessions, &open.exchange, at);
+        let mut attach = Attach::new(&mut self.sessions, &mut self.pending, &open.exchange, at);
         open.read(at, tell, |reading, tell| {
             reading.request_end(false, &mut attach, tell);
-            reading.response_end(false, tell);
+            reading.response_end(false, &mut attach, tell);
         });
         open.listen(at, tell, |socket, tell| socket.finish(tell));
-        attach.ended(tell);
+        attach.ended(&mut |end| tell(session_end(end)));
         open.count(at, &mut self.sessions, &self.tally);
         if open.panicked {
             self.tally.panicked();
@@ -387,7 +388,7 @@ impl Open {
                 self.request = Some(end);
             }
             Peer::Upstream => {
-                self.read(at, tell, |reading, tell| reading.response_end(whole, tell));
+                self.read(at, tell, |reading, tell| reading.response_end(whole, attach, tell));
                 self.listen(at, tell, |socket, tell| socket.finish(tell));
                 self.response = Some(end);
             }
@@ -464,41 +465,6 @@ impl Open {
 /// A chunk that may be kept for as long as somebody likes: see [`journal::is_copied`].
 pub(crate) fn kept(chunk: &Bytes) -> Bytes {
     if journal::is_copied(chunk.len()) { Bytes::copy_from_slice(chunk) } else { chunk.clone() }
-}
-
-/// Attaches a call to its session, when its request has come.
-struct Attach<'a> {
-    sessions: &'a mut Sessions,
-    exchange: Arc<Exchange>,
-    at: Instant,
-    ended: Vec<SessionEnd>,
-}
-
-fn attach<'a>(sessions: &'a mut Sessions, exchange: &Arc<Exchange>, at: Instant) -> Attach<'a> {
-    Attach { sessions, exchange: exchange.clone(), at, ended: Vec::new() }
-}
-
-impl reading::Attach for Attach<'_> {
-    fn session(&mut self) -> Arc<Session> {
-        Arc::new(self.sessions.attach(self.at, &self.exchange, &mut |end| self.ended.push(end)))
-    }
-
-    fn histories(&mut self, session: &Session) -> Option<Histories> {
-        session.told.then(|| self.sessions.remembered.take(&session.id))
-    }
-
-    fn remember(&mut self, session: &Session, histories: Histories) {
-        self.sessions.remembered.put(&session.id, histories);
-    }
-}
-
-impl Attach<'_> {
-    /// Tells of the sessions that had to make room.
-    fn ended(self, tell: Tell<'_>) {
-        for end in self.ended {
-            tell(session_end(end));
-        }
-    }
 }
 
 fn session_end(end: SessionEnd) -> Notice {

@@ -1,7 +1,7 @@
 //! Answers that were not ready when they were last told: they are fetched later, and what they used is new then.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use perimeter_interceptor::{Completion, LlmEvent, Operation, Part};
 
@@ -13,12 +13,12 @@ const LONGEST: usize = 256;
 
 /// The ids of answers that are not ready, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Pending(Mutex<VecDeque<Arc<str>>>);
+pub(super) struct Pending(VecDeque<Arc<str>>);
 
 impl Pending {
     /// Tells an event of a call of this operation. Of an answer that is fetched again, everything had been told: it is
     /// marked as repeated, and the tools that it asks for are not told anew.
-    pub(super) fn tell(&self, operation: Operation, event: LlmEvent, tell: &mut dyn FnMut(LlmEvent)) {
+    pub(super) fn tell(&mut self, operation: Operation, event: LlmEvent, tell: &mut dyn FnMut(LlmEvent)) {
         let fetched = operation == Operation::Retrieval;
         match event {
             LlmEvent::ToolUse(_) if fetched => {}
@@ -45,30 +45,26 @@ impl Pending {
     }
 
     /// Remembers an answer that is not ready. Whether it is one that was remembered, and is ready now.
-    fn note(&self, completion: &Completion) -> bool {
+    fn note(&mut self, completion: &Completion) -> bool {
         if !is_ready(completion) {
             self.remember(completion);
             return false;
         }
-        let mut ids = self.ids();
+        let ids = &mut self.0;
         let known = ids.iter().position(|id| Some(id) == completion.id.as_ref());
         // What was deleted has an id, but no answer.
         known.and_then(|position| ids.remove(position)).is_some() && !completion.answers.is_empty()
     }
 
-    fn remember(&self, completion: &Completion) {
+    fn remember(&mut self, completion: &Completion) {
         let Some(id) = completion.id.as_ref().filter(|id| id.len() <= LONGEST) else { return };
-        let mut ids = self.ids();
+        let ids = &mut self.0;
         if !ids.contains(id) {
             if ids.len() >= MOST {
                 ids.pop_front();
             }
             ids.push_back(id.clone());
         }
-    }
-
-    fn ids(&self) -> MutexGuard<'_, VecDeque<Arc<str>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,7 +98,7 @@ mod tests {
 
     /// Tells an answer; gives back the tools that were told, and whether it is repeated.
     fn told(
-        pending: &Pending,
+        pending: &mut Pending,
         operation: Operation,
         event: fn(Arc<Completion>) -> LlmEvent,
         of: Completion,
@@ -119,43 +115,47 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_not_ready_is_new_the_first_time_that_it_is() {
-        let pending = Pending::default();
-        let fetched = |stop| told(&pending, Operation::Retrieval, LlmEvent::Completion, answer("a", stop));
-        told(&pending, Operation::Chat, LlmEvent::Completion, answer("a", "queued"));
-        assert_eq!(fetched("queued"), (0, true));
-        assert_eq!(fetched("in_progress"), (0, true));
-        assert_eq!(fetched("completed"), (1, false));
-        assert_eq!(fetched("completed"), (0, true));
+        let mut pending = Pending::default();
+        let fetched = |pending: &mut Pending, stop| {
+            told(pending, Operation::Retrieval, LlmEvent::Completion, answer("a", stop))
+        };
+        told(&mut pending, Operation::Chat, LlmEvent::Completion, answer("a", "queued"));
+        assert_eq!(fetched(&mut pending, "queued"), (0, true));
+        assert_eq!(fetched(&mut pending, "in_progress"), (0, true));
+        assert_eq!(fetched(&mut pending, "completed"), (1, false));
+        assert_eq!(fetched(&mut pending, "completed"), (0, true));
     }
 
     #[test]
     fn an_answer_that_is_told_at_once_is_new_and_repeated_when_it_is_fetched() {
-        let pending = Pending::default();
-        let tell = |operation| told(&pending, operation, LlmEvent::Completion, answer("a", "completed"));
+        let mut pending = Pending::default();
+        let mut tell =
+            |operation| told(&mut pending, operation, LlmEvent::Completion, answer("a", "completed"));
         assert_eq!(tell(Operation::Chat), (1, false));
         assert_eq!(tell(Operation::Retrieval), (0, true));
     }
 
     #[test]
     fn an_answer_whose_stream_broke_off_is_new_when_it_is_fetched() {
-        let pending = Pending::default();
-        told(&pending, Operation::Chat, LlmEvent::Cut, answer("a", "completed"));
-        let fetched = |event| told(&pending, Operation::Retrieval, event, answer("a", "completed"));
+        let mut pending = Pending::default();
+        told(&mut pending, Operation::Chat, LlmEvent::Cut, answer("a", "completed"));
+        let mut fetched = |event| told(&mut pending, Operation::Retrieval, event, answer("a", "completed"));
         assert_eq!(fetched(LlmEvent::Cut), (0, true));
         assert_eq!(fetched(LlmEvent::Completion), (1, false));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let pending = Pending::default();
-        let tell =
-            |id: &str, stop, operation| told(&pending, operation, LlmEvent::Completion, answer(id, stop)).1;
+        let mut pending = Pending::default();
+        let tell = |pending: &mut Pending, id: &str, stop, operation| {
+            told(pending, operation, LlmEvent::Completion, answer(id, stop)).1
+        };
         for number in 0..=MOST {
-            tell(&number.to_string(), "queued", Operation::Chat);
+            tell(&mut pending, &number.to_string(), "queued", Operation::Chat);
         }
-        tell(&"x".repeat(LONGEST + 1), "queued", Operation::Chat);
-        assert_eq!(pending.0.lock().unwrap().len(), MOST);
-        assert!(tell("0", "completed", Operation::Retrieval));
-        assert!(!tell("1", "completed", Operation::Retrieval));
+        tell(&mut pending, &"x".repeat(LONGEST + 1), "queued", Operation::Chat);
+        assert_eq!(pending.0.len(), MOST);
+        assert!(tell(&mut pending, "0", "completed", Operation::Retrieval));
+        assert!(!tell(&mut pending, "1", "completed", Operation::Retrieval));
     }
 }

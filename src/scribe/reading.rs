@@ -9,9 +9,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, Session};
 
+use super::attach::Attach;
 use super::decode::Decoder;
-use super::pending::Pending;
-use crate::dialect::{Asked, Form, Histories, MultipartForm, News, Prompt, Reader};
+use crate::dialect::{Asked, Form, MultipartForm, News, Prompt, Reader};
 use crate::memory::Memory;
 use crate::weight;
 
@@ -74,7 +74,6 @@ pub(super) struct Reading {
     /// What it holds of `memory`, bytes.
     held: usize,
     memory: Arc<Memory>,
-    pending: Arc<Pending>,
     limit: usize,
 }
 
@@ -107,27 +106,12 @@ struct Response {
     opaque: bool,
 }
 
-/// Attaches a call to its session.
-pub(super) trait Attach {
-    /// Its session, once its request is there.
-    fn session(&mut self) -> Arc<Session>;
-    /// What is remembered of the session's earlier requests, if it can have any.
-    fn histories(&mut self, session: &Session) -> Option<Histories>;
-    /// Remembers it with this request.
-    fn remember(&mut self, session: &Session, histories: Histories);
-}
-
 /// Is told what is read.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(LlmEvent);
 
 impl Reading {
     /// Begins to read the call of this request, if it is one.
-    pub(super) fn begin(
-        head: &RequestHead,
-        memory: &Arc<Memory>,
-        pending: &Arc<Pending>,
-        limit: usize,
-    ) -> Option<Self> {
+    pub(super) fn begin(head: &RequestHead, memory: &Arc<Memory>, limit: usize) -> Option<Self> {
         let asked = Asked::of(head)?;
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let expected = usize::min(length.unwrap_or(0), EARLY);
@@ -160,7 +144,6 @@ impl Reading {
             opaque,
             held: 0,
             memory: memory.clone(),
-            pending: pending.clone(),
             limit,
         })
     }
@@ -186,7 +169,7 @@ impl Reading {
     }
 
     /// The request has ended, whole or not.
-    pub(super) fn request_end(&mut self, whole: bool, attach: &mut dyn Attach, tell: Tell<'_>) {
+    pub(super) fn request_end(&mut self, whole: bool, attach: &mut Attach<'_>, tell: Tell<'_>) {
         let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
         let (body, form, whole) = body.finish(whole);
         let session = attach.session();
@@ -205,7 +188,7 @@ impl Reading {
     }
 
     /// Reads the request, beside what is remembered of those before it.
-    fn read_request(&self, session: &Session, attach: &mut dyn Attach, body: &Bytes, whole: bool) -> News {
+    fn read_request(&self, session: &Session, attach: &mut Attach<'_>, body: &Bytes, whole: bool) -> News {
         let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
         let Some(mut histories) = attach.histories(session) else {
             return News::all(self.asked.read_request(self.id, content_type, body, whole));
@@ -229,15 +212,15 @@ impl Reading {
     /// A part of the response's body came.
     ///
     /// Gives back how many bytes of it there was no memory for: from then on nothing is read.
-    pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: &mut dyn Attach, tell: Tell<'_>) -> u64 {
+    pub(super) fn response_chunk(&mut self, chunk: &[u8], attach: &mut Attach<'_>, tell: Tell<'_>) -> u64 {
         if self.starved {
             return chunk.len() as u64;
         }
-        let Self { asked, pending, response, request, waiting, quiet, outcome, .. } = self;
+        let Self { asked, response, request, waiting, quiet, outcome, .. } = self;
         let Some(Response { decoder, reader: Some(reader), opaque: false }) = response else { return 0 };
         let broken = {
             let mut keep = told_after(request, waiting, quiet, outcome, &mut *tell);
-            let mut keep = |event| pending.tell(asked.operation, event, &mut keep);
+            let mut keep = |event| attach.pending.tell(asked.operation, event, &mut keep);
             match decoder {
                 None => {
                     reader.read(chunk, &mut keep);
@@ -251,20 +234,20 @@ impl Reading {
         }
         self.starved = !self.account();
         if broken || self.starved {
-            self.response_end(false, tell);
+            self.response_end(false, attach, tell);
         }
         if self.starved { chunk.len() as u64 } else { 0 }
     }
 
     /// The response has ended, whole or not.
-    pub(super) fn response_end(&mut self, whole: bool, tell: Tell<'_>) {
-        let Self { asked, pending, response, request, waiting, quiet, outcome, .. } = self;
+    pub(super) fn response_end(&mut self, whole: bool, attach: &mut Attach<'_>, tell: Tell<'_>) {
+        let Self { asked, response, request, waiting, quiet, outcome, .. } = self;
         let Some(Response { decoder, reader, opaque }) = response else { return };
         let Some(reader) = reader.take() else { return };
         let decoded = decoder.take().is_none_or(|decoder| decoder.finish().is_ok());
         {
             let mut keep = told_after(request, waiting, quiet, outcome, tell);
-            let mut keep = |event| pending.tell(asked.operation, event, &mut keep);
+            let mut keep = |event| attach.pending.tell(asked.operation, event, &mut keep);
             reader.finish(whole && decoded && !*opaque, &mut keep);
         }
         self.account();

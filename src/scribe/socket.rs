@@ -9,7 +9,8 @@ use http::HeaderValue;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use perimeter_interceptor::{CallId, LlmEvent, Peer, RequestHead, ResponseHead};
 
-use super::reading::{Attach, Outcome, Tell, call_of};
+use super::attach::Attach;
+use super::reading::{Outcome, Tell, call_of};
 use super::websocket::{Message, MessageReader, agreed};
 use crate::dialect::{Asked, Conversation, Dialect, Heading, News, Prompt, Reader, request_of};
 use crate::memory::Memory;
@@ -118,7 +119,7 @@ impl Socket {
     /// Something was said.
     ///
     /// Gives back how many bytes of it there was no memory for: from then on nothing is read.
-    pub(super) fn chunk(&mut self, from: Peer, bytes: &[u8], attach: &mut dyn Attach, tell: Tell<'_>) -> u64 {
+    pub(super) fn chunk(&mut self, from: Peer, bytes: &[u8], attach: &mut Attach<'_>, tell: Tell<'_>) -> u64 {
         if self.starved {
             return bytes.len() as u64;
         }
@@ -167,7 +168,7 @@ impl Socket {
     }
 
     /// The client said something.
-    fn asked(&mut self, message: Message<'_>, attach: &mut dyn Attach, tell: Tell<'_>) {
+    fn asked(&mut self, message: Message<'_>, attach: &mut Attach<'_>, tell: Tell<'_>) {
         let heading = Heading::of(message.data);
         if heading.asks() {
             if heading.previous.is_some() {
@@ -191,7 +192,7 @@ impl Socket {
         body: Bytes,
         whole: bool,
         lane: Option<Arc<str>>,
-        attach: &mut dyn Attach,
+        attach: &mut Attach<'_>,
         tell: Tell<'_>,
     ) {
         let id = CallId(self.next);
@@ -230,7 +231,7 @@ impl Socket {
     }
 
     /// The provider said something.
-    fn answered(&mut self, message: Message<'_>, attach: &mut dyn Attach, tell: Tell<'_>) {
+    fn answered(&mut self, message: Message<'_>, attach: &mut Attach<'_>, tell: Tell<'_>) {
         let heading = Heading::of(message.data);
         if heading.kind().starts_with("response.steer.") {
             return;
@@ -286,7 +287,7 @@ impl Socket {
 
     /// The provider answers what was no message of its own: what the client added to an earlier call, or what we did
     /// not see.
-    fn follow_up(&mut self, heading: &Heading, attach: &mut dyn Attach, tell: Tell<'_>) {
+    fn follow_up(&mut self, heading: &Heading, attach: &mut Attach<'_>, tell: Tell<'_>) {
         let by = |is: &dyn Fn(&Steer) -> bool| self.steers.iter().position(is);
         let at = by(&|steer| heading.previous.is_some() && steer.previous == heading.previous)
             .or_else(|| by(&|steer| steer.lane == heading.lane));
