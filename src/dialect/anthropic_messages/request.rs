@@ -1,12 +1,11 @@
 //! What a request says.
 
-use std::sync::Arc;
-
-use perimeter_interceptor::{CallId, Role, Tool, Turn};
+use perimeter_interceptor::{CallId, Role, Turn};
 use serde::de::{MapAccess, SeqAccess};
 
 use super::block::Content;
 use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::tools::Tools;
 use crate::dialect::{Prompt, role};
 
 /// Reads a request into `prompt`.
@@ -107,52 +106,6 @@ impl<'de> Take<'de> for Message<'_, '_> {
                     let content = Content::of_message(self.call, self.room, &mut self.turn.parts);
                     json::value(&mut object, content)?
                 }
-                _ => json::skip(&mut object)?,
-            };
-        }
-        Ok(fine)
-    }
-}
-
-struct Tools<'p, 'r> {
-    room: &'r Room,
-    tools: &'p mut Vec<Tool>,
-}
-
-impl<'de> Take<'de> for Tools<'_, '_> {
-    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        loop {
-            let mut definition = Definition::default();
-            let Some(read) = json::element(&mut list, &mut definition)? else { return Ok(fine) };
-            fine &= read;
-            let Some(name) = definition.name.or(definition.kind) else { continue };
-            if self.room.take() {
-                let mut tool = Tool::new(name);
-                tool.description = definition.description;
-                self.tools.push(tool);
-            } else {
-                fine = false;
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Definition {
-    kind: Option<Arc<str>>,
-    name: Option<Arc<str>>,
-    description: Option<Arc<str>>,
-}
-
-impl<'de> Take<'de> for &mut Definition {
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        while let Some(key) = json::key(&mut object)? {
-            fine &= match &*key {
-                "type" => json::value(&mut object, Name(&mut self.kind))?,
-                "name" => json::value(&mut object, Name(&mut self.name))?,
-                "description" => json::value(&mut object, Name(&mut self.description))?,
                 _ => json::skip(&mut object)?,
             };
         }

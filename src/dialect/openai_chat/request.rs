@@ -1,12 +1,11 @@
 //! What a request says.
 
-use std::sync::Arc;
-
-use perimeter_interceptor::{CallId, Role, Tool, Turn};
+use perimeter_interceptor::{CallId, Role, Turn};
 use serde::de::{MapAccess, SeqAccess};
 
 use super::message::Message;
 use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::tools::Tools;
 use crate::dialect::{Prompt, role};
 
 /// Reads a request into `prompt`.
@@ -77,69 +76,4 @@ fn turn(message: Message<'_, '_>, call: CallId) -> Turn {
         _ => message.into_parts(call, 0),
     };
     Turn::new(role, parts)
-}
-
-/// Takes `tools`, whose elements hold a function, or `functions`, whose elements are functions.
-struct Tools<'p, 'r> {
-    room: &'r Room,
-    tools: &'p mut Vec<Tool>,
-}
-
-impl<'de> Take<'de> for Tools<'_, '_> {
-    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        loop {
-            let mut definition = Definition::default();
-            let Some(read) = json::element(&mut list, &mut definition)? else { return Ok(fine) };
-            fine &= read;
-            let Some(name) = definition.name.or(definition.kind) else { continue };
-            if self.room.take() {
-                let mut tool = Tool::new(name);
-                tool.description = definition.description;
-                self.tools.push(tool);
-            } else {
-                fine = false;
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Definition {
-    kind: Option<Arc<str>>,
-    name: Option<Arc<str>>,
-    description: Option<Arc<str>>,
-}
-
-impl<'de> Take<'de> for &mut Definition {
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        while let Some(key) = json::key(&mut object)? {
-            fine &= match &*key {
-                "type" => json::value(&mut object, Name(&mut self.kind))?,
-                "name" => json::value(&mut object, Name(&mut self.name))?,
-                "description" => json::value(&mut object, Name(&mut self.description))?,
-                "function" | "custom" => json::value(&mut object, Inner(self))?,
-                _ => json::skip(&mut object)?,
-            };
-        }
-        Ok(fine)
-    }
-}
-
-/// Takes what stands under `function`: its name is the tool's.
-struct Inner<'s>(&'s mut Definition);
-
-impl<'de> Take<'de> for Inner<'_> {
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        while let Some(key) = json::key(&mut object)? {
-            fine &= match &*key {
-                "name" => json::value(&mut object, Name(&mut self.0.name))?,
-                "description" => json::value(&mut object, Name(&mut self.0.description))?,
-                _ => json::skip(&mut object)?,
-            };
-        }
-        Ok(fine)
-    }
 }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use perimeter_interceptor::{CallId, Part, Role, Tool, Turn};
+use perimeter_interceptor::{CallId, Part, Role, Turn};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use super::item::{Item, Items};
 use super::piece::Content;
 use crate::dialect::Prompt;
 use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::tools::Tools;
 
 /// Reads a request into `prompt`: instructions are its first turn, and then each item of the input is one.
 pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut Prompt) -> Read {
@@ -98,54 +99,6 @@ impl<'de> Take<'de> for Id<'_> {
         while let Some(key) = json::key(&mut object)? {
             fine &= match &*key {
                 "id" => json::value(&mut object, Name(self.0))?,
-                _ => json::skip(&mut object)?,
-            };
-        }
-        Ok(fine)
-    }
-}
-
-struct Tools<'p, 'r> {
-    room: &'r Room,
-    tools: &'p mut Vec<Tool>,
-}
-
-impl<'de> Take<'de> for Tools<'_, '_> {
-    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        loop {
-            let mut definition = Definition::default();
-            let Some(read) = json::element(&mut list, &mut definition)? else { return Ok(fine) };
-            fine &= read;
-            let Some(name) = definition.name.or(definition.kind) else { continue };
-            if self.room.take() {
-                let mut tool = Tool::new(name);
-                tool.description = definition.description;
-                self.tools.push(tool);
-            } else {
-                fine = false;
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Definition {
-    kind: Option<Arc<str>>,
-    name: Option<Arc<str>>,
-    description: Option<Arc<str>>,
-}
-
-impl<'de> Take<'de> for &mut Definition {
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        while let Some(key) = json::key(&mut object)? {
-            fine &= match &*key {
-                "type" => json::value(&mut object, Name(&mut self.kind))?,
-                "name" => json::value(&mut object, Name(&mut self.name))?,
-                "description" | "server_description" => {
-                    json::value(&mut object, Name(&mut self.description))?
-                }
                 _ => json::skip(&mut object)?,
             };
         }
