@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use perimeter_interceptor::{ApiFailure, CallId};
 use serde::de::{MapAccess, SeqAccess};
 
@@ -34,6 +35,21 @@ impl<'de> Told<'de> {
             self.kind.or(self.status).or(self.code).filter(|kind| !kind.is_empty()).map(Into::into);
         failure
     }
+
+    /// What is told of it, where it stood in the `data` of an event.
+    pub(super) fn in_event(self, call: CallId, status: u16, data: &[u8]) -> ApiFailure {
+        with_body(self.failure(call, status, data), data)
+    }
+}
+
+/// The error that all of an event's `data` is.
+pub(super) fn of_event(call: CallId, status: u16, data: &[u8]) -> ApiFailure {
+    with_body(of_body(call, status, data), data)
+}
+
+fn with_body(mut failure: ApiFailure, data: &[u8]) -> ApiFailure {
+    failure.body = Bytes::copy_from_slice(data);
+    failure
 }
 
 /// The error that all of `body` is.

@@ -87,8 +87,8 @@ struct Stream {
 
 /// An answer that comes in events.
 pub(super) trait Gather {
-    /// Reads the next event.
-    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step;
+    /// Reads the next event; `None` where its data cannot be read.
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step>;
     /// Notes that an event was not read.
     fn lose(&mut self);
     /// Whether every answer has been seen to its stop, even if there was no terminal mark.
@@ -370,7 +370,7 @@ fn step(
             return false;
         }
     };
-    let mut step = if status < 400 { answer.event(event, tell) } else { Step::More };
+    let mut step = if status < 400 { read_event(answer, event, tell) } else { Step::More };
     if matches!(step, Step::More) && (status >= 400 || event.name == b"error") {
         step = refused(event, call, status);
     }
@@ -380,6 +380,14 @@ fn step(
         Step::Failed(failure) => fail(answer, failure, tell),
     }
     true
+}
+
+fn read_event(answer: &mut dyn Gather, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step {
+    let read = answer.event(event, tell).or_else(|| {
+        let data = &json::mend(event.data)?;
+        answer.event(&sse::Event { name: event.name, data }, tell)
+    });
+    read.unwrap_or(Step::More)
 }
 
 fn fail(answer: &mut dyn Gather, failure: perimeter_interceptor::ApiFailure, tell: &mut dyn FnMut(LlmEvent)) {
@@ -394,9 +402,7 @@ fn refused(event: &sse::Event<'_>, call: CallId, status: u16) -> Step {
     if event.data.is_empty() || event.data == b"[DONE]" {
         return Step::More;
     }
-    let mut failure = failure::of_body(call, status, event.data);
-    failure.body = Bytes::copy_from_slice(event.data);
-    Step::Failed(failure)
+    Step::Failed(failure::of_event(call, status, event.data))
 }
 
 fn finish_stream(mut stream: Stream, call: CallId, status: u16, whole: bool, tell: &mut dyn FnMut(LlmEvent)) {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use perimeter_interceptor::{Answer, CallId, Completion, Delta, LlmEvent, Said};
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
@@ -45,7 +44,8 @@ impl Stream {
         }
     }
 
-    fn add(&mut self, sse: &sse::Event<'_>, data: &[u8], tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
+    fn add(&mut self, sse: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
+        let data = sse.data;
         let mut event = Event::default();
         if json::read(data, &mut event) == json::Read::Broken {
             return None;
@@ -64,9 +64,7 @@ impl Stream {
             }
             "message_stop" => return Some(Step::Done),
             _ if event.error.found => {
-                let mut failure = event.error.failure(self.call, self.status, data);
-                failure.body = Bytes::copy_from_slice(data);
-                return Some(Step::Failed(failure));
+                return Some(Step::Failed(event.error.in_event(self.call, self.status, data)));
             }
             _ => {}
         }
@@ -161,12 +159,8 @@ impl Stream {
 }
 
 impl Gather for Stream {
-    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step {
-        if let Some(step) = self.add(event, event.data, tell) {
-            return step;
-        }
-        let mended = json::mend(event.data);
-        mended.and_then(|data| self.add(event, &data, tell)).unwrap_or(Step::More)
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
+        self.add(event, tell)
     }
 
     fn lose(&mut self) {

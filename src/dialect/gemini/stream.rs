@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use perimeter_interceptor::{CallId, Completion, Delta, LlmEvent, Part, Said};
 use serde_json::value::RawValue;
 
@@ -65,9 +64,7 @@ impl Stream {
         if !chunk.error.found {
             return Some(Step::More);
         }
-        let mut failure = chunk.error.failure(self.call, self.status, data);
-        failure.body = Bytes::copy_from_slice(data);
-        Some(Step::Failed(failure))
+        Some(Step::Failed(chunk.error.in_event(self.call, self.status, data)))
     }
 
     fn candidate(&mut self, position: u64, candidate: &Candidate<'_>, tell: &mut dyn FnMut(LlmEvent)) {
@@ -130,12 +127,8 @@ impl Stream {
 }
 
 impl Gather for Stream {
-    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step {
-        if let Some(step) = self.add(event.data, tell) {
-            return step;
-        }
-        let mended = json::mend(event.data);
-        mended.and_then(|data| self.add(&data, tell)).unwrap_or(Step::More)
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
+        self.add(event.data, tell)
     }
 
     fn lose(&mut self) {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use perimeter_interceptor::{
     Answer, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Said, Usage,
 };
@@ -68,11 +67,10 @@ impl Stream {
         }
         let kind = event.kind.as_deref().unwrap_or_default();
         if event.error.found || kind == "error" {
-            let mut failure = match event.error.found {
-                true => event.error.failure(self.call, self.status, data),
-                false => failure::of_body(self.call, self.status, data),
+            let failure = match event.error.found {
+                true => event.error.in_event(self.call, self.status, data),
+                false => failure::of_event(self.call, self.status, data),
             };
-            failure.body = Bytes::copy_from_slice(data);
             return Some(Step::Failed(failure));
         }
         if let Some(usage) = event.usage.filter(|written| written.get().len() < MOST_USAGE) {
@@ -143,15 +141,11 @@ impl Stream {
 }
 
 impl Gather for Stream {
-    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step {
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
         if event.data.trim_ascii() == b"[DONE]" {
-            return Step::Done;
+            return Some(Step::Done);
         }
-        if let Some(step) = self.add(event.data, tell) {
-            return step;
-        }
-        let mended = json::mend(event.data);
-        mended.and_then(|data| self.add(&data, tell)).unwrap_or(Step::More)
+        self.add(event.data, tell)
     }
 
     fn lose(&mut self) {

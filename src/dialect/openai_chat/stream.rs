@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use perimeter_interceptor::{CallId, Completion, Delta, LlmEvent, Part, Said, Usage};
 use serde_json::value::RawValue;
 
@@ -60,15 +59,14 @@ impl Stream {
             self.choice(read, tell);
         }
         self.top.add(&body, &mut self.budget);
-        let mut failure = if body.error.found {
-            body.error.failure(self.call, self.status, data)
+        let failure = if body.error.found {
+            body.error.in_event(self.call, self.status, data)
         } else if body.object.as_deref() == Some("error") {
             // As vLLM writes it: no object holds the error, it is one.
-            failure::of_body(self.call, self.status, data)
+            failure::of_event(self.call, self.status, data)
         } else {
             return Some(Step::More);
         };
-        failure.body = Bytes::copy_from_slice(data);
         Some(Step::Failed(failure))
     }
 
@@ -92,15 +90,11 @@ impl Stream {
 }
 
 impl Gather for Stream {
-    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step {
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
         if event.data.trim_ascii() == b"[DONE]" {
-            return Step::Done;
+            return Some(Step::Done);
         }
-        if let Some(step) = self.add(event.data, tell) {
-            return step;
-        }
-        let mended = json::mend(event.data);
-        mended.and_then(|data| self.add(&data, tell)).unwrap_or(Step::More)
+        self.add(event.data, tell)
     }
 
     fn lose(&mut self) {

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use perimeter_interceptor::{
-    Answer, ApiFailure, CallId, Completion, Delta, LlmEvent, Media, Part, Said, ToolUse, Usage,
-};
+use perimeter_interceptor::{Answer, CallId, Completion, Delta, LlmEvent, Media, Part, Said, ToolUse, Usage};
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
@@ -92,9 +90,7 @@ impl Stream {
         }
         self.id = read.id.or(self.id.take());
         if read.status.as_deref() == Some("failed") {
-            let mut failure: ApiFailure = read.details.error.failure(self.call, self.status, data);
-            failure.body = Bytes::copy_from_slice(data);
-            return Step::Failed(failure);
+            return Step::Failed(read.details.error.in_event(self.call, self.status, data));
         }
         if self.budget.take(2 * response.get().len()) {
             self.done = Some(Done {
@@ -109,7 +105,7 @@ impl Stream {
 }
 
 impl Gather for Stream {
-    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step {
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
         let mut read = Event::default();
         json::read(event.data, &mut read);
         let delta = read.delta.as_deref().unwrap_or_default();
@@ -119,7 +115,9 @@ impl Gather for Stream {
             | "response.output_audio_transcript.delta"
             | "response.audio_transcript.delta" => self.delta(Said::Text(delta.into()), tell),
             "response.function_call_arguments.delta" => self.delta(Said::ToolInput(delta.into()), tell),
-            "response.output_audio.delta" | "response.audio.delta" => self.sound += delta.len() as u64,
+            "response.output_audio.delta" | "response.audio.delta" => {
+                self.sound = self.sound.saturating_add(delta.len() as u64)
+            }
             "response.output_item.done" => {
                 if let Some(item) = read.item {
                     self.item(item, tell);
@@ -134,11 +132,12 @@ impl Gather for Stream {
                 self.id = response.id;
             }
             "response.done" => {
-                return read.response.map_or(Step::Done, |response| self.done(response, event.data, tell));
+                let done = read.response.map(|response| self.done(response, event.data, tell));
+                return Some(done.unwrap_or(Step::Done));
             }
             _ => {}
         }
-        Step::More
+        Some(Step::More)
     }
 
     fn lose(&mut self) {

@@ -53,7 +53,8 @@ impl Stream {
         }
     }
 
-    fn add(&mut self, sse: &sse::Event<'_>, data: &[u8], tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
+    fn add(&mut self, sse: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
+        let data = sse.data;
         let mut event = Event::default();
         if json::read(data, &mut event) == json::Read::Broken {
             return None;
@@ -108,17 +109,17 @@ impl Stream {
         self.said |= says(&completion);
         completion.body = body;
         self.ended = Some((completion, whole));
-        error.found.then(|| with_body(error.failure(self.call, self.status, data), data))
+        error.found.then(|| error.in_event(self.call, self.status, data))
     }
 
     /// The error that an event is, or holds.
     fn failure(&self, event: Event<'_>, data: &[u8]) -> ApiFailure {
         if event.error.found {
-            return with_body(event.error.failure(self.call, self.status, data), data);
+            return event.error.in_event(self.call, self.status, data);
         }
-        let mut failure = failure::of_body(self.call, self.status, data);
+        let mut failure = failure::of_event(self.call, self.status, data);
         failure.kind = event.code.map(Into::into).or(failure.kind);
-        with_body(failure, data)
+        failure
     }
 
     /// The item that an event is about, new where it must be: where it does not say which, the `last`, unless that is
@@ -212,11 +213,6 @@ fn says(completion: &Completion) -> bool {
     completion.answers.iter().any(|answer| !answer.parts.is_empty())
 }
 
-fn with_body(mut failure: ApiFailure, data: &[u8]) -> ApiFailure {
-    failure.body = Bytes::copy_from_slice(data);
-    failure
-}
-
 /// What an item says that is written like this.
 fn parts(call: CallId, written: &[u8]) -> Vec<Part> {
     let room = Room::new();
@@ -276,15 +272,11 @@ fn said(grows: Grows, text: &str) -> Option<Said> {
 }
 
 impl Gather for Stream {
-    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Step {
+    fn event(&mut self, event: &sse::Event<'_>, tell: &mut dyn FnMut(LlmEvent)) -> Option<Step> {
         if event.data.trim_ascii() == b"[DONE]" {
-            return Step::Done;
+            return Some(Step::Done);
         }
-        if let Some(step) = self.add(event, event.data, tell) {
-            return step;
-        }
-        let mended = json::mend(event.data);
-        mended.and_then(|data| self.add(event, &data, tell)).unwrap_or(Step::More)
+        self.add(event, tell)
     }
 
     fn lose(&mut self) {

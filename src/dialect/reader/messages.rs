@@ -1,6 +1,5 @@
 //! Answers that come as messages of a socket: each is an event.
 
-use bytes::Bytes;
 use perimeter_interceptor::{CallId, LlmEvent};
 
 use super::{Begins, Reader, State, fail, step};
@@ -37,8 +36,7 @@ impl Reader {
     /// The provider refuses, in a message that stands for a response of this status, if it says so.
     pub(crate) fn refuse(&mut self, status: Option<u16>, data: &[u8], tell: &mut dyn FnMut(LlmEvent)) {
         let State::Stream(stream) = &mut self.state else { return };
-        let mut failure = failure::of_body(self.call, status.unwrap_or(self.status), data);
-        failure.body = Bytes::copy_from_slice(data);
+        let failure = failure::of_event(self.call, status.unwrap_or(self.status), data);
         fail(&mut *stream.answer, failure, tell);
         self.state = State::Over;
     }
