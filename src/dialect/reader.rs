@@ -3,15 +3,14 @@
 use bytes::Bytes;
 use perimeter_interceptor::{CallId, Completion, LlmEvent, Part};
 
+use self::grammar::Grammar;
 use super::failure::{self, Told};
 use super::measured::{self, Measure};
-use super::{
-    Asked, Dialect, anthropic_messages, gemini, json, openai_chat, openai_completions, openai_realtime,
-    openai_responses,
-};
+use super::{Asked, Dialect, json};
 use crate::scribe::events::Events;
 use crate::scribe::sse;
 
+mod grammar;
 mod messages;
 
 /// How many bytes of a response are looked at, at most, to tell a stream from JSON.
@@ -52,9 +51,7 @@ impl Form {
 /// A response being read: given what arrives, it tells what it means. At its end it has told exactly one of
 /// [`LlmEvent::Completion`], [`LlmEvent::Cut`] and [`LlmEvent::Failure`], or a cut and then a failure.
 pub(crate) struct Reader {
-    dialect: Dialect,
-    /// What it is, where it is only measured.
-    measured: Option<measured::Kind>,
+    how: How,
     call: CallId,
     status: u16,
     /// What is said of its form.
@@ -65,11 +62,18 @@ pub(crate) struct Reader {
     state: State,
 }
 
+/// How a response is understood.
+enum How {
+    Read(Grammar),
+    Measured(measured::Kind),
+}
+
 /// The form that the response turned out to have.
 enum State {
     /// Not known yet, by these first bytes.
     Unknown(Vec<u8>),
     Whole {
+        grammar: Grammar,
         body: Vec<u8>,
         over: bool,
     },
@@ -124,10 +128,10 @@ pub(super) struct Answered<'de> {
 
 impl Reader {
     pub(super) fn new(asked: &Asked, call: CallId, status: u16, said: Form, limit: usize) -> Self {
-        let dialect = asked.dialect;
-        let lists = dialect == Dialect::Gemini && asked.streaming;
-        let measured = dialect.is_measured().then(|| measured::Kind::of(asked));
-        Self { dialect, measured, call, status, said, lists, limit, state: State::Unknown(Vec::new()) }
+        let lists = asked.dialect == Dialect::Gemini && asked.streaming;
+        let grammar = Grammar::of(asked.dialect);
+        let how = grammar.map_or_else(|| How::Measured(measured::Kind::of(asked)), How::Read);
+        Self { how, call, status, said, lists, limit, state: State::Unknown(Vec::new()) }
     }
 
     /// Reads what came next, decoded, cut anywhere.
@@ -136,7 +140,8 @@ impl Reader {
             State::Unknown(seen) => {
                 let wanted = SNIFFED.saturating_sub(seen.len());
                 seen.extend_from_slice(chunk.get(..wanted).unwrap_or(chunk));
-                let form = if self.measured.is_some() && self.said == Form::Whole && seen.starts_with(b":") {
+                let is_measured = matches!(self.how, How::Measured(_));
+                let form = if is_measured && self.said == Form::Whole && seen.starts_with(b":") {
                     // Sound may begin with any byte.
                     Begins::Whole
                 } else {
@@ -148,7 +153,7 @@ impl Reader {
                 self.read(&seen, tell);
                 self.read(chunk.get(wanted..).unwrap_or_default(), tell);
             }
-            State::Whole { body, over } => *over |= !append(body, chunk, self.limit),
+            State::Whole { body, over, .. } => *over |= !append(body, chunk, self.limit),
             State::Stream(stream) => {
                 stream
                     .events
@@ -174,8 +179,8 @@ impl Reader {
             self.read(&seen, tell);
         }
         match self.state {
-            State::Whole { body, over } => {
-                finish_whole(self.dialect, self.call, self.status, body.into(), whole && !over, tell);
+            State::Whole { grammar, body, over } => {
+                finish_whole(grammar, self.call, self.status, body.into(), whole && !over, tell);
             }
             State::Stream(stream) => finish_stream(*stream, self.call, self.status, whole, tell),
             State::Measured(measure) => measure.finish(whole, tell),
@@ -195,16 +200,18 @@ impl Reader {
     }
 
     fn begin(&self, form: Begins) -> State {
-        if let Some(kind) = self.measured {
-            return self.measure(kind, form);
-        }
+        let grammar = match self.how {
+            How::Read(grammar) => grammar,
+            How::Measured(kind) => return self.measure(kind, form),
+        };
         let events = match form {
-            Begins::Whole => return State::Whole { body: Vec::new(), over: false },
+            Begins::Whole => return State::Whole { grammar, body: Vec::new(), over: false },
             Begins::Events => Events::sse(self.limit),
             Begins::Frames => Events::frames(self.limit),
             Begins::List => Events::list(self.limit),
         };
-        State::Stream(Box::new(Stream { events, answer: self.answer() }))
+        let answer = (grammar.stream)(self.call, self.status, self.limit);
+        State::Stream(Box::new(Stream { events, answer }))
     }
 
     fn measure(&self, kind: measured::Kind, form: Begins) -> State {
@@ -214,21 +221,6 @@ impl Reader {
                 State::Stream(Box::new(Stream { events: Events::sse(limit), answer: Box::new(answer) }))
             }
             None => State::Measured(Box::new(Measure::new(kind, call, status, limit))),
-        }
-    }
-
-    fn answer(&self) -> Box<dyn Gather + Send> {
-        let (call, status, limit) = (self.call, self.status, self.limit);
-        match self.dialect {
-            Dialect::OpenAiResponses => Box::new(openai_responses::Stream::new(call, status, limit)),
-            Dialect::OpenAiRealtime => Box::new(openai_realtime::Stream::new(call, status, limit)),
-            Dialect::OpenAiCompletions => Box::new(openai_completions::stream(call, status, limit)),
-            Dialect::AnthropicMessages => Box::new(anthropic_messages::Stream::new(call, status, limit)),
-            Dialect::Gemini => Box::new(gemini::Stream::new(call, status, limit)),
-            // What is only measured never gets here.
-            Dialect::OpenAiChat | Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
-                Box::new(openai_chat::Stream::new(call, status, limit))
-            }
         }
     }
 }
@@ -278,7 +270,7 @@ fn sniff(seen: &[u8], said: Form, lists: bool, status: u16) -> Option<Begins> {
 }
 
 /// Appends what fits below `limit`; says whether that was all.
-pub(super) fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
+pub(crate) fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
     let fits = chunk.len().min(limit.saturating_sub(body.len()));
     let needed = body.len() + fits;
     if needed > body.capacity() {
@@ -290,7 +282,7 @@ pub(super) fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
 }
 
 fn finish_whole(
-    dialect: Dialect,
+    grammar: Grammar,
     call: CallId,
     status: u16,
     body: Bytes,
@@ -304,18 +296,7 @@ fn finish_whole(
         return tell(LlmEvent::Completion(Completion::new(call).into()));
     }
     let read = |body: &[u8]| {
-        let answered = match dialect {
-            Dialect::OpenAiResponses => openai_responses::read_answer(call, body),
-            Dialect::OpenAiCompletions => openai_completions::read_answer(call, body),
-            Dialect::AnthropicMessages => anthropic_messages::read_answer(call, body),
-            Dialect::Gemini => gemini::read_answer(call, body),
-            // What is only measured never gets here, nor what comes on sockets.
-            Dialect::OpenAiChat
-            | Dialect::OpenAiRealtime
-            | Dialect::OpenAiOther
-            | Dialect::AnthropicOther
-            | Dialect::GeminiOther => openai_chat::read_answer(call, body),
-        };
+        let answered = (grammar.whole)(call, body);
         let failure = answered.error.found.then(|| answered.error.failure(call, status, body));
         (answered.completion, failure, answered.read)
     };
