@@ -11,7 +11,7 @@ use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, S
 
 use super::attach::Attach;
 use super::decode::Decoder;
-use crate::dialect::{Asked, Form, MultipartForm, News, Prompt, Reader};
+use crate::dialect::{Asked, Form, MultipartForm, News, Prompt, Reader, append};
 use crate::memory::Memory;
 use crate::weight;
 
@@ -260,7 +260,8 @@ impl Reading {
             Request::Told => 0,
         };
         let waiting: usize = self.waiting.iter().map(|event| 64 + weight::event_of(event)).sum();
-        let holds = request + self.response.as_ref().map_or(0, Response::held) + waiting;
+        let model = self.model.as_ref().map_or(0, |model| model.len());
+        let holds = model + request + self.response.as_ref().map_or(0, Response::held) + waiting;
         if holds <= self.held {
             self.memory.give_back(self.held - holds);
         } else if !self.memory.take(holds - self.held) {
@@ -363,14 +364,14 @@ impl Body {
                 self.piece = super::kept(chunk);
             } else {
                 self.unite();
-                self.cut = append(&mut self.rest, chunk, limit);
+                self.cut = !append(&mut self.rest, chunk, limit);
             }
             return;
         };
         let (rest, cut) = (&mut self.rest, &mut self.cut);
         let decoded = decoder.decode(chunk, &mut |piece| {
             if !*cut {
-                *cut = append(rest, piece, limit);
+                *cut = !append(rest, piece, limit);
             }
         });
         self.cut |= decoded.is_err();
@@ -412,13 +413,6 @@ impl Body {
         }
         (Bytes::from(self.rest), self.form, whole)
     }
-}
-
-/// Adds what fits; true where something did not.
-fn append(body: &mut Vec<u8>, piece: &[u8], limit: usize) -> bool {
-    let fits = limit.saturating_sub(body.len()).min(piece.len());
-    body.extend_from_slice(piece.get(..fits).unwrap_or_default());
-    fits < piece.len()
 }
 
 /// A content encoding that nobody here knows.

@@ -309,10 +309,10 @@ impl Socket {
     fn account(&mut self) -> bool {
         let messages: usize =
             [&self.client, &self.upstream].into_iter().flatten().map(MessageReader::held).sum();
-        let calls: usize = self.calls.iter().map(|call| size_of::<Answering>() + call.reader.held()).sum();
-        let steers: usize = self.steers.iter().map(|steer| size_of::<Steer>() + steer.body.len()).sum();
+        let calls: usize = self.calls.iter().map(Answering::held).sum();
+        let steers: usize = self.steers.iter().map(Steer::held).sum();
         let conversation = self.conversation.as_ref().map_or(0, Conversation::held);
-        let holds = messages + calls + steers + conversation;
+        let holds = messages + calls + steers + conversation + length(&self.model);
         if holds <= self.held {
             self.memory.give_back(self.held - holds);
         } else if !self.memory.take(holds - self.held) {
@@ -321,6 +321,23 @@ impl Socket {
         self.held = holds;
         true
     }
+}
+
+impl Answering {
+    fn held(&self) -> usize {
+        let names = [&self.lane, &self.response, &self.model].map(length);
+        size_of::<Self>() + names.iter().sum::<usize>() + self.reader.held()
+    }
+}
+
+impl Steer {
+    fn held(&self) -> usize {
+        size_of::<Self>() + length(&self.lane) + length(&self.previous) + self.body.len()
+    }
+}
+
+fn length(name: &Option<Arc<str>>) -> usize {
+    name.as_ref().map_or(0, |name| name.len())
 }
 
 /// Tells, and notes how the call ended.

@@ -44,6 +44,10 @@ impl Till {
             }
             LlmEvent::Completion(completion) => LlmEvent::Completion(self.bill(completion)),
             LlmEvent::Cut(completion) => LlmEvent::Cut(self.bill(completion)),
+            LlmEvent::Failure(failure) => {
+                self.open.retain(|asked| asked.call != failure.call);
+                LlmEvent::Failure(failure)
+            }
             event => event,
         }
     }
