@@ -37,7 +37,7 @@ pub(crate) use self::asked::{Asked, is_call};
 pub(crate) use self::history::{Histories, News};
 pub(crate) use self::measured::Form as MultipartForm;
 pub(crate) use self::openai_realtime::Conversation;
-pub(crate) use self::reader::{Form, Reader, append};
+pub(crate) use self::reader::{Form, Reader};
 pub(crate) use self::socket::{Heading, is_socket, request_of};
 
 /// An API that we understand.

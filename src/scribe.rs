@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::prices::Prices;
 
 mod attach;
+pub(crate) mod bounded;
 pub(crate) mod decode;
 pub(crate) mod events;
 mod frames;

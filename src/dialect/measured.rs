@@ -16,8 +16,8 @@ use perimeter_interceptor::{Answer, CallId, Completion, LlmEvent, Media, Operati
 pub(crate) use self::multipart::Form;
 use self::skim::Skim;
 pub(super) use self::stream::Stream;
-use super::reader::append;
 use super::{Asked, Prompt, failure, json};
+use crate::scribe::bounded::append;
 
 /// The longest body in JSON that is handed on: what is longer is a long list.
 const KEPT: usize = 64 * 1024;

@@ -7,6 +7,7 @@ use self::grammar::Grammar;
 use super::failure::{self, Told};
 use super::measured::{self, Measure};
 use super::{Asked, Dialect, json};
+use crate::scribe::bounded::append;
 use crate::scribe::events::Events;
 use crate::scribe::sse;
 
@@ -267,18 +268,6 @@ fn sniff(seen: &[u8], said: Form, lists: bool, status: u16) -> Option<Begins> {
             }
         }
     }
-}
-
-/// Appends what fits below `limit`; says whether that was all.
-pub(crate) fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
-    let fits = chunk.len().min(limit.saturating_sub(body.len()));
-    let needed = body.len() + fits;
-    if needed > body.capacity() {
-        let capacity = needed.max(body.capacity().saturating_mul(2)).min(limit);
-        body.reserve_exact(capacity - body.len());
-    }
-    body.extend_from_slice(chunk.get(..fits).unwrap_or_default());
-    fits == chunk.len()
 }
 
 fn finish_whole(

@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderValue};
 use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, Session};
 
 use super::attach::Attach;
+use super::bounded::append;
 use super::decode::Decoder;
-use crate::dialect::{Asked, Form, MultipartForm, News, Prompt, Reader, append};
+use crate::dialect::{Asked, Form, MultipartForm, News, Prompt, Reader};
 use crate::memory::Memory;
 use crate::weight;
 

@@ -9,6 +9,8 @@ mod tests;
 use deflate::Inflater;
 pub(crate) use deflate::{Deflate, agreed};
 
+use super::bounded::append;
+
 /// What a reader keeps its buffer at between messages.
 const KEPT: usize = 64 * 1024;
 
@@ -177,21 +179,14 @@ impl MessageReader {
 
     fn add(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let Self { limit, buffer, cut, inflater, .. } = self;
-        let mut append = |piece: &[u8]| {
-            let fits = limit.saturating_sub(buffer.len()).min(piece.len());
-            let needed = buffer.len() + fits;
-            if needed > buffer.capacity() {
-                let capacity = needed.max(buffer.capacity().saturating_mul(2)).min(*limit);
-                buffer.reserve_exact(capacity - buffer.len());
-            }
-            buffer.extend_from_slice(piece.get(..fits).unwrap_or_default());
-            *cut |= fits < piece.len();
+        let mut add = |piece: &[u8]| {
+            *cut |= !append(buffer, piece, *limit);
         };
         match (self.compressed, inflater) {
-            (Some(true), Some(inflater)) => inflater.inflate(bytes, &mut append),
+            (Some(true), Some(inflater)) => inflater.inflate(bytes, &mut add),
             (Some(true), None) => Err(Broken),
             _ => {
-                append(bytes);
+                add(bytes);
                 Ok(())
             }
         }

@@ -1,0 +1,13 @@
+//! Bodies and messages that are held up to a limit.
+
+/// Appends what fits below `limit`; says whether that was all. No more than `limit` is ever allocated for it.
+pub(crate) fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
+    let fits = chunk.len().min(limit.saturating_sub(body.len()));
+    let needed = body.len() + fits;
+    if needed > body.capacity() {
+        let capacity = needed.max(body.capacity().saturating_mul(2)).min(limit);
+        body.reserve_exact(capacity - body.len());
+    }
+    body.extend_from_slice(chunk.get(..fits).unwrap_or_default());
+    fits == chunk.len()
+}
