@@ -28,7 +28,12 @@ pub(super) fn usage<'a>(field: impl Fn(&str) -> Option<&'a RawValue>, searches: 
     }
     let mut output = Modalities::default();
     output.read(field("candidatesTokensDetails"));
+    let mut cached = Modalities::default();
+    cached.read(field("cacheTokensDetails"));
     (usage.audio_input, usage.image_input) = (input.audio, input.image);
+    // A list of all that was cached in which sound is not says that there was none.
+    let no_sound = field("cacheTokensDetails").filter(|_| input.audio.is_some()).map(|_| 0);
+    usage.audio_cache_read = cached.audio.or(no_sound);
     (usage.audio_output, usage.image_output) = (output.audio, output.image);
     usage.searches = Some(searches).filter(|searches| *searches > 0);
     Some(usage)

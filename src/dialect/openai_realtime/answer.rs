@@ -178,6 +178,7 @@ struct Tokens {
     pictures: Option<u64>,
     of_input: Option<Box<Tokens>>,
     of_output: Option<Box<Tokens>>,
+    of_cached: Option<Box<Tokens>>,
 }
 
 impl Tokens {
@@ -190,6 +191,7 @@ impl Tokens {
             usage.cache_read = input.cached;
             usage.audio_input = input.sound;
             usage.image_input = input.pictures;
+            usage.audio_cache_read = input.of_cached.and_then(|cached| cached.sound);
         }
         usage.audio_output = self.of_output.and_then(|output| output.sound);
         Some(usage)
@@ -210,6 +212,9 @@ impl<'de> Take<'de> for &mut Tokens {
                 }
                 "output_token_details" => {
                     json::value(&mut object, &mut **self.of_output.insert(Box::default()))?
+                }
+                "cached_tokens_details" => {
+                    json::value(&mut object, &mut **self.of_cached.insert(Box::default()))?
                 }
                 _ => json::skip(&mut object)?,
             };

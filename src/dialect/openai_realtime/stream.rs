@@ -25,6 +25,8 @@ pub(in crate::dialect) struct Stream {
     tools: Vec<Arc<ToolUse>>,
     /// The sound that came, bytes of base64.
     sound: u64,
+    /// What it used, where it failed.
+    usage: Option<Usage>,
     /// What it all came to.
     done: Option<Done>,
     budget: Budget,
@@ -46,6 +48,7 @@ impl Stream {
             text: String::new(),
             tools: Vec::new(),
             sound: 0,
+            usage: None,
             done: None,
             budget: Budget::new(limit),
         }
@@ -90,6 +93,8 @@ impl Stream {
         }
         self.id = read.id.or(self.id.take());
         if read.status.as_deref() == Some("failed") {
+            // What it used by then is to be paid for all the same.
+            self.usage = read.usage;
             return Step::Failed(read.details.error.in_event(self.call, self.status, data));
         }
         if self.budget.take(2 * response.get().len()) {
@@ -161,6 +166,7 @@ impl Gather for Stream {
     fn completion(&self) -> Completion {
         let mut completion = Completion::new(self.call);
         completion.id.clone_from(&self.id);
+        completion.usage = self.usage;
         let mut answer = Answer::new(0);
         match &self.done {
             Some(done) => {
