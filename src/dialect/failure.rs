@@ -69,14 +69,15 @@ fn excerpt(body: &[u8]) -> String {
 
 impl<'de> Take<'de> for &mut Told<'de> {
     fn text(self, text: Cow<'de, str>) -> bool {
-        self.found = true;
+        // Some write an empty one where there is none.
+        self.found = !text.is_empty();
         self.message = Some(text);
         true
     }
 
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        self.found = true;
         while let Some(key) = json::key(&mut object)? {
+            self.found = true;
             match &*key {
                 "type" => json::value(&mut object, Str(&mut self.kind))?,
                 "status" => json::value(&mut object, Str(&mut self.status))?,

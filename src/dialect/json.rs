@@ -47,8 +47,9 @@ pub(super) enum Read {
     Broken,
 }
 
-/// Reads `body` into `into`.
+/// Reads `body` into `into`. A byte order mark may stand first: whoever sends one means nothing by it.
 pub(super) fn read<'de>(body: &'de [u8], into: impl Take<'de>) -> Read {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let mut parser = serde_json::Deserializer::from_slice(body);
     match Value(into).deserialize(&mut parser) {
         Ok(_) if parser.end().is_err() => Read::Broken,
