@@ -84,12 +84,16 @@ const SEGMENTS: usize = 8;
 
 impl<'p> Shown<'p> {
     fn by(method: &Method, path: &'p str) -> Option<Self> {
+        // What a browser asks before a call is none, nor is a look at a head.
+        if !matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
+            return None;
+        }
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut last = [""; SEGMENTS];
         for (slot, segment) in last.iter_mut().rev().zip(path.rsplit('/')) {
             *slot = segment;
         }
-        anthropic(method, &last).or_else(|| google(method, &last)).or_else(|| openai(method, &last))
+        anthropic(method, path, &last).or_else(|| google(method, &last)).or_else(|| openai(method, &last))
     }
 
     fn new(method: &Method, dialect: Dialect, operation: Operation) -> Self {
@@ -160,7 +164,7 @@ fn has_field(query: Option<&str>, is_it: impl Fn(&str) -> bool) -> bool {
     query.is_some_and(|query| query.split('&').any(is_it))
 }
 
-fn anthropic<'p>(method: &Method, path: &[&'p str]) -> Option<Shown<'p>> {
+fn anthropic<'p>(method: &Method, whole: &'p str, path: &[&'p str]) -> Option<Shown<'p>> {
     use Dialect::{AnthropicMessages, AnthropicOther};
     let posts = *method == Method::POST;
     let (dialect, operation) = match path {
@@ -171,6 +175,14 @@ fn anthropic<'p>(method: &Method, path: &[&'p str]) -> Option<Shown<'p>> {
         | [.., "v1", "messages", "batches", _, "cancel" | "results"] => (AnthropicOther, Operation::Batches),
         [.., "model", model, verb @ ("invoke" | "invoke-with-response-stream" | "count-tokens")] if posts => {
             return bedrock(method, model, verb);
+        }
+        // The slash in an ARN may not be escaped.
+        [.., "model", arn, name, verb @ ("invoke" | "invoke-with-response-stream" | "count-tokens")]
+            if posts && (arn.starts_with("arn:") || arn.starts_with("arn%3")) =>
+        {
+            let model = whole.strip_suffix(verb)?.strip_suffix('/')?;
+            let begins = model.len().checked_sub(arn.len() + 1 + name.len())?;
+            return bedrock(method, model.get(begins..)?, verb);
         }
         [.., "publishers", "anthropic", "models", target] if posts => return vertex(method, target),
         _ => return None,
@@ -285,6 +297,24 @@ mod tests {
         assert_eq!(got("/v1beta/models"), Some((Dialect::GeminiOther, Operation::Models)));
         assert_eq!(got("/v1/responses/resp_1"), Some((Dialect::OpenAiResponses, Operation::Retrieval)));
         assert_eq!(of("/v1internal:loadCodeAssist"), Some((Dialect::GeminiOther, Operation::Other)));
+    }
+
+    #[test]
+    fn a_question_of_a_browser_and_a_look_at_a_head_are_no_calls() {
+        for method in [Method::OPTIONS, Method::HEAD, Method::TRACE] {
+            for path in ["/v1/chat/completions", "/v1/models", "/v1/files", "/v1/responses/resp_1"] {
+                assert_eq!(Asked::by_path(&method, path), None, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_arn_with_a_bare_slash_is_one_model() {
+        let path = "/model/arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-a-v1:0/invoke";
+        let asked = Asked::by_path(&Method::POST, path).unwrap();
+        let model = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-a-v1:0";
+        assert_eq!((asked.dialect, asked.model.as_deref()), (Dialect::AnthropicMessages, Some(model)));
+        assert_eq!(of("/model/a/anthropic.claude-a/invoke"), None);
     }
 
     #[test]
