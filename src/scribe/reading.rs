@@ -105,6 +105,25 @@ struct Response {
     reader: Option<Reader>,
     /// Whether its content coding is one that nobody here knows.
     opaque: bool,
+    /// What kind of error it is, where a header says so.
+    kind: Option<Arc<str>>,
+}
+
+/// Amazon names an error here, and in a body of its own only what went wrong. A colon and a URL may follow.
+fn kind_of_error(head: &ResponseHead) -> Option<Arc<str>> {
+    let kind = head.headers.get("x-amzn-errortype")?.to_str().ok()?.split(':').next()?.trim();
+    (!kind.is_empty()).then(|| kind.into())
+}
+
+/// An event with this kind, where it is an error that does not say its own.
+fn of_kind(kind: Option<&Arc<str>>, mut event: LlmEvent) -> LlmEvent {
+    if let LlmEvent::Failure(failure) = &mut event
+        && failure.kind.is_none()
+        && let Some(kind) = kind
+    {
+        Arc::make_mut(failure).kind = Some(kind.clone());
+    }
+    event
 }
 
 /// Is told what is read.
@@ -201,11 +220,12 @@ impl Reading {
 
     /// The response's head came.
     pub(super) fn response_head(&mut self, head: &ResponseHead) {
-        let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let reader = self.asked.reader(self.id, head.status.as_u16(), Form::of(kind), self.limit);
+        let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let reader = self.asked.reader(self.id, head.status.as_u16(), Form::of(content_type), self.limit);
+        let kind = kind_of_error(head);
         self.response = Some(match decoder(&head.headers, self.limit) {
-            Ok(decoder) => Response { decoder, reader: Some(reader), opaque: false },
-            Err(Opaque) => Response { decoder: None, reader: Some(reader), opaque: true },
+            Ok(decoder) => Response { decoder, reader: Some(reader), opaque: false, kind },
+            Err(Opaque) => Response { decoder: None, reader: Some(reader), opaque: true, kind },
         });
         self.opaque += u64::from(self.response.as_ref().is_some_and(|response| response.opaque));
     }
@@ -218,10 +238,13 @@ impl Reading {
             return chunk.len() as u64;
         }
         let Self { asked, response, request, waiting, quiet, outcome, .. } = self;
-        let Some(Response { decoder, reader: Some(reader), opaque: false }) = response else { return 0 };
+        let Some(Response { decoder, reader: Some(reader), opaque: false, kind }) = response else {
+            return 0;
+        };
         let broken = {
             let mut keep = told_after(request, waiting, quiet, outcome, &mut *tell);
-            let mut keep = |event| attach.pending.tell(asked.operation, event, &mut keep);
+            let mut keep =
+                |event| attach.pending.tell(asked.operation, of_kind(kind.as_ref(), event), &mut keep);
             match decoder {
                 None => {
                     reader.read(chunk, &mut keep);
@@ -243,12 +266,13 @@ impl Reading {
     /// The response has ended, whole or not.
     pub(super) fn response_end(&mut self, whole: bool, attach: &mut Attach<'_>, tell: Tell<'_>) {
         let Self { asked, response, request, waiting, quiet, outcome, .. } = self;
-        let Some(Response { decoder, reader, opaque }) = response else { return };
+        let Some(Response { decoder, reader, opaque, kind }) = response else { return };
         let Some(reader) = reader.take() else { return };
         let decoded = decoder.take().is_none_or(|decoder| decoder.finish().is_ok());
         {
             let mut keep = told_after(request, waiting, quiet, outcome, tell);
-            let mut keep = |event| attach.pending.tell(asked.operation, event, &mut keep);
+            let mut keep =
+                |event| attach.pending.tell(asked.operation, of_kind(kind.as_ref(), event), &mut keep);
             reader.finish(whole && decoded && !*opaque, &mut keep);
         }
         self.account();

@@ -222,6 +222,26 @@ fn what_broke_off_is_told_as_broken_off_though_it_looks_whole() {
 }
 
 #[test]
+fn what_kind_an_error_is_may_stand_in_the_head_alone() {
+    let mut desk = Desk::large();
+    let Opened { mut client, mut upstream } = desk.open("/model/anthropic.claude-a/invoke", &[]).unwrap();
+    client.chunk(&Bytes::from_static(ASKS.as_bytes()), true);
+    let head = Response::builder()
+        .status(429)
+        .header("x-amzn-errortype", "ThrottlingException:http://internal.example/")
+        .body(());
+    let parts = head.unwrap().into_parts().0;
+    upstream.head(journal::ResponseHead::Parts(Box::new(parts)), Instant::now());
+    upstream.chunk(&Bytes::from_static(b"{\"message\":\"Too many tokens\"}"), true);
+    desk.read();
+    let Some(LlmEvent::Failure(failure)) = desk.events().pop() else { panic!("{:?}", desk.told) };
+    assert_eq!((failure.kind.as_deref(), &*failure.message), (Some("ThrottlingException"), "Too many tokens"));
+    drop((client, upstream));
+    desk.read();
+    desk.check_empty();
+}
+
+#[test]
 fn what_was_not_seen_whole_is_told_in_part() {
     let mut desk = Desk::new(4_000, 1 << 20, 1 << 20);
     let Opened { mut client, mut upstream } = desk.open("/v1/chat/completions", &[]).unwrap();
