@@ -247,7 +247,12 @@ fn form_said(said: Form, status: u16) -> Begins {
 /// The form of a response that begins like this: as `said`, where it could be any. `None` where more must be seen.
 fn sniff(seen: &[u8], said: Form, lists: bool, status: u16) -> Option<Begins> {
     if said == Form::Frames {
-        return Some(Begins::Frames);
+        // A frame begins with its length, whose first byte is never so high as text is.
+        match seen.first() {
+            None => return None,
+            Some(first) if *first < b'\t' => return Some(Begins::Frames),
+            Some(_) => {}
+        }
     }
     let said = form_said(said, status);
     let text = seen.strip_prefix(b"\xef\xbb\xbf").unwrap_or(seen).trim_ascii_start();
