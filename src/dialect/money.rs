@@ -1,6 +1,10 @@
 //! Dollars as they are written in JSON, exactly.
 
 use perimeter_interceptor::Usd;
+use serde::de::MapAccess;
+use serde_json::value::RawValue;
+
+use super::json::{self, Take};
 
 /// How many digits stand behind the point of a dollar, at most.
 const PLACES: i64 = 12;
@@ -34,6 +38,33 @@ pub(super) fn dollars(written: &str) -> Option<Usd> {
         read += 1;
     }
     Some(Usd(picos))
+}
+
+/// What a provider says that a call cost: OpenRouter's number of dollars, or Perplexity's object of several.
+pub(super) fn cost(written: &RawValue) -> Option<Usd> {
+    let mut total = None;
+    json::read(written.get().as_bytes(), Total(&mut total));
+    dollars(total.unwrap_or(written).get())
+}
+
+/// xAI's word for the same: 10¹⁰ make a dollar.
+pub(super) fn ticks(written: &RawValue) -> Option<Usd> {
+    let ticks = written.get().parse::<u64>().ok()?;
+    Some(Usd(ticks.saturating_mul(Usd::DOLLAR / 10_000_000_000)))
+}
+
+struct Total<'s, 'de>(&'s mut Option<&'de RawValue>);
+
+impl<'de> Take<'de> for Total<'_, 'de> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
+        while let Some(key) = json::key(&mut object)? {
+            match &*key {
+                "total_cost" => *self.0 = json::raw(&mut object)?,
+                _ => drop(json::skip(&mut object)?),
+            }
+        }
+        Ok(true)
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(super) struct Choice<'de, 'r> {
     pub(super) text: Option<Cow<'de, str>>,
     pub(super) stop: Option<Cow<'de, str>>,
     pub(super) logprobs: Option<&'de RawValue>,
+    /// Moonshot's streams have it here.
+    usage: Option<&'de RawValue>,
 }
 
 /// Reads a whole answer.
@@ -48,9 +50,9 @@ pub(in crate::dialect) fn read_choices(call: CallId, body: &[u8], hold: Holds) -
     let mut answer = Body::new(&room);
     let read = json::read(body, &mut answer);
     let mut completion = Completion::new(call);
+    completion.usage = answer.usage().and_then(usage);
     completion.id = answer.id.map(Into::into);
     completion.model = answer.model.map(Into::into);
-    completion.usage = answer.usage.and_then(usage);
     completion.tier = answer.tier.map(Into::into);
     for (position, mut choice) in answer.choices.into_iter().enumerate() {
         choice.take_text(hold);
@@ -63,7 +65,12 @@ pub(in crate::dialect) fn read_choices(call: CallId, body: &[u8], hold: Holds) -
     Answered { completion, error: answer.error, read }
 }
 
-impl<'r> Body<'_, 'r> {
+impl<'de, 'r> Body<'de, 'r> {
+    /// What was used, wherever it stands.
+    pub(super) fn usage(&self) -> Option<&'de RawValue> {
+        self.usage.or_else(|| self.choices.iter().find_map(|choice| choice.usage))
+    }
+
     pub(super) fn new(room: &'r Room) -> Self {
         Self {
             room,
@@ -144,7 +151,8 @@ impl<'de> Take<'de> for Choices<'_, 'de, '_> {
         let mut fine = true;
         loop {
             let message = Message::new(self.room);
-            let mut choice = Choice { index: None, message, text: None, stop: None, logprobs: None };
+            let mut choice =
+                Choice { index: None, message, text: None, stop: None, logprobs: None, usage: None };
             let read = json::element(&mut list, &mut choice);
             // A choice counts even where the body breaks off in it.
             if !matches!(read, Ok(None)) {
@@ -173,6 +181,10 @@ impl<'de> Take<'de> for &mut Choice<'de, '_> {
                 "finish_reason" => json::value(&mut object, Str(&mut self.stop))?,
                 "logprobs" => {
                     self.logprobs = json::raw(&mut object)?;
+                    true
+                }
+                "usage" => {
+                    self.usage = json::raw(&mut object)?;
                     true
                 }
                 _ => json::skip(&mut object)?,

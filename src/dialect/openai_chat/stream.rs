@@ -55,10 +55,10 @@ impl Stream {
         if json::read(data, &mut body) == json::Read::Broken {
             return None;
         }
+        self.top.add(&body, &mut self.budget);
         for read in std::mem::take(&mut body.choices) {
             self.choice(read, tell);
         }
-        self.top.add(&body, &mut self.budget);
         let failure = if body.error.found {
             body.error.in_event(self.call, self.status, data)
         } else if body.object.as_deref() == Some("error") {
@@ -150,10 +150,11 @@ impl Top {
         keep(&mut self.fingerprint, body.fingerprint.as_deref());
         keep(&mut self.tier, body.tier.as_deref());
         self.created = self.created.or(body.created.filter(|created| *created > 0));
-        if let Some(written) = body.usage
-            && written.get().len() < MOST_USAGE
-        {
-            self.usage = Some((usage(written), written.to_owned()));
+        if let Some(written) = body.usage().filter(|written| written.get().len() < MOST_USAGE) {
+            let usage = usage(written);
+            if usage.is_some() || self.usage.is_none() {
+                self.usage = Some((usage, written.to_owned()));
+            }
         }
     }
 }

@@ -32,8 +32,9 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn usage(&self) -> Usage {
-        let mut usage = Usage::new(self.input.unwrap_or(0), self.output());
+    fn usage(mut self) -> Usage {
+        self.add_thoughts();
+        let mut usage = Usage::new(self.input.unwrap_or(0), self.output.unwrap_or(0));
         usage.cache_read = self.cached;
         usage.cache_write = self.written;
         usage.reasoning = self.reasoning;
@@ -46,13 +47,16 @@ impl Tokens {
         usage
     }
 
-    /// xAI leaves reasoning out of `completion_tokens`; its total shows that.
-    fn output(&self) -> u64 {
+    /// xAI and Google leave reasoning out of `completion_tokens`, and Google does not say how much it was; the total
+    /// shows both.
+    fn add_thoughts(&mut self) {
+        let (Some(total), Some(input)) = (self.total, self.input) else { return };
         let output = self.output.unwrap_or(0);
-        let (Some(total), Some(reasoning)) = (self.total, self.reasoning) else { return output };
-        let apart = output.saturating_add(reasoning);
-        let adds_up = self.input.unwrap_or(0).checked_add(apart) == Some(total);
-        if adds_up { apart } else { output }
+        let apart = total.saturating_sub(input).saturating_sub(output);
+        if apart > 0 && self.reasoning.is_none_or(|reasoning| reasoning == apart) {
+            self.output = Some(output + apart);
+            self.reasoning = Some(apart);
+        }
     }
 }
 
@@ -67,50 +71,24 @@ impl<'de> Take<'de> for &mut Tokens {
                 "cached_tokens" | "prompt_cache_hit_tokens" => {
                     json::value(&mut object, Number(&mut self.cached))?
                 }
+                // Of those that pass on what Anthropic says.
+                "cache_creation_input_tokens" => json::value(&mut object, Number(&mut self.written))?,
                 "reasoning_tokens" => json::value(&mut object, Number(&mut self.reasoning))?,
                 // Perplexity's and OpenRouter's.
                 "num_search_queries" => json::value(&mut object, Number(&mut self.searches))?,
                 "server_tool_use" => json::value(&mut object, Searches(&mut self.searches))?,
-                "cost" => self.cost(json::raw(&mut object)?),
-                "cost_in_usd_ticks" => self.ticks(json::raw(&mut object)?),
+                "cost" => {
+                    self.charged = json::raw(&mut object)?.and_then(money::cost).or(self.charged);
+                    true
+                }
+                "cost_in_usd_ticks" => {
+                    self.charged = json::raw(&mut object)?.and_then(money::ticks).or(self.charged);
+                    true
+                }
                 "prompt_tokens_details" => json::value(&mut object, Details::of_input(self))?,
                 "completion_tokens_details" => json::value(&mut object, Details::of_output(self))?,
                 _ => json::skip(&mut object)?,
             };
-        }
-        Ok(true)
-    }
-}
-
-impl Tokens {
-    /// OpenRouter's number of dollars, or Perplexity's object of several.
-    fn cost(&mut self, written: Option<&RawValue>) -> bool {
-        let mut total = None;
-        if let Some(written) = written {
-            json::read(written.get().as_bytes(), Total(&mut total));
-            self.charged = money::dollars(total.unwrap_or(written).get()).or(self.charged);
-        }
-        true
-    }
-
-    /// xAI's: 10¹⁰ make a dollar.
-    fn ticks(&mut self, written: Option<&RawValue>) -> bool {
-        let ticks = written.and_then(|written| written.get().parse::<u64>().ok());
-        self.charged =
-            ticks.map(|ticks| Usd(ticks.saturating_mul(Usd::DOLLAR / 10_000_000_000))).or(self.charged);
-        true
-    }
-}
-
-struct Total<'s, 'de>(&'s mut Option<&'de RawValue>);
-
-impl<'de> Take<'de> for Total<'_, 'de> {
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        while let Some(key) = json::key(&mut object)? {
-            match &*key {
-                "total_cost" => *self.0 = json::raw(&mut object)?,
-                _ => drop(json::skip(&mut object)?),
-            }
         }
         Ok(true)
     }
@@ -142,7 +120,10 @@ impl<'de> Take<'de> for Details<'_> {
         while let Some(key) = json::key(&mut object)? {
             match &*key {
                 "cached_tokens" => json::value(&mut object, Number(&mut *self.cached))?,
-                "cache_write_tokens" => json::value(&mut object, Number(&mut *self.written))?,
+                // The second is Alibaba's.
+                "cache_write_tokens" | "cache_creation_input_tokens" => {
+                    json::value(&mut object, Number(&mut *self.written))?
+                }
                 "reasoning_tokens" => json::value(&mut object, Number(&mut *self.reasoning))?,
                 "audio_tokens" => json::value(&mut object, Number(&mut *self.audio))?,
                 "image_tokens" => json::value(&mut object, Number(&mut *self.image))?,
