@@ -235,7 +235,10 @@ fn what_kind_an_error_is_may_stand_in_the_head_alone() {
     upstream.chunk(&Bytes::from_static(b"{\"message\":\"Too many tokens\"}"), true);
     desk.read();
     let Some(LlmEvent::Failure(failure)) = desk.events().pop() else { panic!("{:?}", desk.told) };
-    assert_eq!((failure.kind.as_deref(), &*failure.message), (Some("ThrottlingException"), "Too many tokens"));
+    assert_eq!(
+        (failure.kind.as_deref(), &*failure.message),
+        (Some("ThrottlingException"), "Too many tokens")
+    );
     drop((client, upstream));
     desk.read();
     desk.check_empty();
