@@ -12,8 +12,8 @@ use super::{Asked, Dialect, Form, Prompt};
 const STREAMED: [Dialect; 4] =
     [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::Gemini];
 
-/// What a reader may hold beside its limit: the least that an event may take, and names.
-const BESIDE: usize = 64 * 1024 + 1024;
+/// What a reader may hold beside its limit: the least that an event may take, the usage, and names.
+const BESIDE: usize = 64 * 1024 + 4096 + 1024;
 
 /// Every body of the golden cases.
 static BODIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -142,6 +142,27 @@ fn an_answer_beyond_the_limit_goes_on_in_deltas_and_ends_cut() {
         assert_eq!(how, "cut");
         let text = text(&completion);
         assert!(text.len() > 3000 && "é1234567".repeat(1000).starts_with(text));
+    }
+}
+
+#[test]
+fn what_a_long_answer_used_is_told_though_not_all_of_it_is_held() {
+    let usages = [
+        (Dialect::OpenAiChat, "{\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":1500}}"),
+        (
+            Dialect::AnthropicMessages,
+            "{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":7,\"output_tokens\":1500}}",
+        ),
+        (Dialect::Gemini, "{\"usageMetadata\":{\"promptTokenCount\":7,\"candidatesTokenCount\":1500}}"),
+    ];
+    for (dialect, usage) in usages {
+        let first = usage.replace("1500", "1");
+        let all = stream(dialect, "é1234567", 1000);
+        let (deltas, rest) = all.split_at(all.rfind("\n\ndata: ").unwrap_or(0) + 2);
+        let all = format!("data: {first}\n\n{deltas}data: {usage}\n\n{rest}");
+        let (how, completion) = end(&streamed(dialect, 5000).read(all.as_bytes().chunks(100)));
+        let used = completion.usage.map(|usage| (usage.input, usage.output));
+        assert_eq!((how, used), ("cut", Some((7, 1500))), "{dialect:?}");
     }
 }
 

@@ -8,7 +8,16 @@ pub(super) struct Budget {
     over: bool,
 }
 
+/// What is kept back for the usage of an answer, which comes behind all else: however long the answer was, that much is
+/// to be paid for.
+const USAGE: usize = 4096;
+
 impl Budget {
+    /// For what an answer used, beside what is for all else.
+    pub(super) fn of_usage() -> Self {
+        Self::new(USAGE)
+    }
+
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, held: 0, over: false }
     }

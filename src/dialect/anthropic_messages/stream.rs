@@ -29,6 +29,8 @@ pub(in crate::dialect) struct Stream {
     blocks: Vec<Block>,
     said: bool,
     budget: Budget,
+    /// For the usage, where the other is spent.
+    reserve: Budget,
 }
 
 impl Stream {
@@ -41,6 +43,7 @@ impl Stream {
             blocks: Vec::new(),
             said: false,
             budget: Budget::new(limit),
+            reserve: Budget::of_usage(),
         }
     }
 
@@ -91,13 +94,14 @@ impl Stream {
 
     /// Later counts are of all so far. Some servers write none, or 0, in the one place or the other.
     fn count(&mut self, fields: Fields<'_>) {
+        let budget = if self.budget.over() { &mut self.reserve } else { &mut self.budget };
         for (name, value) in fields.0 {
             let says_nothing = match self.usage.number(&name) {
                 Some(_) => !value.get().parse::<u64>().is_ok_and(|number| number > 0),
                 None => value.get() == "null" && self.usage.get(&name).is_some(),
             };
             if !says_nothing {
-                self.usage.set(&name, value, &mut self.budget);
+                self.usage.set(&name, value, budget);
             }
         }
     }
@@ -202,7 +206,7 @@ impl Gather for Stream {
     }
 
     fn held(&self) -> usize {
-        self.budget.held()
+        self.budget.held() + self.reserve.held()
     }
 }
 

@@ -31,6 +31,8 @@ pub(in crate::dialect) struct Stream {
     beside: Kept,
     said: bool,
     budget: Budget,
+    /// For the usage, where the other is spent.
+    reserve: Budget,
 }
 
 impl Stream {
@@ -45,6 +47,7 @@ impl Stream {
             beside: Kept::default(),
             said: false,
             budget: Budget::new(limit),
+            reserve: Budget::of_usage(),
         }
     }
 
@@ -54,7 +57,8 @@ impl Stream {
             self.candidate(position as u64, candidate, tell);
         }
         // Later counts are of all so far, and may leave out what has not changed.
-        set(&mut self.usage, &chunk.usage, &mut self.budget);
+        let budget = if self.budget.over() { &mut self.reserve } else { &mut self.budget };
+        set(&mut self.usage, &chunk.usage, budget);
         set(&mut self.fields, &chunk.fields, &mut self.budget);
         set(&mut self.beside, &chunk.beside, &mut self.budget);
         self.wrapped |= chunk.wrapped;
@@ -168,6 +172,6 @@ impl Gather for Stream {
     }
 
     fn held(&self) -> usize {
-        self.budget.held()
+        self.budget.held() + self.reserve.held()
     }
 }
