@@ -214,6 +214,19 @@ fn many_small_things_do_not_grow_large() {
     }
 }
 
+/// A piece is held against all that it may continue.
+#[test]
+fn thinking_has_no_more_elements_than_can_be_searched() {
+    let details = |most: usize| {
+        let piece = |n| {
+            format!("data: {{\"choices\":[{{\"delta\":{{\"reasoning_details\":[{{\"index\":{n}}}]}}}}]}}\n\n")
+        };
+        (0..most).map(piece).collect::<String>() + &stream(Dialect::OpenAiChat, "a", 1)
+    };
+    let how = |most| end(&streamed(Dialect::OpenAiChat, 1 << 30).read([details(most).as_bytes()])).0;
+    assert_eq!((how(250), how(260)), ("completion", "cut"));
+}
+
 #[test]
 fn an_answer_of_very_many_pieces_is_bounded() {
     let many = |make: fn(usize) -> String| (0..20_000).map(make).collect::<String>();

@@ -13,6 +13,9 @@ use crate::dialect::json::{self, Room, Take};
 /// The fields that hold text.
 const TEXTS: [&str; 2] = ["text", "summary"];
 
+/// How many elements an answer is read to have. Each piece is held against all of them.
+const MOST_DETAILS: usize = 256;
+
 /// An element of the list, or a piece of one.
 #[derive(Debug, Default)]
 pub(super) struct Piece<'de>(Fields<'de>);
@@ -68,14 +71,17 @@ pub(super) struct Detail {
 impl Detail {
     /// Adds a piece to the element that it continues, or as another one.
     pub(super) fn add(details: &mut Vec<Self>, piece: &Piece<'_>, budget: &mut Budget) {
+        if budget.over() {
+            return;
+        }
         let position = details.iter().rposition(|detail| detail.is_continued_by(piece));
         let position = match position {
             Some(position) => position,
-            None if budget.take(2 * size_of::<Self>()) => {
+            None if details.len() < MOST_DETAILS && budget.take(2 * size_of::<Self>()) => {
                 details.push(Self::default());
                 details.len() - 1
             }
-            None => return,
+            None => return budget.lose(),
         };
         if let Some(detail) = details.get_mut(position) {
             detail.extend(piece, budget);
