@@ -18,7 +18,6 @@ use perimeter_interceptor::{
 
 mod attributes;
 mod call;
-mod ending;
 mod event;
 mod ids;
 mod request;
@@ -32,6 +31,8 @@ pub use ids::SpanId;
 
 use call::Open;
 use teller::{Problem, Teller};
+
+use crate::ending::Ending;
 
 /// Who is told of events.
 ///
@@ -172,12 +173,10 @@ impl<S: Sink> Interceptor for Events<S> {
     }
 
     fn on_end(&mut self, cx: Cx<'_>, mut seen: Seen, end: &End) -> Result {
-        let (kind, message) = ending::of(end);
-        let unseen = Some(end.unseen.total()).filter(|unseen| *unseen > 0);
+        let ending = Ending::of(end);
         for open in std::mem::take(&mut seen.calls) {
             let at = open.cut.as_ref().map_or(cx.elapsed, |(at, _)| *at);
-            let problem = Problem { kind, message, status: seen.status, unseen };
-            self.teller.error(cx, &open, at, problem);
+            self.teller.error(cx, &open, at, Problem::of_end(&ending, seen.status));
         }
         self.hand_on()
     }

@@ -7,6 +7,7 @@
 //! Lines are written whole or not at all, whatever becomes of the disk, and secrets in them are replaced first
 //! ([`perimeter_redact`]).
 
+mod ending;
 pub mod event_recorder;
 pub mod events;
 mod file;

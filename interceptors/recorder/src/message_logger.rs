@@ -14,17 +14,16 @@ use perimeter_interceptor::{
 };
 use perimeter_redact::redact;
 
+use crate::ending::Ending;
 use crate::file::{LineFile, OpenError, Rotation, expand_home};
 use crate::lines::{Lines, WriteError};
 
-mod ending;
 mod line;
 mod settings;
 mod system_prompt;
 
 pub use settings::Settings;
 
-use ending::Ending;
 use line::{ApiError, Body, Direction, Line, Metadata};
 
 /// Writes the log.

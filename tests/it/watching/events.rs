@@ -176,7 +176,7 @@ fn a_conversation_with_a_tool_is_joined_by_its_spans() {
     assert_eq!(asked["parent_span_id"], events[1]["span_id"]);
     assert!(result["attributes"]["tool.execution_time_ms"].as_f64().unwrap() > 0.0);
     let error = &events[6]["attributes"];
-    assert_eq!(error["error.type"], "upstream_failed");
+    assert_eq!(error["error.type"], "upstream_broke");
     assert_eq!(error["llm.response.content"][0]["content"], "Found");
     assert_eq!(events[9]["attributes"]["session.events_count"], 10);
 }
@@ -211,7 +211,7 @@ fn a_client_that_leaves_and_a_provider_that_is_not_there_are_errors() {
         );
         sessions[session][2]["attributes"].clone()
     };
-    assert_eq!(error("left")["error.type"], "client_aborted");
+    assert_eq!(error("left")["error.type"], "client_left");
     assert_eq!(error("left")["llm.response.content"][0]["content"], "Hel");
     assert!(error("nobody")["error.type"].as_str().unwrap().starts_with("upstream"), "{}", error("nobody"));
     assert!(error("nobody").get("http.status_code").is_none());

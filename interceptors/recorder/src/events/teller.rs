@@ -13,6 +13,7 @@ use super::event::{Event, Name};
 use super::ids::{self, SpanId};
 use super::sessions::{Asked, Brought, Known, Sessions};
 use super::{Seen, request};
+use crate::ending::Ending;
 use crate::time;
 
 /// The system prompt of an agent without one.
@@ -35,6 +36,11 @@ impl<'a> Problem<'a> {
 
     pub(super) fn of_proxy(failure: &'a Failure) -> Self {
         Self { kind: &failure.code, message: &failure.message, status: None, unseen: None }
+    }
+
+    pub(super) fn of_end(ending: &Ending<'a>, status: Option<u16>) -> Self {
+        let Ending { code, message, .. } = *ending;
+        Self { kind: code, message, status, unseen: ending.unseen_bytes() }
     }
 }
 

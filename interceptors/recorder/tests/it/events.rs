@@ -99,8 +99,8 @@ fn everyone_to_blame_has_a_word() {
         (error["error.type"].as_str().unwrap().to_owned(), error["llm.response.content"].clone())
     };
     let said = json!([{"role": "assistant", "content": "The capital "}]);
-    assert_eq!(blamed(scenes::client_left_before_the_head()), ("client_aborted".into(), Value::Null));
-    assert_eq!(blamed(scenes::broken_off()), ("upstream_failed".into(), said.clone()));
+    assert_eq!(blamed(scenes::client_left_before_the_head()), ("client_left".into(), Value::Null));
+    assert_eq!(blamed(scenes::broken_off()), ("upstream_broke".into(), said.clone()));
     assert_eq!(blamed(scenes::truncated_response()), ("unseen".into(), said.clone()));
     assert_eq!(blamed(scenes::unreachable()), ("upstream_unreachable".into(), Value::Null));
     assert_eq!(blamed(scenes::api_error()), ("rate_limit_error".into(), Value::Null));

@@ -1,18 +1,18 @@
-//! Why a call has no whole answer.
+//! Why a call has no whole answer, where no provider says so.
 
 use perimeter_interceptor::{BodyEnd, End};
 
-/// The word for it, and a sentence.
-pub(super) struct Ending<'a> {
-    pub(super) code: &'a str,
-    pub(super) message: &'a str,
+/// The word for it, the same as in the log and the metrics, and a sentence.
+pub(crate) struct Ending<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) message: &'a str,
     /// Bytes that were not told.
-    pub(super) unseen: u64,
+    pub(crate) unseen: u64,
 }
 
 impl<'a> Ending<'a> {
     /// What the end of an exchange says about an answer that was not told whole.
-    pub(super) fn of(end: &'a End) -> Self {
+    pub(crate) fn of(end: &'a End) -> Self {
         let unseen = end.unseen.total();
         let (code, message) = match (&end.response, &end.request) {
             (BodyEnd::Stopped, _) => ("stopped", "perimeter stopped before the end of the response"),
@@ -27,7 +27,7 @@ impl<'a> Ending<'a> {
         Self { code, message, unseen }
     }
 
-    pub(super) fn unseen_bytes(&self) -> Option<u64> {
+    pub(crate) fn unseen_bytes(&self) -> Option<u64> {
         (self.unseen > 0).then_some(self.unseen)
     }
 }
