@@ -55,6 +55,9 @@ impl MessageLogger {
         if !self.settings.include_metadata {
             line.metadata = None;
         }
+        if let Some(metadata) = &mut line.metadata {
+            metadata.call = (line.call.0 > 0).then_some(line.call.0);
+        }
         let text = line.to_text();
         if self.settings.redact_credentials {
             self.lines.push(&redact(&text))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use perimeter_interceptor::{Cx, ExchangeId};
+use perimeter_interceptor::{CallId, Cx, ExchangeId};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -32,6 +32,8 @@ pub(super) struct Line<'a> {
     pub(super) provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) metadata: Option<Metadata<'a>>,
+    #[serde(skip)]
+    pub(super) call: CallId,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -73,6 +75,9 @@ pub(super) struct Metadata<'a> {
     pub(super) ended_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unseen_bytes: Option<u64>,
+    /// Which call of its exchange, where it is not the first: a socket carries many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) call: Option<u32>,
 }
 
 impl Metadata<'_> {
@@ -97,6 +102,7 @@ impl<'a> Line<'a> {
             model: None,
             provider: None,
             metadata: None,
+            call: CallId::default(),
         }
     }
 
@@ -105,6 +111,7 @@ impl<'a> Line<'a> {
         self.session_id = Some(&open.session);
         self.model = open.model.as_deref();
         self.provider = open.dialect.split('_').next();
+        self.call = open.call;
         self
     }
 

@@ -235,6 +235,9 @@ fn a_socket_carries_many_calls_and_each_has_its_answer() {
     let lines = log.finish();
     let answers: Vec<_> = lines.iter().filter_map(|line| line["response"]["call"].as_u64()).collect();
     assert_eq!(answers, [1, 0]);
+    let calls: Vec<_> =
+        lines.iter().map(|line| line["metadata"].get("call").and_then(Value::as_u64)).collect();
+    assert_eq!(calls, [None, Some(1), Some(1), None]);
     // From each call, not from when the socket was opened.
     assert_eq!(lines[2]["metadata"]["duration_ms"], 1.5);
     assert_eq!(lines[3]["metadata"]["duration_ms"], 4.5);
