@@ -1,6 +1,6 @@
 //! What is remembered of sessions: what their tools were asked, which results were told, what it all came to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -38,7 +38,10 @@ pub(super) struct Known {
     pub(super) ended: bool,
     /// It is over, but a call is not: how long it lasted.
     pub(super) ending: Option<Duration>,
-    asked: HashMap<Key, Asked>,
+    /// Those with the same key, which are of one answer, in its order.
+    asked: HashMap<Key, VecDeque<Asked>>,
+    /// How many those are.
+    waiting: usize,
     /// How often the result of each tool call was told.
     told: HashMap<Key, u32>,
 }
@@ -80,9 +83,20 @@ pub(super) struct Asked {
     pub(super) span: SpanId,
     /// The call that asked.
     pub(super) parent: SpanId,
+    /// Whether it has an id. Without one, its result says the tool's name in place of it.
+    pub(super) has_id: bool,
 }
 
-/// A tool call, by its id, or by the text of its result where it has none.
+impl Asked {
+    pub(super) fn new(tool: &ToolUse, at: SystemTime, span: SpanId, parent: SpanId) -> Self {
+        let name = tool.name.get(..tool.name.floor_char_boundary(NAME)).unwrap_or_default();
+        let name = if name.len() == tool.name.len() { Arc::clone(&tool.name) } else { name.into() };
+        Self { name, at, span, parent, has_id: tool.id.is_some() }
+    }
+}
+
+/// A tool call, by what its result says of it: its id, or the tool's name; or by the text of its result where that says
+/// neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key(u64);
 
@@ -103,6 +117,16 @@ impl Key {
             None => Self::of(&(1, &*result.text)),
         }
     }
+}
+
+/// Where a result was found.
+pub(super) enum Found<'a> {
+    /// In an answer.
+    Answer,
+    /// In what is new in a request. An answer that was told comes again in it, as the model's turn.
+    News { of_model: bool },
+    /// In a request that brings everything that was ever said: what was told before is in it too.
+    History(&'a mut Brought),
 }
 
 /// The results that one request brings.
@@ -130,6 +154,7 @@ impl Sessions {
             ended: false,
             ending: None,
             asked: HashMap::new(),
+            waiting: 0,
             told: HashMap::new(),
         };
         self.known.put(Arc::clone(id), known);
@@ -147,55 +172,53 @@ impl Sessions {
         }
         if self.tools == 0 {
             // It alone remembers too much.
-            (known.asked, known.told) = (HashMap::new(), HashMap::new());
+            (known.asked, known.told, known.waiting) = (HashMap::new(), HashMap::new(), 0);
         }
         self.tools += known.tools();
         self.known.put(id, known);
         None
     }
 
-    /// The model asked for a tool.
-    pub(super) fn ask(
-        &mut self,
-        session: &str,
-        tool: &ToolUse,
-        at: SystemTime,
-        span: SpanId,
-        parent: SpanId,
-    ) {
-        let (Some(known), Some(id)) = (self.known.get_mut(session), &tool.id) else { return };
-        let name = tool.name.get(..tool.name.floor_char_boundary(NAME)).unwrap_or_default();
-        let name = if name.len() == tool.name.len() { Arc::clone(&tool.name) } else { name.into() };
+    /// The model asked for a tool, which is to answer in a later request.
+    pub(super) fn ask(&mut self, session: &str, tool: &ToolUse, asked: Asked) {
+        let Some(known) = self.known.get_mut(session) else { return };
         self.tools -= known.tools();
-        known.asked.insert(Key::of_id(id), Asked { name, at, span, parent });
+        let same = known.asked.entry(Key::of_id(tool.id.as_ref().unwrap_or(&tool.name))).or_default();
+        // Those of an earlier answer will not be answered any more.
+        if same.back().is_some_and(|earlier| earlier.parent != asked.parent) {
+            known.waiting -= same.len();
+            same.clear();
+        }
+        same.push_back(asked);
+        known.waiting += 1;
         self.tools += known.tools();
     }
 
-    /// Whether this result is to be told; if so, it is from now on, and here is what it answers. `again`: the request
-    /// brings everything that was ever said, so what was told before is in it too.
+    /// Whether this result is to be told; if so, it is from now on, and here is what it answers.
     pub(super) fn tell(
         &mut self,
         session: &str,
         result: &ToolResult,
-        again: Option<&mut Brought>,
+        found: Found<'_>,
     ) -> Option<Option<Asked>> {
         let known = self.known.get_mut(session)?;
         let key = Key::of_result(result);
         let told = known.told.get(&key).copied().unwrap_or_default();
-        let is_told = match again {
-            Some(brought) => {
+        let is_told = match found {
+            Found::History(brought) => {
                 let times = brought.0.entry(key).or_default();
                 *times += 1;
                 *times <= told
             }
-            None => told > 0 && result.id.is_some() && !known.asked.contains_key(&key),
+            Found::News { of_model: true } if result.id.is_none() => told > 0,
+            _ => told > 0 && result.id.is_some() && !known.asked.contains_key(&key),
         };
         if is_told {
             return None;
         }
         self.tools -= known.tools();
         known.told.insert(key, told.saturating_add(1));
-        let asked = known.asked.remove(&key);
+        let asked = known.answered(key);
         self.tools += known.tools();
         Some(asked)
     }
@@ -203,7 +226,17 @@ impl Sessions {
 
 impl Known {
     fn tools(&self) -> usize {
-        self.asked.len() + self.told.len()
+        self.waiting + self.told.len()
+    }
+
+    fn answered(&mut self, key: Key) -> Option<Asked> {
+        let same = self.asked.get_mut(&key)?;
+        let asked = same.pop_front();
+        self.waiting -= usize::from(asked.is_some());
+        if same.is_empty() {
+            self.asked.remove(&key);
+        }
+        asked
     }
 }
 
@@ -214,6 +247,8 @@ mod tests {
     use perimeter_interceptor::CallId;
 
     use super::*;
+
+    const NEWS: Found<'_> = Found::News { of_model: false };
 
     fn result(id: Option<&str>) -> ToolResult {
         ToolResult::new(id.map(Into::into), "ok")
@@ -228,13 +263,14 @@ mod tests {
             let mut brought = Brought::default();
             let told = (0..histories).filter(|_| {
                 // Without ids, and all of the same text.
-                sessions.tell("s", &result(None), Some(&mut brought)).is_some()
+                sessions.tell("s", &result(None), Found::History(&mut brought)).is_some()
             });
             assert_eq!(told.count(), new);
         }
-        assert!(sessions.tell("s", &result(Some("a")), None).is_some());
-        assert!(sessions.tell("s", &result(Some("a")), None).is_none());
-        assert!(sessions.tell("s", &result(Some("a")), Some(&mut Brought::default())).is_none());
+        assert!(sessions.tell("s", &result(Some("a")), NEWS).is_some());
+        assert!(sessions.tell("s", &result(Some("a")), NEWS).is_none());
+        let all = Found::History(&mut Brought::default());
+        assert!(sessions.tell("s", &result(Some("a")), all).is_none());
     }
 
     #[test]
@@ -246,8 +282,8 @@ mod tests {
         tool.id = Some("call_0".into());
         for _ in 0..2 {
             let span = SpanId::of_session("s");
-            sessions.ask("s", &tool, UNIX_EPOCH, span, span);
-            let asked = sessions.tell("s", &result(Some("call_0")), None).unwrap().unwrap();
+            sessions.ask("s", &tool, Asked::new(&tool, UNIX_EPOCH, span, span));
+            let asked = sessions.tell("s", &result(Some("call_0")), NEWS).unwrap().unwrap();
             assert_eq!(&*asked.name, "search");
         }
     }
@@ -266,7 +302,7 @@ mod tests {
         assert!(sessions.get("busy").is_some() && sessions.get("0").is_none());
 
         for number in 0..TOOLS + 10 {
-            sessions.tell("busy", &result(Some(&number.to_string())), None);
+            sessions.tell("busy", &result(Some(&number.to_string())), NEWS);
             while sessions.make_room().is_some() {}
         }
         assert!(sessions.tools <= TOOLS, "{}", sessions.tools);

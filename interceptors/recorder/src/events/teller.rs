@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use perimeter_interceptor::{ApiFailure, Call, Completion, Cx, Failure, Part, ToolResult, ToolUse};
+use perimeter_interceptor::{ApiFailure, Call, Completion, Cx, Failure, Part, Role, ToolResult, ToolUse};
 use serde_json::value::RawValue;
 
 use super::attributes::{self, Attributes};
 use super::call::{self, Open};
 use super::event::{Event, Name};
 use super::ids::{self, SpanId};
-use super::sessions::{Asked, Brought, Known, Sessions};
+use super::sessions::{Asked, Brought, Found, Known, Sessions};
 use super::{Seen, request};
 use crate::ending::Ending;
 use crate::time;
@@ -142,28 +142,33 @@ impl Teller {
 
     /// The results of tools that came with a call.
     fn results(&mut self, cx: Cx<'_>, open: &Open, call: &Call) {
-        let parts = || call.news.iter().flat_map(|turn| &turn.parts);
-        let mut names: Option<HashMap<&str, &str>> = None;
+        let parts =
+            || call.news.iter().flat_map(|turn| turn.parts.iter().map(move |part| (&turn.role, part)));
+        let mut tools: Option<HashMap<&str, &ToolUse>> = None;
         let mut brought = Brought::default();
-        let results = parts().filter_map(|part| match part {
-            Part::ToolResult(result) => Some(result),
+        let results = parts().filter_map(|(role, part)| match part {
+            Part::ToolResult(result) => Some((*role == Role::Assistant, result)),
             _ => None,
         });
-        for (number, result) in results.enumerate() {
-            let again = (call.known == 0).then_some(&mut brought);
-            let Some(asked) = self.sessions.tell(&open.session, result, again) else { continue };
-            let at = open.at(cx, open.since);
-            let Some(asked) = asked else {
-                let names = names.get_or_insert_with(|| parts().filter_map(name_by_id).collect());
-                let name = result.id.as_ref().and_then(|id| names.get(&**id).copied());
-                let span = SpanId::of_result(cx.exchange.id, call.id, number);
-                let spans = Spans { span, parent: SpanId::of_session(&open.session) };
-                self.result(open, result, at, spans, name, None);
-                continue;
+        for (number, (of_model, result)) in results.enumerate() {
+            let found = match call.known {
+                0 => Found::History(&mut brought),
+                _ => Found::News { of_model },
             };
-            let Asked { name, at: since, span, parent } = asked;
-            let took = at.duration_since(since).ok();
-            self.result(open, result, at, Spans { span, parent }, Some(&name), took);
+            let Some(asked) = self.sessions.tell(&open.session, result, found) else { continue };
+            let at = open.at(cx, open.since);
+            if let Some(asked) = asked {
+                let took = at.duration_since(asked.at).ok();
+                self.result(open, result, at, asked.spans(), Tool::of(&asked), took);
+                continue;
+            }
+            let tools =
+                tools.get_or_insert_with(|| parts().filter_map(|(_, part)| tool_by_id(part)).collect());
+            let tool = result.id.as_ref().and_then(|id| tools.get(&**id));
+            let tool = tool.map_or(Tool::default(), |tool| Tool::in_history(tool));
+            let span = SpanId::of_result(cx.exchange.id, call.id, number);
+            let spans = Spans { span, parent: SpanId::of_session(&open.session) };
+            self.result(open, result, at, spans, tool, None);
         }
     }
 
@@ -173,12 +178,12 @@ impl Teller {
         result: &ToolResult,
         at: SystemTime,
         spans: Spans,
-        name: Option<&str>,
+        tool: Tool<'_>,
         took: Option<Duration>,
     ) {
         let mut attributes = open.attributes();
-        attributes.add_some("tool.name", name);
-        attributes.add_some("tool.call_id", result.id.as_deref());
+        attributes.add_some("tool.name", tool.name);
+        attributes.add_some("tool.call_id", result.id.as_deref().filter(|_| !tool.has_no_id));
         attributes.add("tool.status", if result.is_error { "error" } else { "success" });
         attributes.add_some("tool.execution_time_ms", took.map(time::milliseconds).as_ref());
         attributes.add("tool.result", &*result.text);
@@ -191,16 +196,14 @@ impl Teller {
         open.add_answer(&mut attributes, said);
         let at = open.at(cx, cx.elapsed);
         self.tell_of(open, Name::CallFinish, at, Spans::of_call(open), attributes);
-        let parts: Vec<&Part> = said.answers.iter().flat_map(|answer| &answer.parts).collect();
-        let tools = parts.iter().filter_map(|part| match part {
-            Part::ToolUse(tool) => Some(&**tool),
-            _ => None,
-        });
-        self.tools(cx, open, at, tools);
-        for (number, part) in parts.into_iter().enumerate() {
-            if let Part::ToolResult(result) = part {
-                self.hosted_result(cx, open, at, number, result);
-            }
+        // Of an answer that is fetched once more, they were told.
+        if !said.repeated {
+            let tools = parts_of(said).filter_map(|(_, part)| match part {
+                Part::ToolUse(tool) => Some(&**tool),
+                _ => None,
+            });
+            let hosted = self.tools(cx, open, at, tools);
+            self.hosted_results(cx, open, at, said, hosted);
         }
         self.answered(open, Some(said), false);
     }
@@ -218,18 +221,23 @@ impl Teller {
         }
         let at = open.at(cx, elapsed);
         self.tell_of(open, Name::CallError, at, Spans::of_call(open), attributes);
-        self.tools(cx, open, at, open.tools.iter().map(|tool| &**tool));
+        let hosted = self.tools(cx, open, at, open.tools.iter().map(|tool| &**tool));
+        if let Some(said) = said {
+            self.hosted_results(cx, open, at, said, hosted);
+        }
         self.answered(open, said, true);
     }
 
-    /// The tools that an answer asks for.
+    /// The tools that an answer asks for. Those that the provider ran and that have no id, and in which of the answers
+    /// to the call they are.
     fn tools<'a>(
         &mut self,
         cx: Cx<'_>,
         open: &Open,
         at: SystemTime,
         tools: impl Iterator<Item = &'a ToolUse>,
-    ) {
+    ) -> Vec<(u32, Asked)> {
+        let mut hosted = Vec::new();
         for (number, tool) in tools.enumerate() {
             let span = SpanId::of_tool(cx.exchange.id, open.id, number);
             let mut attributes = open.attributes();
@@ -244,22 +252,42 @@ impl Teller {
             }
             let spans = Spans { span, parent: open.span };
             self.tell_of(open, Name::ToolExecution, at, spans, attributes);
-            self.sessions.ask(&open.session, tool, at, span, open.span);
+            let asked = Asked::new(tool, at, span, open.span);
+            if tool.hosted && tool.id.is_none() {
+                hosted.push((tool.choice, asked));
+            } else {
+                self.sessions.ask(&open.session, tool, asked);
+            }
         }
+        hosted
     }
 
-    /// The result of a tool that the provider ran. How long that took nobody says.
-    fn hosted_result(&mut self, cx: Cx<'_>, open: &Open, at: SystemTime, number: usize, result: &ToolResult) {
-        let Some(asked) = self.sessions.tell(&open.session, result, None) else { return };
-        let name = asked.as_ref().map(|asked| Arc::clone(&asked.name));
-        let spans = match asked {
-            Some(asked) => Spans { span: asked.span, parent: asked.parent },
-            None => {
-                let span = SpanId::of_tool_part(cx.exchange.id, open.id, number);
-                Spans { span, parent: open.span }
-            }
-        };
-        self.result(open, result, at, spans, name.as_deref(), None);
+    /// The results of tools that the provider ran. How long that took nobody says. Without an id they are those of the
+    /// `hosted` tools, in their order.
+    fn hosted_results(
+        &mut self,
+        cx: Cx<'_>,
+        open: &Open,
+        at: SystemTime,
+        said: &Completion,
+        mut hosted: Vec<(u32, Asked)>,
+    ) {
+        for (number, (choice, part)) in parts_of(said).enumerate() {
+            let Part::ToolResult(result) = part else { continue };
+            let Some(asked) = self.sessions.tell(&open.session, result, Found::Answer) else { continue };
+            let asked = asked.or_else(|| {
+                let found = hosted.iter().position(|(of, _)| *of == choice && result.id.is_none())?;
+                Some(hosted.remove(found).1)
+            });
+            let (spans, tool) = match &asked {
+                Some(asked) => (asked.spans(), Tool::of(asked)),
+                None => {
+                    let span = SpanId::of_tool_part(cx.exchange.id, open.id, number);
+                    (Spans { span, parent: open.span }, Tool::default())
+                }
+            };
+            self.result(open, result, at, spans, tool, None);
+        }
     }
 
     /// A call has its answer, or will never have one.
@@ -331,10 +359,39 @@ fn end_of(id: &Arc<str>, known: &Known, lasted: Option<Duration>) -> Event {
     }
 }
 
-fn name_by_id(part: &Part) -> Option<(&str, &str)> {
+fn tool_by_id(part: &Part) -> Option<(&str, &ToolUse)> {
     match part {
-        Part::ToolUse(tool) => Some((tool.id.as_deref()?, &*tool.name)),
+        Part::ToolUse(tool) => Some((tool.id.as_ref().unwrap_or(&tool.name), tool)),
         _ => None,
+    }
+}
+
+/// What the model said, and in which of the answers to the call.
+fn parts_of(said: &Completion) -> impl Iterator<Item = (u32, &Part)> {
+    said.answers.iter().flat_map(|answer| answer.parts.iter().map(move |part| (answer.choice, part)))
+}
+
+/// What is known of the tool that a result is of.
+#[derive(Clone, Copy, Default)]
+struct Tool<'a> {
+    name: Option<&'a str>,
+    /// Whether it was asked for without an id: then the result's is its name.
+    has_no_id: bool,
+}
+
+impl<'a> Tool<'a> {
+    fn of(asked: &'a Asked) -> Self {
+        Self { name: Some(&asked.name), has_no_id: !asked.has_id }
+    }
+
+    fn in_history(tool: &'a ToolUse) -> Self {
+        Self { name: Some(&tool.name), has_no_id: tool.id.is_none() }
+    }
+}
+
+impl Asked {
+    fn spans(&self) -> Spans {
+        Spans { span: self.span, parent: self.parent }
     }
 }
 

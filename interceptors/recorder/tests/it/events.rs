@@ -176,6 +176,122 @@ fn a_tool_that_the_provider_ran_has_its_result_right_behind_the_answer_and_no_ti
     assert!(result["attributes"].get("tool.execution_time_ms").is_none());
 }
 
+/// A call whose request brings `known` messages that were seen and these, and its answer.
+fn turn(session: &str, known: usize, news: Vec<Turn>, said: Vec<Part>) -> Scene {
+    let scene = Scene::post("/v1beta/models/m:generateContent").in_session(session).request("{}");
+    let mut call = scene.next_call("m", "");
+    (call.known, call.news) = (known, news);
+    let scene = scene.llm(LlmEvent::Call(Arc::new(call))).response(200);
+    let mut completion = scene.completion("", None);
+    completion.answers[0].parts = said;
+    scene.llm(LlmEvent::Completion(Arc::new(completion))).end()
+}
+
+fn asks_for(name: &str, hosted: bool) -> Part {
+    let mut tool = ToolUse::new(perimeter_interceptor::CallId(0), name, "{}");
+    tool.hosted = hosted;
+    Part::ToolUse(Arc::new(tool))
+}
+
+fn answers(id: Option<&str>, text: &str) -> Part {
+    Part::ToolResult(ToolResult::new(id.map(Into::into), text))
+}
+
+/// The executions and results: which, and the span.
+fn tools_of(events: &[Value]) -> Vec<(String, String)> {
+    let tools = events.iter().filter(|event| event["name"].as_str().unwrap().starts_with("tool."));
+    let tools = tools.map(|event| {
+        assert!(event["attributes"].get("tool.call_id").is_none(), "{event:#}");
+        let (name, text) = (&event["attributes"]["tool.name"], &event["attributes"]["tool.result"]);
+        let text = text.as_str().map_or(String::new(), |text| format!(" {text}"));
+        (format!("{}{text}", name.as_str().unwrap()), event["span_id"].to_string())
+    });
+    tools.collect()
+}
+
+#[test]
+fn functions_without_ids_are_joined_to_their_results_by_name_and_order() {
+    let asks = || vec![asks_for("weather", false), asks_for("news", false), asks_for("weather", false)];
+    let results = || {
+        let parts = [("weather", "sunny"), ("news", "none"), ("weather", "rain")];
+        let parts = parts.map(|(name, text)| answers(Some(name), text)).to_vec();
+        vec![Turn::new(Role::Assistant, asks()), Turn::new(Role::User, parts)]
+    };
+    // Each time with what is new, or with everything, and once more after that.
+    for known in [1, 0] {
+        let again = if known == 0 { [results(), results()].concat() } else { results() };
+        let script = Script::new()
+            .scene(turn("s", 0, Vec::new(), asks()))
+            .scene(turn("s", known, results(), Vec::new()))
+            .scene(turn("s", known, if known == 0 { results() } else { Vec::new() }, asks()))
+            .scene(turn("s", 4 * known, again, Vec::new()));
+        let events = events_of(script);
+        assert_ordered(&events);
+        let tools = tools_of(&events);
+        let names: Vec<_> = tools.iter().map(|(name, _)| name.as_str()).collect();
+        let one = ["weather", "news", "weather", "weather sunny", "news none", "weather rain"];
+        assert_eq!(names, [one, one].concat());
+        for first in [0, 6] {
+            for tool in first..first + 3 {
+                assert_eq!(tools[tool].1, tools[tool + 3].1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_function_that_nobody_answered_is_not_answered_by_the_next_of_its_name() {
+    let news = vec![Turn::new(Role::User, vec![answers(Some("weather"), "sunny")])];
+    let script = Script::new()
+        .scene(turn("s", 0, Vec::new(), vec![asks_for("weather", false)]))
+        .scene(turn("s", 1, Vec::new(), vec![asks_for("weather", false)]))
+        .scene(turn("s", 2, news, Vec::new()));
+    let tools = tools_of(&events_of(script));
+    assert_eq!(tools[1].1, tools[2].1);
+    assert_ne!(tools[0].1, tools[1].1);
+}
+
+#[test]
+fn what_the_provider_ran_without_an_id_is_joined_to_its_result_and_told_once() {
+    let said = || {
+        let code = || asks_for("code_execution", true);
+        vec![code(), answers(None, "1"), Part::Text("And".into()), code(), answers(None, "1")]
+    };
+    for (known, news) in [(1, vec![said()]), (0, vec![said()])] {
+        let news = news.into_iter().map(|said| Turn::new(Role::Assistant, said)).collect();
+        let script =
+            Script::new().scene(turn("s", 0, Vec::new(), said())).scene(turn("s", known, news, Vec::new()));
+        let events = events_of(script);
+        assert_ordered(&events);
+        let tools = tools_of(&events);
+        let names: Vec<_> = tools.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["code_execution", "code_execution", "code_execution 1", "code_execution 1"]);
+        assert_eq!((&tools[0].1, &tools[1].1), (&tools[2].1, &tools[3].1));
+    }
+}
+
+#[test]
+fn what_the_provider_had_run_before_an_answer_broke_off_is_told() {
+    let scene = Scene::post("/v1/messages").in_session("s").request("{}").asks("m", "Hello").response(200);
+    let Part::ToolUse(tool) = asks_for("code_execution", true) else { unreachable!() };
+    let mut cut = scene.completion("", None);
+    cut.answers[0].parts = vec![Part::ToolUse(Arc::clone(&tool)), answers(None, "1")];
+    let scene = scene.llm(LlmEvent::ToolUse(tool)).llm(LlmEvent::Cut(Arc::new(cut)));
+    let events = events_of(scene.aborted());
+    assert_eq!(names(&events)[2..], ["llm.call.error", "tool.execution", "tool.result"]);
+    assert_eq!(events[3]["span_id"], events[4]["span_id"]);
+}
+
+#[test]
+fn the_tools_of_an_answer_that_is_fetched_again_are_not_told_again() {
+    let scene = Scene::get("/v1/responses/resp_1").in_session("s").asks("m", "").response(200);
+    let mut completion = scene.completion("", None);
+    completion.repeated = true;
+    completion.answers[0].parts = vec![asks_for("search", true), answers(None, "found")];
+    let events = events_of(scene.llm(LlmEvent::Completion(Arc::new(completion))).end());
+    assert_eq!(names(&events), ["session.start", "llm.call.start", "llm.call.finish"]);
+}
+
 #[test]
 fn tools_that_were_asked_for_before_an_answer_broke_off_are_told_and_others_are_not() {
     let scene =
