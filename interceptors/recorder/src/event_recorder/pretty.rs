@@ -1,8 +1,18 @@
 //! Indents JSON without reading it: numbers and texts stay as they were written.
 
+/// What is deeper stands in one line: what a client sends may be nested as deeply as it is long.
+const DEEPEST: usize = 16;
+/// What is longer stays as it is, bytes: nobody reads it, and indented it is many times as long.
+const LONGEST: usize = 1 << 20;
+
 /// This JSON with a member or element a line, each level indented by two spaces more than the `first`.
 pub(super) fn indented(json: &str, first: usize) -> String {
-    let mut printer = Printer { out: String::with_capacity(json.len() * 2), level: first };
+    let mut printer = Printer { out: String::with_capacity(json.len().min(LONGEST) * 2), level: first };
+    if json.len() > LONGEST {
+        printer.indent();
+        printer.out.push_str(json);
+        return printer.out;
+    }
     let mut rest = json;
     let mut opened = false;
     printer.indent();
@@ -15,8 +25,7 @@ pub(super) fn indented(json: &str, first: usize) -> String {
         match token {
             "}" | "]" => {
                 if !opened {
-                    printer.level = printer.level.saturating_sub(1);
-                    printer.new_line();
+                    printer.close_level();
                 }
                 printer.out.push_str(token);
             }
@@ -39,8 +48,18 @@ struct Printer {
 
 impl Printer {
     fn new_line(&mut self) {
-        self.out.push('\n');
-        self.indent();
+        if self.level <= DEEPEST {
+            self.out.push('\n');
+            self.indent();
+        }
+    }
+
+    fn close_level(&mut self) {
+        let is_deep = self.level > DEEPEST;
+        self.level = self.level.saturating_sub(1);
+        if !is_deep {
+            self.new_line();
+        }
     }
 
     fn indent(&mut self) {
@@ -84,5 +103,16 @@ mod tests {
         let json = r#"{"a":[1.0,{"b" : "x,{}\"\\"},[],{}],"c":1e400,"d":"ü"}"#;
         let text = "  {\n    \"a\": [\n      1.0,\n      {\n        \"b\": \"x,{}\\\"\\\\\"\n      },\n      [],\n      {}\n    ],\n    \"c\": 1e400,\n    \"d\": \"ü\"\n  }";
         assert_eq!(indented(json, 1), text);
+    }
+
+    #[test]
+    fn what_is_deep_or_long_is_not_indented() {
+        let deep = ["[".repeat(40), "1,2".to_owned(), "]".repeat(40)].concat();
+        let text = indented(&deep, 0);
+        assert_eq!(text.lines().count(), 2 * DEEPEST + 1);
+        assert!(text.contains(&format!("\n{}[[[[", "  ".repeat(DEEPEST))), "{text}");
+        assert_eq!(text.split_whitespace().collect::<String>(), deep);
+        let long = format!("[{}1]", "1,".repeat(LONGEST / 2));
+        assert_eq!(indented(&long, 1), format!("  {long}"));
     }
 }

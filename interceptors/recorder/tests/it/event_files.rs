@@ -201,6 +201,18 @@ fn numbers_in_documents_keep_their_digits() {
 }
 
 #[test]
+fn a_body_of_many_levels_makes_no_large_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { pretty_print: true, ..settings(folder.path(), FileFormat::Json) };
+    let deep = [r#"{"tools":"#, &"[".repeat(20_000), &"]".repeat(20_000), "}"].concat();
+    let scene = Scene::post("/v1/chat/completions").in_session("s").request(deep).asks("m", "Hello");
+    play(EventRecorder::new(settings).unwrap(), scene.aborted()).assert_faultless();
+    let text = fs::read_to_string(file(folder.path(), "session_s.json")).unwrap();
+    assert!(text.len() < 20_000_000, "{}", text.len());
+    assert_eq!(text.matches('[').count(), 40_001);
+}
+
+#[test]
 fn events_are_written_when_there_is_time_when_their_session_ends_and_at_the_stop() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(settings(folder.path(), FileFormat::Jsonl));
