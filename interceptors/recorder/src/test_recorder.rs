@@ -84,7 +84,8 @@ impl TestRecorder {
         Events::to(self.clone())
     }
 
-    /// All events, as JSON, in their order.
+    /// All events, as JSON, in their order. An attribute that holds what a [`Value`] cannot, such as 1e400 or more than
+    /// a hundred levels, is the text of its JSON.
     pub fn events(&self) -> Vec<Value> {
         self.lock().events.iter().map(json).collect()
     }
@@ -135,8 +136,15 @@ impl Default for TestRecorder {
     }
 }
 
+/// What no [`Value`] can hold, such as 1e400, makes a text of its attribute.
 fn json(event: &Event) -> Value {
-    serde_json::to_value(event).unwrap_or_default()
+    let mut json = serde_json::to_value(event.envelope()).unwrap_or_default();
+    let attributes = event.attributes.iter().map(|(name, value)| {
+        let text = || Value::String(value.get().to_owned());
+        (name.to_owned(), serde_json::from_str(value.get()).unwrap_or_else(|_| text()))
+    });
+    json["attributes"] = Value::Object(attributes.collect());
+    json
 }
 
 impl Sink for TestRecorder {

@@ -81,6 +81,13 @@ impl Event {
         size_of::<Self>() + self.attributes.len()
     }
 
+    /// The same without its attributes.
+    pub(crate) fn envelope(&self) -> Self {
+        let attributes = Attributes::default();
+        let (agent, session) = (Arc::clone(&self.agent), Arc::clone(&self.session));
+        Self { agent, session, attributes, ..*self }
+    }
+
     /// Its JSON, in one line.
     pub fn to_json(&self) -> String {
         line::of(self)

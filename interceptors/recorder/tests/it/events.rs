@@ -467,6 +467,18 @@ fn the_test_recorder_keeps_the_latest_and_forgets_when_it_is_told_to() {
 }
 
 #[test]
+fn an_event_that_holds_what_no_value_can_is_kept_all_the_same() {
+    let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(300), "]".repeat(300));
+    for body in [r#"{"temperature":1e400}"#, &deep] {
+        let scene = Scene::post("/v1/chat/completions").in_session("s").request(body.to_owned());
+        let events = events_of(scene.asks("m", "Hello").aborted());
+        assert_eq!(names(&events), ["session.start", "llm.call.start", "llm.call.error"]);
+        let data = events[1]["attributes"]["llm.request.data"].as_str().unwrap();
+        assert!(data.starts_with(&body[..body.len() - 1]), "{data}");
+    }
+}
+
+#[test]
 fn a_result_of_the_provider_without_its_tool_is_told_too() {
     let scene = Scene::post("/v1/responses").in_session("s").request("{}").asks("m", "Hello").response(200);
     let mut completion = scene.completion("", None);
