@@ -7,9 +7,14 @@ use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use perimeter_interceptor::host::Notice;
+use perimeter_interceptor::Interest;
+use perimeter_interceptor::host::{Desk, Notice};
+use perimeter_interceptor::testing::{Script, scenes};
+use perimeter_recorder::EventRecorder;
+use perimeter_recorder::event_recorder::{self, FileFormat};
 use perimeter_recorder::message_logger::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
 
 use crate::support::{Told, desk, read_lines, take_all};
 
@@ -142,4 +147,52 @@ fn child_that_has_more_to_write_than_it_may_hold() {
     limit(None);
     assert_eq!(worker.join().unwrap(), 1);
     assert_eq!(numbers(&path), (1..=40).collect::<Vec<_>>());
+}
+
+#[test]
+fn files_of_events_stay_whole_on_a_full_disk_and_go_on_when_there_is_room() {
+    run("full_disk::child_whose_events_have_no_room_for_a_while");
+}
+
+#[test]
+#[ignore = "another test starts it"]
+fn child_whose_events_have_no_room_for_a_while() {
+    for (format, extension) in [(FileFormat::Jsonl, "jsonl"), (FileFormat::Json, "json")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("session_s.{extension}"));
+        let settings = event_recorder::Settings {
+            output_dir: folder.path().to_owned(),
+            file_format: format,
+            ..event_recorder::Settings::default()
+        };
+        let mut desk = Desk::new(EventRecorder::new(settings).unwrap(), Interest::LLM);
+        let mut faults = Vec::new();
+        let events = |path: &Path| -> usize {
+            match format {
+                FileFormat::Jsonl => read_lines(path).len() - 1,
+                FileFormat::Json => {
+                    let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+                    let events = document["events"].as_array().unwrap().len();
+                    assert_eq!(document["metadata"]["events_count"], events);
+                    events
+                }
+            }
+        };
+        // Where it fills up, in the middle of what, is not said.
+        for (round, room) in [20_000, 20_001, 20_013, 30_100].into_iter().enumerate() {
+            limit(Some(room));
+            for _ in 0..20 {
+                let call = scenes::whole().in_session("s");
+                let notices = Script::from(call).notices();
+                faults.extend(notices.iter().filter_map(|notice| desk.take(notice).err()));
+                faults.extend(desk.idle().err());
+                events(&path);
+            }
+            limit(None);
+            desk.idle().unwrap();
+            assert_eq!(events(&path), 1 + 40 * (round + 1), "{format:?}");
+        }
+        assert_eq!(faults.len(), 4, "{faults:?}");
+        desk.shut_down().unwrap();
+    }
 }
