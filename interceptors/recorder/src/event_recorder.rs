@@ -3,6 +3,7 @@
 //! Files are appended to, never written anew, also by a later run of the program. Events are held for a moment and
 //! written when there is time, when many are held, when a session ends and at the stop.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::SystemTime;
 
 use lru::LruCache;
 use perimeter_interceptor::Result;
-use perimeter_redact::redact;
+use perimeter_redact::{redact, redact_start};
 
 use crate::events::{Event, Events, Name, Sink};
 use crate::file::{OpenError, expand_home, make_directory};
@@ -95,13 +96,19 @@ impl EventFiles {
     }
 
     fn path_of(&self, session: &str) -> PathBuf {
-        self.directory.join(name::of(session, self.settings.file_format.extension()))
+        let name = if self.shown(session) == session { name::of } else { name::of_secret };
+        self.directory.join(name(session, self.settings.file_format.extension()))
+    }
+
+    /// A session's name as it stands in files.
+    fn shown<'a>(&self, session: &'a str) -> Cow<'a, str> {
+        if self.settings.redact_credentials { redact_start(session, session.len()) } else { session.into() }
     }
 
     fn hold(&mut self, event: &Event) {
         let mut text = event.to_json();
         if self.settings.redact_credentials
-            && let std::borrow::Cow::Owned(redacted) = redact(&text)
+            && let Cow::Owned(redacted) = redact(&text)
         {
             text = redacted;
         }
@@ -115,8 +122,9 @@ impl EventFiles {
     /// Writes what is held of a session.
     fn write(&mut self, session: &Arc<str>) -> io::Result<()> {
         let Some(mut held) = self.held.remove(session) else { return Ok(()) };
+        let shown = self.shown(session);
         let (written, result) = match self.open(session) {
-            Ok(file) => file.append(&Batch { session, events: &held.events, times: held.times }),
+            Ok(file) => file.append(&Batch { session: &shown, events: &held.events, times: held.times }),
             Err(error) => (0, Err(error)),
         };
         let bytes: usize = held.events.drain(..written).map(|event| event.len()).sum();
@@ -197,8 +205,12 @@ impl Sink for EventFiles {
             self.open.pop(session);
             let error = written.err().map(|source| (Arc::clone(session), source));
             self.note(error)
-        } else if self.bytes > HOLD || self.stuck.is_none() && self.bytes >= WRITE_FROM {
+        } else if self.stuck.is_none() && self.bytes >= WRITE_FROM {
             self.write_all()
+        } else if self.bytes > HOLD {
+            // Of those that wait for room there may be thousands: they are tried again when there is time.
+            let error = self.write(session).err().map(|source| (Arc::clone(session), source));
+            self.note(error)
         } else {
             Ok(())
         };

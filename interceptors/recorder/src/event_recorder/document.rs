@@ -65,6 +65,7 @@ struct Metadata<'a> {
 }
 
 impl Document {
+    /// Opens it, and keeps others from writing to it until events were appended.
     pub(super) fn open(path: &Path, settings: &Settings) -> io::Result<Self> {
         Self::open_as(path, settings.include_metadata, settings.pretty_print)
     }
@@ -72,6 +73,7 @@ impl Document {
     fn open_as(path: &Path, metadata: bool, pretty: bool) -> io::Result<Self> {
         make_directory_of(path).map_err(|(_, error)| error)?;
         let file = open_with(OpenOptions::new().read(true).write(true).truncate(false), path, Place::File)?;
+        lock(&file)?;
         let about = file.metadata()?;
         let size = about.len();
         let found = match size {
@@ -87,7 +89,14 @@ impl Document {
 
     /// Appends events: all of them or, with an error, none.
     pub(super) fn append(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        self.find_again()?;
+        lock(&self.file)?;
+        let appended = self.find_again().and_then(|()| self.append_locked(batch));
+        // Where that fails, nobody has it, or it ends with the file.
+        let _ = self.file.unlock();
+        appended
+    }
+
+    fn append_locked(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         let created_at = self.found.created_at.clone().unwrap_or_else(|| time::timestamp(batch.times.0));
         let count = self.found.count + batch.events.len() as u64;
         let mut text = self.opening();
@@ -157,9 +166,19 @@ impl Document {
             Err(error) => return Err(error),
         };
         if !is_same {
+            // It may be the very file that is opened once more, and locked.
+            let _ = self.file.unlock();
             *self = Self::open_as(&self.path, self.metadata, self.pretty)?;
         }
         Ok(())
+    }
+}
+
+/// Waits until no other process writes to it. There are file systems without locks: there, nobody waits.
+fn lock(file: &File) -> io::Result<()> {
+    match file.lock() {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        result => result,
     }
 }
 

@@ -3,6 +3,11 @@
 /// So many characters of a session's name stand in that of its file.
 const LONGEST: usize = 100;
 
+/// The name of the file of a session whose name holds a secret.
+pub(super) fn of_secret(session: &str, extension: &str) -> String {
+    format!("session_.{:x}.{extension}", md5::compute(session))
+}
+
 /// The name of this session's file. A name of small letters, digits, `-` and `_` stands in it as it is; any other has
 /// what cannot stand there left out, and its MD5 behind a dot, which no name of the first kind has.
 pub(super) fn of(session: &str, extension: &str) -> String {

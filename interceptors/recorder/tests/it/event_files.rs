@@ -348,6 +348,22 @@ fn secrets_are_replaced_unless_they_are_wanted() {
 }
 
 #[test]
+fn a_secret_that_a_client_takes_for_a_name_is_in_no_file_and_no_files_name() {
+    let secret = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCDEF";
+    for format in [FileFormat::Jsonl, FileFormat::Json] {
+        let folder = tempfile::tempdir().unwrap();
+        play(EventRecorder::new(settings(folder.path(), format)).unwrap(), call(secret, 1))
+            .assert_faultless();
+        let files: Vec<_> = fs::read_dir(folder.path().join("events")).unwrap().collect();
+        assert_eq!(files.len(), 1);
+        let path = files.into_iter().next().unwrap().unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(secret) && !path.to_str().unwrap().contains(secret), "{path:?} {text}");
+        assert!(text.contains("sk-proj-[REDACTED]"));
+    }
+}
+
+#[test]
 fn it_holds_what_every_interceptor_must() {
     for format in [FileFormat::Jsonl, FileFormat::Json] {
         let folder = tempfile::tempdir().unwrap();
@@ -392,6 +408,42 @@ fn a_killed_process_leaves_files_that_the_next_one_goes_on_with() {
     let broken = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_err()).count();
     assert!(broken <= 3, "{broken}");
     assert_eq!(text.matches("_metadata\":{\"format\"").count(), 1);
+}
+
+#[test]
+fn several_who_write_to_the_same_files_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |format| {
+        let mut desk = desk(settings(folder.path(), format));
+        for number in 0..100 {
+            assert!(tell(&mut desk, call("s", number)).is_empty());
+            desk.idle().unwrap();
+        }
+        desk.shut_down().unwrap();
+    };
+    std::thread::scope(|threads| {
+        for _ in 0..3 {
+            threads.spawn(|| write(FileFormat::Json));
+            threads.spawn(|| write(FileFormat::Jsonl));
+        }
+    });
+    // Each has its own start of the session, and two events for each call.
+    let (document, events) = document(&file(folder.path(), "session_s.json"));
+    assert_eq!((events.len(), &document["metadata"]["events_count"]), (3 * 201, &json!(3 * 201)));
+    let lines = read_lines(&file(folder.path(), "session_s.jsonl"));
+    assert_eq!(lines.iter().filter(|line| line.get("name").is_some()).count(), 3 * 201);
+}
+
+#[test]
+fn a_trap_for_one_session_keeps_no_other_from_its_file_though_much_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(settings(folder.path(), FileFormat::Jsonl));
+    fs::create_dir(file(folder.path(), "session_a.jsonl")).unwrap();
+    for _ in 0..60 {
+        tell(&mut desk, call("a", 100_000));
+    }
+    assert!(tell(&mut desk, call("b", 100_000)).is_empty());
+    assert_eq!(names(&file(folder.path(), "session_b.jsonl")).len(), 4);
 }
 
 #[test]
