@@ -8,6 +8,7 @@ mod message_lines;
 mod system_prompts;
 
 mod event_files;
+mod event_order;
 mod event_schema;
 mod events;
 
