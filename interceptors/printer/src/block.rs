@@ -173,8 +173,7 @@ impl<'a> Layout<'a> {
             return Vec::new();
         }
         let id = self.redaction.long(&session.id);
-        let id = text::start(&id, 8);
-        let id = id.trim_end_matches('…');
+        let id = if is_drawn(&id) { id.get(..8).unwrap_or(&id) } else { &id };
         let agent = session.agent.as_deref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
         self.text(SESSION, "", &format!("session {id}{agent}"), Extent::Squeezed(1))
     }
@@ -322,14 +321,18 @@ impl<'a> Layout<'a> {
                 lines.extend(self.more(tools, "tool calls"));
             }
         }
-        if let Some(stop) = answer.stop.as_deref().filter(|stop| !is_usual(stop)) {
-            lines.extend(self.text(NOTE, "", &format!("stopped: {stop}"), Extent::Squeezed(1)));
-        }
+        let stop = answer.stop.as_deref().filter(|stop| !is_usual(stop));
+        lines.extend(
+            stop.map(|stop| self.text(NOTE, "", &stopped(stop), Extent::Squeezed(1))).into_iter().flatten(),
+        );
         lines
     }
 
     fn problem(&self, problem: &Problem) -> Vec<String> {
         let (mark, text) = match problem.weight {
+            Weight::Error if problem.message.trim().is_empty() => {
+                (PROBLEM, format!("{}: the provider did not say why", problem.kind))
+            }
             Weight::Error => (PROBLEM, format!("{}: {}", problem.kind, problem.message)),
             Weight::Grave => (PROBLEM, problem.message.clone()),
             Weight::Note => (NOTE, problem.message.clone()),
@@ -348,6 +351,20 @@ fn joined(parts: &[Part]) -> Vec<Part> {
         }
     }
     all
+}
+
+/// Why an answer is no usual one, in words.
+fn stopped(stop: &str) -> String {
+    match stop {
+        // It has not stopped: it is made in the background, or broke off on its way here.
+        "queued" | "in_progress" => stop.to_owned(),
+        _ => format!("stopped: {stop}"),
+    }
+}
+
+/// Whether a session's name was drawn by a program, so that its beginning tells it from others as well as all of it.
+fn is_drawn(id: &str) -> bool {
+    id.len() >= 16 && id.chars().all(|sign| sign.is_ascii_hexdigit() || sign == '-')
 }
 
 /// Whether models stop for this reason unless something is the matter.

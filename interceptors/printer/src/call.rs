@@ -166,7 +166,7 @@ fn last_user_text(news: &[Turn]) -> Option<&Arc<str>> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Price {
     Known(Usd),
-    /// The provider told what was used, but nobody here knows what that costs.
+    /// Nobody here knows what the model costs, or the provider did not tell what was used.
     Unknown,
 }
 
@@ -245,6 +245,11 @@ impl Shown {
         }
     }
 
+    /// Whether the provider said all that it had to say.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.finished.is_some() && !self.cut && self.failure.is_none()
+    }
+
     fn hear_delta(&mut self, delta: &Delta) {
         if let (0, Said::Text(text) | Said::Refusal(text)) = (delta.choice, &delta.said)
             && self.heard.len() < HEARD
@@ -258,10 +263,7 @@ impl Shown {
         self.usage = completion.usage;
         self.cost = match &completion.cost {
             Some(cost) => Some(Price::Known(cost.total)),
-            None if completion.usage.is_some() && completion.is_billed(self.operation) => {
-                Some(Price::Unknown)
-            }
-            None => None,
+            None => completion.is_billed(self.operation).then_some(Price::Unknown),
         };
         if self.model.is_none() {
             self.model.clone_from(&completion.model);

@@ -88,6 +88,8 @@ fn broken_response(exchange: &Following, call: Option<&Shown>, end: &End) -> Opt
         BodyEnd::Stopped => Some(Problem::grave("stopped", "perimeter stopped before the answer ended")),
         BodyEnd::Failed(why) => Some(Problem::grave("answer_broken", format!("the answer broke off: {why}"))),
         BodyEnd::Aborted if exchange.failure.is_some() || !busy => None,
+        // SDKs leave at a stream's last event, and do not wait for the end of the body behind it.
+        BodyEnd::Aborted if call.is_some_and(Shown::is_whole) => None,
         BodyEnd::Aborted if exchange.status.is_none() => {
             Some(Problem::grave("client_left", "the client left before an answer came"))
         }

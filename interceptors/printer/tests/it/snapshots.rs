@@ -191,6 +191,36 @@ fn what_broke_off_says_who_broke_it() {
 }
 
 #[test]
+fn a_client_that_leaves_behind_a_whole_answer_did_nothing_wrong() {
+    let scene = plain_call(0);
+    let whole = printed(&[scene], Look::fixed(None, false), &Settings::default());
+    let left = Scene::post(0)
+        .asks(call("gpt-4o-mini", vec![user("Hello?")]))
+        .answers(200)
+        .llm(900, LlmEvent::Completion(answer(vec![text("Hi.")], "stop").into()))
+        .ends_as(901, BodyEnd::COMPLETE, BodyEnd::Aborted);
+    let left = printed(&[left], Look::fixed(None, false), &Settings::default());
+    assert!(!whole.contains('✗') && !left.contains('✗'), "{left}");
+}
+
+#[test]
+fn an_answer_in_the_background_has_not_stopped() {
+    let scene = Scene::post(0)
+        .asks(call("o3-deep-research", vec![user("Find out.")]))
+        .answers(200)
+        .completes(900, answer(Vec::new(), "queued"));
+    let shown = printed(&[scene], Look::fixed(None, false), &Settings::default());
+    assert!(shown.contains("! queued\n"), "{shown}");
+}
+
+#[test]
+fn an_error_without_words_says_so() {
+    let shown =
+        printed(&[refused_by_provider(0, 503, "error", "")], Look::fixed(None, false), &Settings::default());
+    assert!(shown.contains("✗ error: the provider did not say why\n"), "{shown}");
+}
+
+#[test]
 fn what_was_not_seen_is_told() {
     let mut end = End::new(BodyEnd::COMPLETE, BodyEnd::COMPLETE, std::time::Duration::from_millis(5200));
     end.unseen.upstream = 12_345;
@@ -246,6 +276,14 @@ fn each_call_of_a_socket_is_a_block() {
 #[test]
 fn sessions_that_the_client_named_are_announced() {
     insta::assert_snapshot!(snapshot(&[with_session(0)]));
+    let mut call = call("gpt-4o-mini", vec![user("Go")]);
+    call.session = session("nightly-report/42", None);
+    let named = Scene::post(1).asks(call).answers(200).completes(900, answer(Vec::new(), "stop"));
+    let shown = printed(&[named], Look::fixed(None, false), &Settings::default());
+    assert!(
+        shown.contains("# session nightly-report/42\n"),
+        "a name of the client's own is shown whole: {shown}"
+    );
     let hidden = settings(json!({"show_sessions": false}));
     assert!(!printed(&[with_session(0)], Look::fixed(None, false), &hidden).contains("a1fc86b8"));
 }
