@@ -72,6 +72,7 @@ fn unknown(model: &str, near: &[&str]) -> String {
     let shown = model.escape_debug();
     let hint = match near {
         [] => "no model is called anything like that".to_owned(),
+        [near] => format!("the name nearest to it is {near}"),
         near => format!("the names nearest to it are {}", near.join(", ")),
     };
     format!("perimeter: {shown}: no price is known, so its calls cost «unknown»; {hint}")
