@@ -56,7 +56,10 @@ pub(crate) fn problems(exchange: &Following, call: Option<&Shown>) -> Vec<Proble
         all.extend(unseen(end));
     }
     if let Some(call) = call {
-        if call.partial && exchange.end.as_ref().is_none_or(|end| end.unseen.client == 0) {
+        // Where nobody answered, nobody read either.
+        let explained =
+            exchange.failure.is_some() || exchange.end.as_ref().is_some_and(|end| end.unseen.client > 0);
+        if call.partial && !explained {
             all.push(Problem::note("partial", "the request was not read whole"));
         }
         let explained = |problem: &Problem| problem.weight != Weight::Note || problem.kind == "unseen";
@@ -72,7 +75,6 @@ fn broken_request(exchange: &Following, end: &End) -> Option<Problem> {
         BodyEnd::Failed(why) => {
             Some(Problem::grave("request_broken", format!("the request broke off: {why}")))
         }
-        // Where nobody answered, nobody read either.
         BodyEnd::Aborted if exchange.failure.is_none() && end.response.is_complete() => {
             Some(Problem::note("request_unread", "the provider did not read the request to its end"))
         }

@@ -214,6 +214,20 @@ fn an_answer_in_the_background_has_not_stopped() {
 }
 
 #[test]
+fn nobody_need_be_told_that_a_request_was_not_read_where_nobody_was_there() {
+    let mut asked = call("gpt-4o", Vec::new());
+    asked.partial = true;
+    let failure = Failure::new("upstream_connect", "cannot connect to 127.0.0.1:9: Connection refused");
+    let scene = Scene::post(0).asks(asked).then(2, What::Failure(failure.into())).answers(502).ends_as(
+        3,
+        BodyEnd::Aborted,
+        BodyEnd::COMPLETE,
+    );
+    let shown = printed(&[scene], Look::fixed(None, false), &Settings::default());
+    assert!(shown.contains("✗ upstream_connect") && !shown.contains('!'), "{shown}");
+}
+
+#[test]
 fn an_error_without_words_says_so() {
     let shown =
         printed(&[refused_by_provider(0, 503, "error", "")], Look::fixed(None, false), &Settings::default());
