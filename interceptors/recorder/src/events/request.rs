@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use perimeter_interceptor::{Call, Role};
+use perimeter_interceptor::{Call, Part, Role, Turn};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -26,7 +26,7 @@ struct News {
 }
 
 /// The request with the messages that its session had not seen, as they were written. Where the body is no JSON
-/// object (it was cut, or is a form), the model and the texts that were read of it.
+/// object (it was cut, or is a form), the model, the texts, and the measures of the media that were read of it.
 pub(super) fn data(call: &Call) -> Option<Box<RawValue>> {
     let external_session = call.session.told;
     let Some(mut members) = Members::of(&call.body) else {
@@ -73,8 +73,7 @@ fn cut_list(list: &RawValue, known: usize) -> Option<(Option<Box<RawValue>>, usi
 }
 
 fn what_was_read(call: &Call) -> serde_json::Value {
-    let messages: Vec<_> =
-        call.news.iter().map(|turn| json!({"role": turn.role.as_str(), "content": turn.text()})).collect();
+    let messages: Vec<_> = call.news.iter().map(read).collect();
     let news = json!({
         "total_messages": call.known + messages.len(),
         "new_messages": messages.len(),
@@ -82,6 +81,25 @@ fn what_was_read(call: &Call) -> serde_json::Value {
         "external_session": call.session.told,
     });
     json!({"model": call.model.as_deref(), "messages": messages, "_cylestio_metadata": news})
+}
+
+/// A message as it was read: its text, and of what is no text its kind, type, name and size.
+fn read(turn: &Turn) -> serde_json::Value {
+    let mut message = json!({"role": turn.role.as_str(), "content": turn.text()});
+    let media = turn.parts.iter().filter_map(|part| match part {
+        Part::Media(media) => Some(json!({
+            "kind": &*media.kind,
+            "media_type": media.media_type.as_deref(),
+            "name": media.name.as_deref(),
+            "size": media.size,
+        })),
+        _ => None,
+    });
+    let media: Vec<_> = media.collect();
+    if !media.is_empty() {
+        message["media"] = media.into();
+    }
+    message
 }
 
 /// The tools that the model may ask for, as they were written.
@@ -101,7 +119,7 @@ pub(super) fn prompt(call: &Call) -> Option<String> {
 mod tests {
     use std::sync::Arc;
 
-    use perimeter_interceptor::{CallId, Part, Session, Turn};
+    use perimeter_interceptor::{CallId, Media, Session};
 
     use super::*;
 
@@ -143,5 +161,18 @@ mod tests {
         let data: serde_json::Value = serde_json::from_str(data(&call).unwrap().get()).unwrap();
         assert_eq!(data["messages"], json!([{"role": "user", "content": "Hel"}]));
         assert_eq!(data["_cylestio_metadata"]["new_messages"], 1);
+    }
+
+    #[test]
+    fn of_the_files_of_a_form_there_are_names_types_and_sizes() {
+        let mut call = call("", 0);
+        let mut file = Media::new("audio");
+        (file.media_type, file.name, file.size) = (Some("audio/mpeg".into()), Some("a.mp3".into()), 261);
+        call.news = vec![Turn::new(Role::User, vec![Part::Media(file)])];
+        let data: serde_json::Value = serde_json::from_str(data(&call).unwrap().get()).unwrap();
+        assert_eq!(
+            data["messages"][0]["media"],
+            json!([{"kind": "audio", "media_type": "audio/mpeg", "name": "a.mp3", "size": 261}])
+        );
     }
 }
