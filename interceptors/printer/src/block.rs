@@ -298,7 +298,7 @@ impl<'a> Layout<'a> {
     fn answered(&self, call: &Shown) -> Vec<String> {
         let few = if self.settings.whole() { usize::MAX } else { 2 };
         let mut lines: Vec<String> =
-            call.answers.iter().take(few).flat_map(|answer| self.answer(answer)).collect();
+            call.answers.iter().take(few).flat_map(|answer| self.answer(answer, call.is_whole())).collect();
         let more = call.answers.len().saturating_sub(few);
         if more > 0 {
             lines.extend(self.text(OFFERED, "", &format!("… {more} more answers"), Extent::Squeezed(1)));
@@ -306,7 +306,7 @@ impl<'a> Layout<'a> {
         self.bounded(lines, LONG_SECTION)
     }
 
-    fn answer(&self, answer: &Answer) -> Vec<String> {
+    fn answer(&self, answer: &Answer, is_whole: bool) -> Vec<String> {
         let is_tool = |part: &&Part| matches!(part, Part::ToolUse(_));
         let tools = answer.parts.iter().filter(is_tool).count();
         let few = if self.settings.whole() { usize::MAX } else { FEW };
@@ -321,11 +321,14 @@ impl<'a> Layout<'a> {
                 lines.extend(self.more(tools, "tool calls"));
             }
         }
-        let stop = answer.stop.as_deref().filter(|stop| !is_usual(stop));
-        lines.extend(
-            stop.map(|stop| self.text(NOTE, "", &stopped(stop), Extent::Squeezed(1))).into_iter().flatten(),
-        );
+        let stop = answer.stop.as_deref().filter(|stop| !is_usual(stop) && (is_whole || !is_state(stop)));
+        lines.extend(stop.into_iter().flat_map(|stop| self.stopped(stop)));
         lines
+    }
+
+    fn stopped(&self, stop: &str) -> Vec<String> {
+        let text = if is_state(stop) { stop.to_owned() } else { format!("stopped: {stop}") };
+        self.text(NOTE, "", &text, Extent::Squeezed(1))
     }
 
     fn problem(&self, problem: &Problem) -> Vec<String> {
@@ -353,13 +356,9 @@ fn joined(parts: &[Part]) -> Vec<Part> {
     all
 }
 
-/// Why an answer is no usual one, in words.
-fn stopped(stop: &str) -> String {
-    match stop {
-        // It has not stopped: it is made in the background, or broke off on its way here.
-        "queued" | "in_progress" => stop.to_owned(),
-        _ => format!("stopped: {stop}"),
-    }
+/// Whether an answer has not stopped: it is made in the background, or broke off on its way here.
+fn is_state(stop: &str) -> bool {
+    matches!(stop, "queued" | "in_progress")
 }
 
 /// Whether a session's name was drawn by a program, so that its beginning tells it from others as well as all of it.

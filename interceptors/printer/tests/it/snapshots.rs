@@ -211,6 +211,14 @@ fn an_answer_in_the_background_has_not_stopped() {
         .completes(900, answer(Vec::new(), "queued"));
     let shown = printed(&[scene], Look::fixed(None, false), &Settings::default());
     assert!(shown.contains("! queued\n"), "{shown}");
+    let begun = answer(vec![text("It is")], "in_progress");
+    let scene = Scene::post(0)
+        .asks(call("gpt-5.1", vec![user("Find out.")]))
+        .answers(200)
+        .llm(900, LlmEvent::Cut(begun.into()))
+        .ends_as(900, BodyEnd::COMPLETE, BodyEnd::Aborted);
+    let shown = printed(&[scene], Look::fixed(None, false), &Settings::default());
+    assert!(!shown.contains("in_progress") && shown.contains("✗ the client left"), "{shown}");
 }
 
 #[test]
