@@ -112,7 +112,7 @@ impl Observation {
         let named: Vec<_> = named.collect();
         text.family(COST, "counter", "What calls cost, USD, as far as it is known.");
         for (model, taken) in named.iter().filter(|(_, taken)| taken.priced > 0) {
-            text.sample(COST, &format!("{{model=\"{model}\"}}"), taken.cost.as_f64());
+            text.sample(COST, &format!("{{model=\"{model}\"}}"), taken.cost);
         }
         text.family(UNPRICED, "counter", "Calls that were answered and whose cost is unknown.");
         for (model, taken) in named.iter().filter(|(_, taken)| taken.unpriced > 0) {
