@@ -253,6 +253,9 @@ fn show_completion(out: &mut String, what: &str, completion: &Completion, respon
     if let Some(tier) = &completion.tier {
         writeln!(out, "  tier {tier}").unwrap();
     }
+    if let Some(region) = &completion.region {
+        writeln!(out, "  region {region}").unwrap();
+    }
     if let Some(usage) = completion.usage {
         show_usage(out, &usage);
     }

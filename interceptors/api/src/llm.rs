@@ -425,6 +425,8 @@ pub struct Completion {
     pub usage: Option<Usage>,
     /// The tier that served it, in the provider's word, such as `default`, `priority`, `flex` or `batch`.
     pub tier: Option<Arc<str>>,
+    /// Where it was computed, in the provider's word, where it was kept to one place, such as `us`.
+    pub region: Option<Arc<str>>,
     /// What it cost; none where that is not known.
     pub cost: Option<Arc<Cost>>,
     /// Whether this answer had been told before, and is only fetched once more: what it used is not new, and costs
@@ -445,6 +447,7 @@ impl Completion {
             answers: Vec::new(),
             usage: None,
             tier: None,
+            region: None,
             cost: None,
             repeated: false,
             body: Bytes::new(),

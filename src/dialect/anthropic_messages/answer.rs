@@ -23,6 +23,7 @@ pub(in crate::dialect) fn read_answer(call: CallId, body: &[u8]) -> Answered<'_>
     let mut completion = message.completion;
     completion.usage = message.usage.usage();
     completion.tier = message.usage.tier();
+    completion.region = message.usage.region();
     if message.is_answer {
         completion.answers.push(message.answer);
     }

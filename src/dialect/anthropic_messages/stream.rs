@@ -201,6 +201,7 @@ impl Gather for Stream {
         json::read(&usage, &mut told);
         completion.usage = told.usage();
         completion.tier = told.tier();
+        completion.region = told.region();
         completion.body = body::write(&self.message, &self.blocks, &self.usage);
         completion
     }

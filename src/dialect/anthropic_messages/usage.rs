@@ -21,6 +21,7 @@ pub(super) struct Told<'de> {
     searches: Option<u64>,
     tier: Option<Arc<str>>,
     speed: Option<Arc<str>>,
+    geo: Option<Arc<str>>,
     /// Of which type an iteration is.
     kind: Option<Cow<'de, str>>,
     /// What summaries of the conversation took. The counts above are without them.
@@ -47,8 +48,14 @@ impl Told<'_> {
     }
 
     /// The tier that served it. The fast mode is none of Anthropic's tiers, and yet has prices of its own.
-    pub(super) fn tier(self) -> Option<Arc<str>> {
-        self.speed.filter(|speed| **speed == *"fast").or(self.tier)
+    pub(super) fn tier(&self) -> Option<Arc<str>> {
+        let speed = self.speed.as_ref().filter(|speed| ***speed == *"fast");
+        speed.or(self.tier.as_ref()).cloned()
+    }
+
+    /// Where it was computed, unless that could be anywhere.
+    pub(super) fn region(self) -> Option<Arc<str>> {
+        self.geo.filter(|geo| !matches!(&**geo, "" | "global" | "not_available"))
     }
 }
 
@@ -87,6 +94,7 @@ impl<'de> Take<'de> for &mut Told<'de> {
                 }
                 "service_tier" => json::value(&mut object, Name(&mut self.tier))?,
                 "speed" => json::value(&mut object, Name(&mut self.speed))?,
+                "inference_geo" => json::value(&mut object, Name(&mut self.geo))?,
                 "type" => json::value(&mut object, Str(&mut self.kind))?,
                 "iterations" => json::value(&mut object, Iterations(&mut self.compactions))?,
                 _ => json::skip(&mut object)?,
