@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 mod bill;
+mod day;
 mod decimal;
 mod entry;
 mod names;
@@ -18,6 +19,7 @@ mod sheet;
 mod tests;
 
 pub(crate) use bill::Bill;
+pub(crate) use day::Day;
 pub(crate) use entry::Entry;
 pub(crate) use names::Way;
 pub(crate) use sheet::{Part, Sheet, Tariff, Tier};

@@ -172,7 +172,7 @@ impl Scribe {
             is_call: reading.is_some(),
             starved: 0,
             reading: reading.map(Box::new),
-            till: Some(Till::new(&self.settings.prices, &self.tally)),
+            till: Some(Till::new(&self.settings.prices, &self.tally, began)),
             socket: socket.map(Box::new),
             panicked: false,
         };

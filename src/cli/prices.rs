@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{FAILED, REFUSED, fail, output};
 use crate::config::{Config, Overrides};
-use crate::prices::{self, Entry, Part, Sheet, Tariff, Tier, Way};
+use crate::prices::{self, Day, Entry, Part, Sheet, Tariff, Tier, Way};
 use crate::registry::Registry;
 
 /// Show what models cost: all of them, or what applies to one and why.
@@ -42,7 +43,7 @@ impl Prices {
         };
         let Some(model) = &self.model else {
             let entries = prices.entries();
-            output::stdout(&if self.json { pretty(&entries_json(entries)) } else { table(entries) });
+            output::stdout(&if self.json { pretty(&entries_json(entries)) } else { table(entries, today()) });
             return ExitCode::SUCCESS;
         };
         match prices.find(model) {
@@ -78,16 +79,28 @@ fn unknown(model: &str, near: &[&str]) -> String {
     format!("perimeter: {shown}: no price is known, so its calls cost «unknown»; {hint}")
 }
 
-/// One line a model.
-fn table(entries: &[Entry]) -> String {
+fn today() -> Day {
+    Day::of(SystemTime::now())
+}
+
+/// One line a model, as of this day.
+fn table(entries: &[Entry], today: Day) -> String {
     const PARTS: [Part; 4] = [Part::Input, Part::CacheRead, Part::CacheWrite, Part::Output];
     let mut rows =
         vec![["MODEL", "INPUT", "CACHED", "WRITTEN", "OUTPUT", "ALSO", "AS OF"].map(str::to_owned)];
     rows.extend(entries.iter().filter_map(|entry| {
-        let standard = &entry.tier(Tier::Standard)?.usual;
+        let standard = &entry.tier(Tier::Standard, today)?.1.usual;
         let [input, cached, written, output] =
             PARTS.map(|part| standard.get(part).map_or("-".to_owned(), |price| price.to_string()));
-        Some([entry.model.to_string(), input, cached, written, output, also(entry), entry.as_of.to_string()])
+        Some([
+            entry.model.to_string(),
+            input,
+            cached,
+            written,
+            output,
+            also(entry, today),
+            entry.as_of.to_string(),
+        ])
     }));
     let widths: Vec<usize> = (0..7)
         .map(|column| rows.iter().filter_map(|row| Some(row.get(column)?.len())).max().unwrap_or(0))
@@ -106,10 +119,10 @@ fn table(entries: &[Entry]) -> String {
 }
 
 /// What else there is to know of a model, in words.
-fn also(entry: &Entry) -> String {
-    let tiers = entry.tiers.iter().filter(|(tier, _)| *tier != Tier::Standard);
+fn also(entry: &Entry, today: Day) -> String {
+    let tiers = entry.tiers(today).iter().filter(|(tier, _)| *tier != Tier::Standard);
     let mut also: Vec<&str> = tiers.map(|(tier, _)| tier.as_str()).collect();
-    if entry.tier(Tier::Standard).is_some_and(|tariff| !tariff.long.is_empty()) {
+    if entry.tier(Tier::Standard, today).is_some_and(|(_, tariff)| !tariff.long.is_empty()) {
         also.push("long");
     }
     also.join(" ")
@@ -130,6 +143,12 @@ fn found(name: &str, entry: &Entry, way: &Way) -> String {
     text.push_str("  USD for a million tokens; searches: for a thousand\n");
     for (tier, tariff) in &entry.tiers {
         tariff_lines(&mut text, *tier, tariff);
+    }
+    for (_, day, tiers) in &entry.later {
+        let _ = writeln!(text, "  from {day} (UTC) on");
+        for (tier, tariff) in tiers {
+            tariff_lines(&mut text, *tier, tariff);
+        }
     }
     if let Some(factor) = entry.regional {
         let applies = if way.regional { "applies to this name" } else { "does not apply to this name" };
@@ -191,9 +210,13 @@ fn entry_json(entry: &Entry) -> Value {
         }
         Value::Object(prices)
     };
-    let tiers = entry.tiers.iter().map(|(tier, prices)| (tier.as_str().to_owned(), tariff(prices)));
+    let tiers = |tiers: &[(Tier, Tariff)]| -> Map<String, Value> {
+        tiers.iter().map(|(tier, prices)| (tier.as_str().to_owned(), tariff(prices))).collect()
+    };
+    let later = entry.later.iter().map(|(_, day, later)| (day.clone(), tiers(later).into()));
     json!({
-        "tiers": tiers.collect::<Map<_, _>>(),
+        "tiers": tiers(&entry.tiers),
+        "from": later.collect::<Map<_, _>>(),
         "regional": entry.regional.map(|factor| factor.to_string()),
         "aliases": entry.aliases,
         "source": entry.source,

@@ -3,7 +3,7 @@
 //! The rules, each as the providers have it:
 //!
 //! - What the provider itself charged is what the call cost.
-//! - The response's model is priced, and where that is unknown the request's.
+//! - The response's model is priced, and only where it names none the request's.
 //! - A call whose prompt (cached or not) has more tokens than a model's threshold has the prices of long prompts
 //!   altogether, the answer too.
 //! - A part without a price of its own costs what it is part of where providers list a price only if it differs:
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use perimeter_interceptor::{Completion, Cost, CostSource, Operation, Usage, Usd};
 
+use super::day::Day;
 use super::decimal::Decimal;
 use super::entry::Entry;
 use super::names::Way;
@@ -41,6 +42,8 @@ pub(crate) enum Why {
     Model,
     /// The model is not sold in that tier, as far as the table knows.
     Tier,
+    /// It was computed in a region of which nobody here knows what it costs.
+    Region,
     /// Of what was used, the table has no price for this.
     Part(Part),
     /// The parts that were used are more than the whole.
@@ -48,8 +51,14 @@ pub(crate) enum Why {
 }
 
 impl super::Prices {
-    /// What `completion` cost, an answer to a call that asked for `model`.
-    pub(crate) fn bill(&self, operation: Operation, model: Option<&str>, completion: &Completion) -> Bill {
+    /// What `completion` cost, an answer to a call of this day that asked for `model`.
+    pub(crate) fn bill(
+        &self,
+        operation: Operation,
+        model: Option<&str>,
+        completion: &Completion,
+        day: Day,
+    ) -> Bill {
         if !completion.is_billed(operation) {
             return Bill::Free;
         }
@@ -57,29 +66,38 @@ impl super::Prices {
         if let Some(charged) = usage.charged {
             return Bill::Cost(Cost::charged(charged));
         }
-        let Some((entry, way)) = self.model(completion.model.as_deref(), model) else {
+        let Some((entry, mut way)) = self.model(completion.model.as_deref(), model) else {
             return Bill::Unknown(Why::Model);
         };
-        match price(entry, &way, completion.tier.as_deref(), usage) {
+        match completion.region.as_deref() {
+            None => {}
+            Some("us") => way.regional = true,
+            Some(_) => return Bill::Unknown(Why::Region),
+        }
+        match price(entry, &way, (completion.tier.as_deref(), day), usage) {
             Ok(cost) => Bill::Cost(cost),
             Err(why) => Bill::Unknown(why),
         }
     }
 
-    /// The entry of the model that answered, or of the one that was asked for. Which region was asked for stands in the
-    /// request's name alone.
+    /// The entry of the model that answered, or where the response names none of the one that was asked for. Which region
+    /// was asked for stands in the request's name alone.
     fn model(&self, answered: Option<&str>, asked: Option<&str>) -> Option<(&Entry, Way)> {
         let asked = asked.and_then(|name| self.find(name));
         let regional = asked.as_ref().is_some_and(|(_, way)| way.regional);
-        let (entry, mut way) = answered.and_then(|name| self.find(name)).or(asked)?;
+        let (entry, mut way) = match answered.filter(|name| !name.is_empty()) {
+            Some(name) => self.find(name)?,
+            None => asked?,
+        };
         way.regional |= regional;
         Some((entry, way))
     }
 }
 
-fn price(entry: &Entry, way: &Way, tier: Option<&str>, usage: &Usage) -> Result<Cost, Why> {
-    let tier = Tier::told(tier).ok_or(Why::Tier)?;
-    let sheet = entry.tier(tier).ok_or(Why::Tier)?.of(usage.input);
+fn price(entry: &Entry, way: &Way, when: (Option<&str>, Day), usage: &Usage) -> Result<Cost, Why> {
+    let tier = Tier::told(when.0).ok_or(Why::Tier)?;
+    let (tier, tariff) = entry.tier(tier, when.1).ok_or(Why::Tier)?;
+    let sheet = tariff.of(usage.input);
     let factor = entry.regional.filter(|_| way.regional).unwrap_or(Decimal::ONE);
     let parts = Parts::of(usage, sheet)?;
     let sum = |parts: &[(Part, u64)]| -> Result<Usd, Why> {

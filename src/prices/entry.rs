@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::day::Day;
 use super::decimal::Decimal;
 use super::sheet::{Tariff, Tier};
 
@@ -14,6 +15,8 @@ pub(crate) struct Entry {
     pub(crate) aliases: Vec<String>,
     /// The tiers that are sold by the token, the standard one first.
     pub(crate) tiers: Vec<(Tier, Tariff)>,
+    /// From a day on, the tiers in place of these, and the day as it was written; the earliest first.
+    pub(crate) later: Vec<(Day, String, Vec<(Tier, Tariff)>)>,
     /// What all prices are times where the name asks for a region.
     pub(crate) regional: Option<Decimal>,
     /// Where the prices stand.
@@ -25,8 +28,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The prices of this tier, if it is sold.
-    pub(crate) fn tier(&self, tier: Tier) -> Option<&Tariff> {
-        self.tiers.iter().find(|(known, _)| *known == tier).map(|(_, prices)| prices)
+    /// The tiers that are sold on this day.
+    pub(crate) fn tiers(&self, day: Day) -> &[(Tier, Tariff)] {
+        self.later.iter().rfind(|(from, ..)| day >= *from).map_or(&self.tiers, |(_, _, tiers)| tiers)
+    }
+
+    /// The prices of this tier on this day, if it is sold.
+    pub(crate) fn tier(&self, tier: Tier, day: Day) -> Option<(Tier, &Tariff)> {
+        let sold = |tier| self.tiers(day).iter().find(|(known, _)| *known == tier);
+        // OpenAI renamed its priority tier to fast mode, and takes and tells either word.
+        let found = sold(tier).or_else(|| if tier == Tier::Fast { sold(Tier::Priority) } else { None });
+        found.map(|(tier, prices)| (*tier, prices))
     }
 }

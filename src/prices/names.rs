@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use super::day::Day;
+
 /// No model has a longer name. Bytes.
 const LONGEST: usize = 512;
 
@@ -188,20 +190,8 @@ fn undated(name: &str) -> Option<&str> {
     cut(11).or_else(|| cut(9))
 }
 
-/// `20250929` or `2025-09-29`: a day of this half of the century, not just digits.
-pub(super) fn is_date(text: &str) -> bool {
-    let digits = match text.as_bytes() {
-        [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] => [*y1, *y2, *y3, *y4, *m1, *m2, *d1, *d2],
-        [y1, y2, y3, y4, m1, m2, d1, d2] => [*y1, *y2, *y3, *y4, *m1, *m2, *d1, *d2],
-        _ => return false,
-    };
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    let number =
-        |digits: &[u8]| digits.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
-    let (year, month, day) = (number(&digits[..4]), number(&digits[4..6]), number(&digits[6..]));
-    (2020..2050).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)
+fn is_date(text: &str) -> bool {
+    Day::parse(text).is_some()
 }
 
 #[cfg(test)]
@@ -269,6 +259,7 @@ mod tests {
             "my-gpt-5",
             "gpt-5-2025-13-07",
             "gpt-5-20251340",
+            "gpt-5-2025-02-30",
             "gpt-5-0807",
             "acme/gpt-5",
             "openai/acme/gpt-5",

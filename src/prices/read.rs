@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::day::Day;
 use super::decimal::Decimal;
 use super::entry::Entry;
 use super::sheet::{Part, Sheet, Tariff, Tier};
@@ -53,7 +54,10 @@ struct File<'a> {
     text: &'a str,
 }
 
-const KEYS: [&str; 7] = ["aliases", "tiers", "long_context", "regional", "source", "as_of", "note"];
+const KEYS: [&str; 8] = ["aliases", "tiers", "long_context", "from", "regional", "source", "as_of", "note"];
+
+/// The tiers that are sold, and their prices.
+type Tiers = Vec<(Tier, Tariff)>;
 
 impl<'a> File<'a> {
     fn problem(&self, value: &RawValue, message: String) -> Problem {
@@ -118,36 +122,83 @@ impl<'a> File<'a> {
         let fields = self.object(value, "an object of prices")?;
         let find = |key: &str| fields.iter().find(|(known, _)| known == key).map(|(_, value)| *value);
         let within = |key: &'static str| move |problem: Problem| problem.within(key);
-        for (key, field) in &fields {
-            if Part::named(key).is_none() && !KEYS.contains(&key.as_str()) {
-                let known: Vec<&str> = Part::ALL.iter().map(|part| part.key()).chain(KEYS).collect();
-                return Err(self.unknown(field, key, &known));
-            }
-        }
+        self.check_keys(&fields, &KEYS)?;
         let required =
             |key: &'static str| find(key).ok_or_else(|| self.problem(value, format!("`{key}` is missing")));
         let source = self.string(required("source")?).map_err(within("source"))?;
         let as_of = self.date(required("as_of")?).map_err(within("as_of"))?;
-        let standard = self.prices(&fields, None)?;
-        if standard.usual.listed().next().is_none() {
-            return Err(self.problem(value, "no price; expected at least `input`".to_owned()));
-        }
-        let regional = find("regional").map(|factor| self.factor(factor, &standard)).transpose();
-        let regional = regional.map_err(within("regional"))?;
-        let tiers = find("tiers").map(|tiers| self.tiers(tiers, &standard)).transpose();
-        let mut tiers = tiers.map_err(within("tiers"))?.unwrap_or_default();
-        tiers.insert(0, (Tier::Standard, standard));
+        let tiers = self.sold(value, &fields)?;
+        let later = find("from").map(|from| self.later(from, &tiers)).transpose();
+        let regional = find("regional").map(|factor| self.regional(factor, &tiers)).transpose();
         let aliases = find("aliases").map(|aliases| self.aliases(aliases)).transpose();
         let note = find("note").map(|note| self.string(note)).transpose();
         Ok(Entry {
             model: model.into(),
             aliases: aliases.map_err(within("aliases"))?.unwrap_or_default(),
             tiers,
-            regional: regional.map(|(factor, _)| factor),
+            later: later.map_err(within("from"))?.unwrap_or_default(),
+            regional: regional.map_err(within("regional"))?,
             source,
             as_of: as_of.into(),
             note: note.map_err(within("note"))?,
         })
+    }
+
+    /// The tiers among these fields, the standard one first.
+    fn sold(&self, value: &RawValue, fields: &[(String, &'a RawValue)]) -> Read<Tiers> {
+        let standard = self.prices(fields, None)?;
+        if standard.usual.get(Part::Input).is_none() {
+            return Err(self.problem(value, "no price; expected at least `input`".to_owned()));
+        }
+        let mut tiers = Vec::new();
+        for (key, value) in fields.iter().filter(|(key, _)| key == "tiers") {
+            tiers = self.tiers(value, &standard).map_err(|problem| problem.within(key))?;
+        }
+        tiers.insert(0, (Tier::Standard, standard));
+        Ok(tiers)
+    }
+
+    /// `"from": {"2027-01-01": {…}}`: all prices anew, or a factor for all of those before.
+    fn later(&self, value: &'a RawValue, before: &Tiers) -> Read<Vec<(Day, String, Tiers)>> {
+        let mut later: Vec<(Day, String, Tiers)> = Vec::new();
+        for (day, value) in self.object(value, "an object from days to prices")? {
+            let tiers = self.later_tiers(value, before).map_err(|problem| problem.within(&day))?;
+            let Some(from) = Day::parse(&day).filter(|_| day.len() == 10) else {
+                let message = "expected a day, such as 2027-01-01".to_owned();
+                return Err(self.problem(value, message).within(&day));
+            };
+            later.push((from, day, tiers));
+        }
+        later.sort_by_key(|(from, ..)| *from);
+        Ok(later)
+    }
+
+    fn later_tiers(&self, value: &'a RawValue, before: &Tiers) -> Read<Tiers> {
+        if !value.get().starts_with('{') {
+            let times = |(tier, prices): &(Tier, Tariff)| Ok((*tier, self.factor(value, prices)?.1));
+            return before.iter().map(times).collect();
+        }
+        let fields = self.object(value, "an object of prices")?;
+        self.check_keys(&fields, &["tiers", "long_context"])?;
+        self.sold(value, &fields)
+    }
+
+    /// A factor that makes no price longer than can be written.
+    fn regional(&self, value: &RawValue, tiers: &Tiers) -> Read<Decimal> {
+        let mut regional = Decimal::ONE;
+        for (_, prices) in tiers.iter().take(1) {
+            regional = self.factor(value, prices)?.0;
+        }
+        Ok(regional)
+    }
+
+    /// None of these fields is anything but a price or one of `others`.
+    fn check_keys(&self, fields: &[(String, &RawValue)], others: &[&str]) -> Read<()> {
+        let is_known = |key: &str| Part::named(key).is_some() || others.contains(&key);
+        let Some((key, value)) = fields.iter().find(|(key, _)| !is_known(key)) else { return Ok(()) };
+        let known: Vec<&str> =
+            Part::ALL.iter().map(|part| part.key()).chain(others.iter().copied()).collect();
+        Err(self.unknown(value, key, &known))
     }
 
     /// The prices and long-context prices among these fields. Others are the caller's to know.
@@ -213,13 +264,7 @@ impl<'a> File<'a> {
             return Ok(self.factor(value, standard)?.1);
         }
         let fields = self.object(value, "an object of prices")?;
-        for (key, field) in &fields {
-            if Part::named(key).is_none() && key != "long_context" {
-                let known: Vec<&str> =
-                    Part::ALL.iter().map(|part| part.key()).chain(["long_context"]).collect();
-                return Err(self.unknown(field, key, &known));
-            }
-        }
+        self.check_keys(&fields, &["long_context"])?;
         let mut prices = self.prices(&fields, Some(&standard.usual))?;
         if prices.long.is_empty() {
             // Long prompts are not sold in it: no prices, rather than those of short ones.
@@ -247,7 +292,7 @@ impl<'a> File<'a> {
     fn date(&self, value: &RawValue) -> Read<String> {
         const EXPECTED: &str = "a day, such as \"2026-11-01\"";
         let text = self.string(value).map_err(|_| self.expected(value, EXPECTED))?;
-        if text.len() == 10 && super::names::is_date(&text) {
+        if text.len() == 10 && Day::parse(&text).is_some() {
             return Ok(text);
         }
         Err(self.expected(value, EXPECTED))

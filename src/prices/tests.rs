@@ -15,6 +15,11 @@ fn shipped() -> &'static Prices {
     &SHIPPED
 }
 
+/// A day on which the prices are what they are.
+fn today() -> Day {
+    Day::parse("2026-11-21").unwrap()
+}
+
 fn frozen() -> &'static Prices {
     const TEXT: &str = include_str!("../../tests/fixtures/bills/prices.json");
     static FROZEN: LazyLock<Prices> = LazyLock::new(|| Prices::new(parse("prices.json", TEXT).unwrap()));
@@ -87,7 +92,7 @@ fn every_bill_is_what_was_worked_out_by_hand() {
     for bill in &bills {
         let name = bill["name"].as_str().unwrap();
         let asked = bill["asked"].as_str();
-        let told = prices.bill(Operation::Chat, asked, &completion_of(bill));
+        let told = prices.bill(Operation::Chat, asked, &completion_of(bill), today());
         let Some(dollars) = bill["dollars"].as_str() else {
             assert!(matches!(told, Bill::Unknown(_)), "{name}: {told:?}");
             continue;
@@ -118,7 +123,7 @@ fn the_shipped_prices_are_sorted_and_dated_and_each_says_where_it_stands() {
         assert!(entry.source.starts_with("https://"), "{}", entry.model);
         assert!((&*entry.as_of) >= "2026-01-01", "{}", entry.model);
         assert!(entry.aliases.is_sorted(), "{}", entry.model);
-        let standard = &entry.tier(Tier::Standard).unwrap().usual;
+        let standard = &entry.tier(Tier::Standard, today()).unwrap().1.usual;
         assert!(standard.get(Part::Input).is_some(), "{}", entry.model);
         // Only vectors come without a price for the answer.
         assert!(standard.get(Part::Output).is_some() || entry.model.contains("embed"), "{}", entry.model);
@@ -193,7 +198,7 @@ fn a_few_bills_with_the_shipped_prices() {
         let mut completion = Completion::new(CallId(0));
         completion.model = Some(model.into());
         completion.usage = Some(usage);
-        match prices.bill(Operation::Chat, None, &completion) {
+        match prices.bill(Operation::Chat, None, &completion, today()) {
             Bill::Cost(cost) => cost.total.to_string(),
             bill => panic!("{bill:?}"),
         }
@@ -212,7 +217,8 @@ fn a_few_bills_with_the_shipped_prices() {
 fn calls_of_a_kind_that_is_free_have_no_cost_and_are_not_unknown() {
     let prices = shipped();
     let mut completion = Completion::new(CallId(0));
-    let bill = |completion: &Completion, operation| prices.bill(operation, Some("gpt-5"), completion);
+    let bill =
+        |completion: &Completion, operation| prices.bill(operation, Some("gpt-5"), completion, today());
     for operation in [Operation::CountTokens, Operation::Models, Operation::Files, Operation::Moderation] {
         assert_eq!(bill(&completion, operation), Bill::Free, "{operation:?}");
     }
@@ -221,6 +227,110 @@ fn calls_of_a_kind_that_is_free_have_no_cost_and_are_not_unknown() {
     assert!(matches!(bill(&completion, Operation::Retrieval), Bill::Cost(_)));
     completion.repeated = true;
     assert_eq!(bill(&completion, Operation::Retrieval), Bill::Free);
+}
+
+/// What a call of this model, of a thousand tokens in and as many out, comes to.
+fn thousand(prices: &Prices, model: &str, tier: Option<&str>, day: &str) -> Option<String> {
+    let mut completion = Completion::new(CallId(0));
+    completion.usage = Some(Usage::new(1000, 1000));
+    completion.tier = tier.map(Into::into);
+    match prices.bill(Operation::Chat, Some(model), &completion, Day::parse(day).unwrap()) {
+        Bill::Cost(cost) => Some(cost.total.to_string()),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_price_that_changes_on_a_day_is_that_of_the_day_of_the_call() {
+    let own = r#"{"models": {
+        "factor": {
+            "input": 1, "output": 2, "tiers": {"flex": 0.5}, "from": {"2027-01-01": 2},
+            "source": "x", "as_of": "2026-01-31"
+        },
+        "anew": {
+            "input": 1, "output": 2, "tiers": {"flex": 0.5}, "source": "x", "as_of": "2026-01-31",
+            "from": {"2027-02-01": {"input": 5, "output": 5}, "2027-01-01": {"input": 3, "output": 3, "tiers": {"flex": 0.1}}}
+        }
+    }}"#;
+    let prices = Prices::new(parse("my.json", own).unwrap());
+    let cost = |model, tier, day| thousand(&prices, model, tier, day);
+    let dollars = |text: &str| Some(text.to_owned());
+    assert_eq!(cost("factor", None, "2026-12-31"), dollars("0.003"));
+    assert_eq!(cost("factor", None, "2027-01-01"), dollars("0.006"));
+    assert_eq!(cost("factor", Some("flex"), "2026-12-31"), dollars("0.0015"));
+    assert_eq!(cost("factor", Some("flex"), "2027-06-30"), dollars("0.003"));
+    assert_eq!(cost("anew", None, "2026-12-31"), dollars("0.003"));
+    assert_eq!(cost("anew", None, "2027-01-31"), dollars("0.006"));
+    assert_eq!(cost("anew", Some("flex"), "2027-01-31"), dollars("0.0006"));
+    assert_eq!(cost("anew", None, "2027-02-01"), dollars("0.01"));
+    // Nothing of the prices before is left.
+    assert_eq!(cost("anew", Some("flex"), "2027-02-01"), None);
+}
+
+#[test]
+fn an_introductory_price_ends_when_its_provider_says() {
+    assert_eq!(thousand(shipped(), "gemini-3.8-flash", None, "2026-12-31"), Some("0.0045".to_owned()));
+    assert_eq!(thousand(shipped(), "gemini-3.8-flash", None, "2027-01-01"), Some("0.009".to_owned()));
+}
+
+#[test]
+fn fast_is_the_priority_tier_where_that_is_sold_and_never_the_other_way_round() {
+    let cost = |model, tier| thousand(shipped(), model, Some(tier), "2026-11-21");
+    assert_eq!(cost("gpt-5", "fast"), cost("gpt-5", "priority"));
+    assert_eq!(cost("gpt-5", "fast"), Some("0.0225".to_owned()));
+    assert_eq!(cost("gpt-5-nano", "fast"), None);
+    // 1000 × 5 × 2 + 1000 × 25 × 2
+    assert_eq!(cost("claude-opus-5", "fast"), Some("0.06".to_owned()));
+    assert_eq!(cost("claude-opus-5", "priority"), None);
+}
+
+#[test]
+fn a_response_that_names_an_unknown_model_is_not_priced_as_what_was_asked_for() {
+    let mut completion = Completion::new(CallId(0));
+    completion.usage = Some(Usage::new(1000, 1000));
+    let bill = |completion: &Completion| shipped().bill(Operation::Chat, Some("gpt-4o"), completion, today());
+    assert!(matches!(bill(&completion), Bill::Cost(_)));
+    completion.model = Some("".into());
+    assert!(matches!(bill(&completion), Bill::Cost(_)));
+    completion.model = Some("llama-3.1-8b-instant".into());
+    assert_eq!(bill(&completion), Bill::Unknown(bill::Why::Model));
+}
+
+#[test]
+fn what_is_kept_to_the_us_costs_a_tenth_more() {
+    let mut completion = Completion::new(CallId(0));
+    completion.usage = Some(Usage::new(1000, 1000));
+    completion.region = Some("us".into());
+    let bill =
+        |completion: &Completion, model| shipped().bill(Operation::Chat, Some(model), completion, today());
+    let Bill::Cost(cost) = bill(&completion, "claude-opus-4-6") else { panic!() };
+    // (1000 × 5 + 1000 × 25) × 1.1
+    assert_eq!(cost.total.to_string(), "0.033");
+    completion.region = Some("moon".into());
+    assert_eq!(bill(&completion, "claude-opus-4-6"), Bill::Unknown(bill::Why::Region));
+}
+
+#[test]
+fn models_cost_what_they_cost_in_november_2026() {
+    let cost = |model| thousand(shipped(), model, None, "2026-11-21").unwrap_or_default();
+    for (model, dollars) in [
+        // The increase that was announced for September never came.
+        ("claude-sonnet-5", "0.012"),
+        ("claude-sonnet-5-5", "0.012"),
+        ("us.anthropic.claude-haiku-5-5", "0.00066"),
+        ("claude-haiku-5-5", "0.0006"),
+        ("claude-opus-5-5", "0.024"),
+        ("anthropic/claude-fable-5.1", "0.06"),
+        ("gpt-5.6", "0.024"),
+        ("gpt-6-luna", "0.0006"),
+        ("gpt-6.1-terra", "0.006"),
+        ("gpt-6.2-astra", "0.048"),
+        ("gpt-6.2-sol", "0.012"),
+        // Prices by the hour and by holidays are none that a table can tell.
+        ("deepseek-v4-flash", ""),
+    ] {
+        assert_eq!(cost(model), dollars, "{model}");
+    }
 }
 
 /// What is wrong with a price file of this text.
@@ -264,6 +374,36 @@ fn an_error_in_a_price_file_tells_line_model_key_what_was_found_and_what_would_b
             "my.json:5: models › m › as_of: found \"31.1.2026\"; expected a day, such as \"2026-11-01\"",
         ),
         (model(dated), "my.json:3: models › m: no price; expected at least `input`"),
+        (
+            model(&format!("\"output\": 2, {dated}")),
+            "my.json:3: models › m: no price; expected at least `input`",
+        ),
+        (
+            model(&format!("\"input\": NaN, {dated}")),
+            "my.json:4: not JSON: expected value at line 4 column 16",
+        ),
+        (
+            model(&format!("\"input\": \"NaN\", {dated}")),
+            "my.json:4: models › m › input: found \"NaN\"; expected a price in USD, such as 1.25 or \"0.075\"",
+        ),
+        (
+            model(&format!("\"input\": 0.0000000000001, {dated}")),
+            "my.json:4: models › m › input: found 0.0000000000001; expected a price in USD, such as 1.25 or \"0.075\"",
+        ),
+        (
+            model(&format!("\"input\": 1, \"from\": {{\"2027-02-29\": 2}}, {dated}")),
+            "my.json:4: models › m › from › 2027-02-29: expected a day, such as 2027-01-01",
+        ),
+        (
+            model(&format!("\"input\": 1, \"from\": {{\"2027-01-01\": {{\"output\": 2}}}}, {dated}")),
+            "my.json:4: models › m › from › 2027-01-01: no price; expected at least `input`",
+        ),
+        (
+            model(&format!(
+                "\"input\": 1, \"from\": {{\"2027-01-01\": {{\"input\": 1, \"source\": \"x\"}}}}, {dated}"
+            )),
+            "my.json:4: models › m › from › 2027-01-01 › source: there is no such key; known are input, cache_read, cache_write_5m, cache_write_1h, audio_input, audio_cache_read, image_input, output, reasoning, audio_output, image_output, searches, tiers, long_context",
+        ),
         (
             model(&format!("\"input\": 1, \"input\": 2, {dated}")),
             "my.json:4: models › m › input: this key stands here a second time",
@@ -315,7 +455,7 @@ fn a_file_of_ones_own_stands_above_the_shipped_prices() {
     assert!(source("gpt-4").unwrap().starts_with("https://"));
     let (gpt_5, _) = prices.find("gpt-5").unwrap();
     // Nothing of the shipped entry is left.
-    assert!(gpt_5.tier(Tier::Flex).is_none());
+    assert!(gpt_5.tier(Tier::Flex, today()).is_none());
     assert_eq!(prices.entries().len(), shipped().entries().len() + 2);
 
     let missing = Prices::load(Some(&dir.path().join("none.json"))).unwrap_err();
@@ -337,7 +477,10 @@ fn the_file_that_the_readme_shows_can_be_read() {
         panic!("{text}")
     };
     assert_eq!(entry.tiers.len(), 3);
-    assert_eq!(entry.tier(Tier::Batch).unwrap().of(200_001).get(Part::Input), Decimal::parse("0.1").ok());
+    assert_eq!(
+        entry.tier(Tier::Batch, today()).unwrap().1.of(200_001).get(Part::Input),
+        Decimal::parse("0.1").ok()
+    );
 }
 
 #[test]
@@ -420,7 +563,7 @@ proptest! {
         let mut completion = Completion::new(CallId(0));
         completion.usage = Some(usage);
         let model = &prices.entries()[model % prices.entries().len()].model;
-        if let Bill::Cost(cost) = prices.bill(Operation::Chat, Some(model), &completion) {
+        if let Bill::Cost(cost) = prices.bill(Operation::Chat, Some(model), &completion, today()) {
             let parts = [cost.input, cost.cache_read, cost.cache_write, cost.output, cost.tools];
             prop_assert_eq!(parts.into_iter().sum::<Usd>(), cost.total);
         }

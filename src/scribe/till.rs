@@ -1,11 +1,12 @@
 //! Where each call is billed, on its way to those who watch.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use perimeter_interceptor::{CallId, Completion, CostSource, LlmEvent, Operation};
 
 use super::tally::Tally;
-use crate::prices::{Bill, Prices};
+use crate::prices::{Bill, Day, Prices};
 
 /// So many calls of one exchange are open at once, at most: a socket carries several.
 const OPEN: usize = 64;
@@ -15,6 +16,8 @@ const OPEN: usize = 64;
 pub(super) struct Till {
     prices: Arc<Prices>,
     tally: Arc<Tally>,
+    /// On which the exchange began.
+    day: Day,
     open: Vec<Asked>,
 }
 
@@ -27,8 +30,9 @@ struct Asked {
 }
 
 impl Till {
-    pub(super) fn new(prices: &Arc<Prices>, tally: &Arc<Tally>) -> Self {
-        Self { prices: Arc::clone(prices), tally: Arc::clone(tally), open: Vec::new() }
+    pub(super) fn new(prices: &Arc<Prices>, tally: &Arc<Tally>, began: SystemTime) -> Self {
+        let day = Day::of(began);
+        Self { prices: Arc::clone(prices), tally: Arc::clone(tally), day, open: Vec::new() }
     }
 
     /// The event, with what the call cost where it is the last of it.
@@ -57,7 +61,7 @@ impl Till {
         let asked = asked.map(|at| self.open.remove(at));
         let (operation, model) =
             asked.map_or((Operation::Chat, None), |asked| (asked.operation, asked.model));
-        let bill = self.prices.bill(operation, model.as_deref(), &completion);
+        let bill = self.prices.bill(operation, model.as_deref(), &completion, self.day);
         let named = match &bill {
             Bill::Free => return completion,
             Bill::Cost(cost) => match &cost.source {
