@@ -35,6 +35,13 @@ pub(super) fn usage<'a>(field: impl Fn(&str) -> Option<&'a RawValue>, searches: 
     let no_sound = field("cacheTokensDetails").filter(|_| input.audio.is_some()).map(|_| 0);
     usage.audio_cache_read = cached.audio.or(no_sound);
     (usage.audio_output, usage.image_output) = (output.audio, output.image);
+    // Details that do not tell of sound tell that there was none.
+    let cached = field("cacheTokensDetails").filter(|_| usage.audio_input.is_some());
+    usage.audio_cache_read = cached.map(|details| {
+        let mut cached = Modalities::default();
+        cached.read(Some(details));
+        cached.audio.unwrap_or(0)
+    });
     usage.searches = Some(searches).filter(|searches| *searches > 0);
     Some(usage)
 }
