@@ -64,7 +64,7 @@ fn read(bill: &Value, path: &str) -> Completion {
     reader.read(bill["response"].to_string().as_bytes(), &mut |event| told.push(event));
     reader.finish(true, &mut |event| told.push(event));
     match told.as_slice() {
-        [LlmEvent::Completion(completion)] => Completion::clone(completion),
+        [.., LlmEvent::Completion(completion)] => Completion::clone(completion),
         told => panic!("{told:?}"),
     }
 }

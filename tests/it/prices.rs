@@ -10,20 +10,25 @@ use crate::support::{Provider, Proxy, asked};
 /// One chat completion of a model, with this usage.
 fn chat(provider: &Provider, proxy: &Proxy, model: &str, usage: &str) {
     let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: app\r\nContent-Type: application/json";
-    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let (mut client, mut upstream) = asked(provider, proxy, request);
-    upstream.expect(&body);
     let answer = format!(
         r#"{{"id":"c","model":"{model}","choices":[{{"index":0,"message":{{"role":"assistant","content":"hi"}},"finish_reason":"stop"}}]{usage}}}"#
     );
+    post(provider, proxy, "/v1/chat/completions", &body, &answer);
+}
+
+/// One call and its answer.
+fn post(provider: &Provider, proxy: &Proxy, path: &str, body: &str, answer: &str) {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: app\r\nContent-Type: application/json");
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let (mut client, mut upstream) = asked(provider, proxy, request);
+    upstream.expect(body);
     upstream.send(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
         answer.len()
     ));
     upstream.close();
     assert_eq!(client.head().status(), 200);
-    client.expect(&answer);
+    client.expect(answer);
 }
 
 const USAGE: &str = r#","usage":{"prompt_tokens":1204,"completion_tokens":87,"prompt_tokens_details":{"cached_tokens":1024}}"#;
@@ -52,6 +57,37 @@ fn what_calls_cost_is_printed_and_counted_by_model() {
     let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let costs: Vec<_> = lines.iter().map(|line| line.get("cost_usd").map(Value::to_string)).collect();
     assert_eq!(costs, ["0.000156", "null", "null"].map(|cost| Some(cost.to_owned())));
+}
+
+#[test]
+fn every_bill_through_the_binary_is_what_was_worked_out_by_hand() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bills");
+    let bills = fs::read_to_string(format!("{fixtures}/bills.json")).unwrap();
+    let bills: Vec<Value> = serde_json::from_str(&bills).unwrap();
+    let answered = |bill: &&Value| bill["path"].is_string() && bill["response"].is_object();
+    let bills: Vec<&Value> = bills.iter().filter(answered).collect();
+    assert!(bills.len() >= 25);
+    let provider = Provider::start();
+    let file = format!("pricing: {{file: {fixtures}/prices.json}}");
+    let proxy = Proxy::to(&provider)
+        .kind("auto")
+        .yaml("interceptors: [{type: printer, config: {format: json}}]")
+        .yaml(&file)
+        .start();
+    for bill in &bills {
+        let (path, model) = (bill["path"].as_str().unwrap(), &bill["asked"]);
+        let body = format!(r#"{{"model":{model},"messages":[{{"role":"user","content":"hi"}}]}}"#);
+        post(&provider, &proxy, path, &body, &bill["response"].to_string());
+    }
+    let unknown = bills.iter().filter(|bill| bill["dollars"].is_null()).count();
+    assert!(unknown >= 5);
+    let printed = proxy.stop_and_tell();
+    let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), bills.len());
+    for (bill, line) in bills.iter().zip(&lines) {
+        let dollars = bill["dollars"].as_str().map(|dollars| dollars.parse::<f64>().unwrap());
+        assert_eq!(line["cost_usd"].as_f64(), dollars, "{}: {line}", bill["name"]);
+    }
 }
 
 #[test]
