@@ -143,7 +143,13 @@ impl Prices {
         const ALIKE: f64 = 0.7;
         let name: String = name.to_ascii_lowercase().chars().take(128).collect();
         let name = name.rsplit('/').next().unwrap_or_default();
-        let alike = |known: &str| strsim::normalized_damerau_levenshtein(known, name);
+        let begins = |known: &str| name.len() > known.len() && name.starts_with(known);
+        // A name that goes on where a known one ends is alike by how much of it that is.
+        let alike = |known: &str| {
+            let whole = strsim::normalized_damerau_levenshtein(known, name);
+            let part = known.len() as f64 / name.len() as f64;
+            if begins(known) { whole.max(ALIKE + part * (1.0 - ALIKE)) } else { whole }
+        };
         let mut near: Vec<(f64, &str)> = self.names.keys().map(|known| (alike(known), &**known)).collect();
         near.retain(|(alike, _)| *alike >= ALIKE);
         near.sort_by(|(one, name), (other, after)| other.total_cmp(one).then(name.cmp(after)));

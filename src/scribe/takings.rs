@@ -10,6 +10,15 @@ use super::tally::{LONG, MODELS};
 /// The kinds of tokens that are counted. Those of a cache are among the input, reasoning is among the output.
 pub(crate) const KINDS: [&str; 5] = ["input", "cache_read", "cache_write", "output", "reasoning"];
 
+/// How a model came to be known.
+#[derive(Clone, Copy)]
+pub(super) enum Model<'a> {
+    /// It is one of the price table.
+    Listed(&'a Arc<str>),
+    /// A request or a response named it.
+    Told(Option<&'a Arc<str>>),
+}
+
 /// What calls used and cost, read by the metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Takings(Mutex<BTreeMap<Arc<str>, Taken>>);
@@ -28,11 +37,15 @@ pub(crate) struct Taken {
 }
 
 impl Takings {
-    /// A call was answered.
-    pub(super) fn count(&self, model: Option<&Arc<str>>, usage: Option<&Usage>, cost: Option<Usd>) {
+    /// A call was answered. A model of the price table always has a line of its own: there are only so many of them,
+    /// and no others that a client makes up take their place.
+    pub(super) fn count(&self, model: Model<'_>, usage: Option<&Usage>, cost: Option<Usd>) {
         let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut model = model.cloned().unwrap_or_default();
-        if model.len() > LONG || !models.contains_key(&model) && models.len() >= MODELS {
+        let (mut model, is_listed) = match model {
+            Model::Listed(model) => (Arc::clone(model), true),
+            Model::Told(model) => (model.cloned().unwrap_or_default(), false),
+        };
+        if !is_listed && (model.len() > LONG || !models.contains_key(&model) && models.len() >= MODELS) {
             model = "other".into();
         }
         let taken = models.entry(model).or_default();
@@ -72,15 +85,25 @@ mod tests {
     fn no_client_can_fill_the_metrics_with_models() {
         let takings = Takings::default();
         for number in 0..300 {
-            takings.count(Some(&format!("m{number}").into()), Some(&Usage::new(2, 1)), Some(Usd(5)));
+            takings.count(
+                Model::Told(Some(&format!("m{number}").into())),
+                Some(&Usage::new(2, 1)),
+                Some(Usd(5)),
+            );
         }
-        takings.count(Some(&"m1".into()), None, None);
-        takings.count(Some(&"x".repeat(500).into()), Some(&Usage::new(u64::MAX, 1)), Some(Usd(5)));
+        takings.count(Model::Told(Some(&"m1".into())), None, None);
+        takings.count(
+            Model::Told(Some(&"x".repeat(500).into())),
+            Some(&Usage::new(u64::MAX, 1)),
+            Some(Usd(5)),
+        );
         let models = takings.by_model();
         assert_eq!(models.len(), MODELS + 1);
         let of = |name: &str| models.iter().find(|(model, _)| &**model == name).unwrap().1.clone();
         assert_eq!((of("m1").cost, of("m1").priced, of("m1").unpriced), (Usd(5), 1, 1));
         assert_eq!(of("m1").tokens, [2, 0, 0, 1, 0]);
         assert_eq!((of("other").priced, of("other").tokens[0]), (201, u64::MAX));
+        takings.count(Model::Listed(&"gpt-5".into()), None, Some(Usd(7)));
+        assert!(takings.by_model().iter().any(|(model, taken)| &**model == "gpt-5" && taken.cost == Usd(7)));
     }
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use perimeter_interceptor::{CallId, Completion, CostSource, LlmEvent, Operation};
 
+use super::takings::Model;
 use super::tally::Tally;
 use crate::prices::{Bill, Day, Prices};
 
@@ -70,16 +71,13 @@ impl Till {
             },
             Bill::Unknown(_) => None,
         };
-        let named = named.or_else(|| completion.model.clone()).or(model);
+        let told = completion.model.as_ref().or(model.as_ref());
+        let named = named.as_ref().map_or(Model::Told(told), Model::Listed);
         let cost = match bill {
             Bill::Cost(cost) => Some(cost),
             _ => None,
         };
-        self.tally.takings.count(
-            named.as_ref(),
-            completion.usage.as_ref(),
-            cost.as_ref().map(|cost| cost.total),
-        );
+        self.tally.takings.count(named, completion.usage.as_ref(), cost.as_ref().map(|cost| cost.total));
         if let Some(cost) = cost {
             Arc::make_mut(&mut completion).cost = Some(Arc::new(cost));
         }
