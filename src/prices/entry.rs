@@ -6,6 +6,9 @@ use super::day::Day;
 use super::decimal::Decimal;
 use super::sheet::{Tariff, Tier};
 
+/// The tiers that are sold by the token, the standard one first.
+pub(crate) type Tiers = Vec<(Tier, Tariff)>;
+
 /// A model and its prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -14,9 +17,9 @@ pub(crate) struct Entry {
     /// Other names of the very same model.
     pub(crate) aliases: Vec<String>,
     /// The tiers that are sold by the token, the standard one first.
-    pub(crate) tiers: Vec<(Tier, Tariff)>,
+    pub(crate) tiers: Tiers,
     /// From a day on, the tiers in place of these, and the day as it was written; the earliest first.
-    pub(crate) later: Vec<(Day, String, Vec<(Tier, Tariff)>)>,
+    pub(crate) later: Vec<(Day, String, Tiers)>,
     /// What all prices are times where the name asks for a region.
     pub(crate) regional: Option<Decimal>,
     /// Where the prices stand.

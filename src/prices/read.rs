@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::day::Day;
 use super::decimal::Decimal;
-use super::entry::Entry;
+use super::entry::{Entry, Tiers};
 use super::sheet::{Part, Sheet, Tariff, Tier};
 
 /// What is wrong in a price file.
@@ -55,9 +55,6 @@ struct File<'a> {
 }
 
 const KEYS: [&str; 8] = ["aliases", "tiers", "long_context", "from", "regional", "source", "as_of", "note"];
-
-/// The tiers that are sold, and their prices.
-type Tiers = Vec<(Tier, Tariff)>;
 
 impl<'a> File<'a> {
     fn problem(&self, value: &RawValue, message: String) -> Problem {

@@ -488,6 +488,7 @@ fn the_names_nearest_to_an_unknown_one_are_told() {
     let prices = shipped();
     assert_eq!(prices.nearest("gpt-5-nanoo").first(), Some(&"gpt-5-nano"));
     assert_eq!(prices.nearest("openai/GPT5").first(), Some(&"gpt-5"));
+    assert_eq!(prices.nearest("gpt-4o-mini-2024-07-18-preview").first(), Some(&"gpt-4o-mini"));
     assert_eq!(prices.nearest("zzzzzzzz"), [""; 0]);
 }
 
