@@ -6,7 +6,7 @@ use perimeter_interceptor::{CallId, Completion, LlmEvent, Part, Role, Said};
 use proptest::prelude::*;
 
 use super::golden::{self, request_head};
-use super::{Asked, Dialect, Form, Prompt};
+use super::{Asked, Dialect, Form, Prompt, Reader};
 
 /// Those whose answers come in server-sent events.
 const STREAMED: [Dialect; 4] =
@@ -212,6 +212,22 @@ fn many_small_things_do_not_grow_large() {
             assert!(prompt.turns.len() + prompt.tools.len() + parts <= 200_001);
         }
     }
+}
+
+/// A tool is told when it is complete, and stands once more in the whole answer.
+#[test]
+fn no_tool_of_a_socket_is_told_twice_though_it_cannot_be_remembered() {
+    let asked = Asked::of_socket(&request_head("GET /v1/realtime")).unwrap();
+    let item = r#"{"type":"function_call","call_id":"c","name":"n","arguments":"{}"}"#;
+    let mut tools = 0;
+    let mut reader = Reader::of_messages(&asked, CallId(0), 64);
+    let mut tell = |event| tools += usize::from(matches!(event, LlmEvent::ToolUse(_)));
+    reader
+        .message(format!("{{\"type\":\"response.output_item.done\",\"item\":{item}}}").as_bytes(), &mut tell);
+    let done = format!("{{\"type\":\"response.done\",\"response\":{{\"output\":[{item}]}}}}");
+    reader.message(done.as_bytes(), &mut tell);
+    reader.finish(false, &mut tell);
+    assert!(tools <= 1, "told {tools} times");
 }
 
 /// A piece is held against all that it may continue.

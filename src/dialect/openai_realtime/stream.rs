@@ -14,6 +14,9 @@ use crate::dialect::json::{self, Room, Str, Take};
 use crate::dialect::reader::{Gather, Step};
 use crate::scribe::sse;
 
+/// How many tools an answer is read to ask for.
+const MOST_TOOLS: usize = 1024;
+
 /// An answer that comes in messages.
 pub(in crate::dialect) struct Stream {
     call: CallId,
@@ -65,9 +68,12 @@ impl Stream {
         if self.tools.iter().any(|told| told == tool) {
             return;
         }
-        if self.budget.take(size_of::<ToolUse>() + tool.name.len() + tool.input.len()) {
-            self.tools.push(tool.clone());
+        // What is not remembered would be told again at the end.
+        let size = size_of::<ToolUse>() + tool.name.len() + tool.input.len();
+        if self.tools.len() >= MOST_TOOLS || !self.budget.take(size) {
+            return self.budget.lose();
         }
+        self.tools.push(tool.clone());
         tell(LlmEvent::ToolUse(tool.clone()));
     }
 
