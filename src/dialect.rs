@@ -187,7 +187,7 @@ pub(crate) struct Prompt {
     pub(crate) tools: Vec<Tool>,
 }
 
-/// The role that both dialects mean by this word.
+/// The role that this word means, in all dialects that have roles of these names.
 fn role(word: &str) -> Role {
     match word {
         "system" | "developer" => Role::System,

@@ -1,6 +1,6 @@
 //! Calls on a WebSocket: what its messages say of themselves, whatever they mean.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::Method;
@@ -9,7 +9,7 @@ use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use super::asked::{decoded, is_azure};
-use super::json::{self, Name, Number, Take};
+use super::json::{self, Number, Str, Take};
 use super::{Asked, Dialect};
 
 /// Whether a request, where it becomes a WebSocket, carries calls, by its method and path (without the query).
@@ -47,24 +47,24 @@ fn dialect(method: &Method, path: &str) -> Option<Dialect> {
 
 /// What a message says of itself, on the way either way.
 #[derive(Debug, Default)]
-pub(crate) struct Heading {
+pub(crate) struct Heading<'m> {
     /// Its type.
-    pub(crate) kind: Option<Arc<str>>,
+    pub(crate) kind: Option<Cow<'m, str>>,
     /// Which of several conversations on the socket it belongs to, where it says so.
-    pub(crate) lane: Option<Arc<str>>,
+    pub(crate) lane: Option<Cow<'m, str>>,
     /// The response that it belongs to, where it says so.
-    pub(crate) response: Option<Arc<str>>,
+    pub(crate) response: Option<Cow<'m, str>>,
     /// The response that this one follows.
-    pub(crate) previous: Option<Arc<str>>,
+    pub(crate) previous: Option<Cow<'m, str>>,
     /// The model that a session has.
-    pub(crate) model: Option<Arc<str>>,
+    pub(crate) model: Option<Cow<'m, str>>,
     /// Of an error, the status that an HTTP response would have had.
     pub(crate) status: Option<u64>,
 }
 
-impl Heading {
+impl<'m> Heading<'m> {
     /// What `message` says of itself, as far as it can be read.
-    pub(crate) fn of(message: &[u8]) -> Self {
+    pub(crate) fn of(message: &'m [u8]) -> Self {
         let mut heading = Self::default();
         json::read(message, &mut heading);
         heading
@@ -94,14 +94,14 @@ impl Heading {
     }
 }
 
-impl<'de> Take<'de> for &mut Heading {
+impl<'de> Take<'de> for &mut Heading<'de> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
         while let Some(key) = json::key(&mut object)? {
             match &*key {
-                "type" => json::value(&mut object, Name(&mut self.kind))?,
-                "stream_id" => json::value(&mut object, Name(&mut self.lane))?,
-                "response_id" => json::value(&mut object, Name(&mut self.response))?,
-                "previous_response_id" => json::value(&mut object, Name(&mut self.previous))?,
+                "type" => json::value(&mut object, Str(&mut self.kind))?,
+                "stream_id" => json::value(&mut object, Str(&mut self.lane))?,
+                "response_id" => json::value(&mut object, Str(&mut self.response))?,
+                "previous_response_id" => json::value(&mut object, Str(&mut self.previous))?,
                 "status" | "status_code" => json::value(&mut object, Number(&mut self.status))?,
                 "response" => json::value(&mut object, InResponse(&mut *self))?,
                 "session" => json::value(&mut object, InSession(&mut self.model))?,
@@ -113,13 +113,13 @@ impl<'de> Take<'de> for &mut Heading {
 }
 
 /// What stands in a session.
-struct InSession<'s>(&'s mut Option<Arc<str>>);
+struct InSession<'s, 'm>(&'s mut Option<Cow<'m, str>>);
 
-impl<'de> Take<'de> for InSession<'_> {
+impl<'de> Take<'de> for InSession<'_, 'de> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
         while let Some(key) = json::key(&mut object)? {
             match &*key {
-                "model" => json::value(&mut object, Name(self.0))?,
+                "model" => json::value(&mut object, Str(self.0))?,
                 _ => json::skip(&mut object)?,
             };
         }
@@ -128,14 +128,14 @@ impl<'de> Take<'de> for InSession<'_> {
 }
 
 /// What stands in the response itself.
-struct InResponse<'s>(&'s mut Heading);
+struct InResponse<'s, 'm>(&'s mut Heading<'m>);
 
-impl<'de> Take<'de> for InResponse<'_> {
+impl<'de> Take<'de> for InResponse<'_, 'de> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
         while let Some(key) = json::key(&mut object)? {
             match &*key {
-                "id" => json::value(&mut object, Name(&mut self.0.response))?,
-                "previous_response_id" => json::value(&mut object, Name(&mut self.0.previous))?,
+                "id" => json::value(&mut object, Str(&mut self.0.response))?,
+                "previous_response_id" => json::value(&mut object, Str(&mut self.0.previous))?,
                 _ => json::skip(&mut object)?,
             };
         }

@@ -172,10 +172,10 @@ impl Socket {
         let heading = Heading::of(message.data);
         if heading.asks() {
             if heading.previous.is_some() {
-                self.steers.retain(|steer| steer.previous != heading.previous);
+                self.steers.retain(|steer| steer.previous.as_deref() != heading.previous.as_deref());
             }
             let body = request_of(&Bytes::copy_from_slice(message.data));
-            self.call(body, message.whole, heading.lane, attach, tell);
+            self.call(body, message.whole, heading.lane.map(Arc::from), attach, tell);
         } else if let Some(conversation) = &mut self.conversation {
             conversation.add(heading.kind(), message.data, message.whole);
         } else if heading.kind() == "response.steer" {
@@ -183,7 +183,8 @@ impl Socket {
                 self.steers.pop_front();
             }
             let body = Bytes::copy_from_slice(message.data);
-            self.steers.push_back(Steer { lane: heading.lane, previous: heading.previous, body });
+            let (lane, previous) = (heading.lane.map(Arc::from), heading.previous.map(Arc::from));
+            self.steers.push_back(Steer { lane, previous, body });
         }
     }
 
@@ -237,7 +238,7 @@ impl Socket {
             return;
         }
         if let Some(model) = &heading.model {
-            self.model = Some(model.clone());
+            self.model = Some((**model).into());
         }
         let found = self.find(&heading);
         if found.is_none() && heading.kind() == "response.created" {
@@ -246,7 +247,7 @@ impl Socket {
         let Some(at) = found.or_else(|| self.find(&heading)) else { return };
         let Some(call) = self.calls.get_mut(at) else { return };
         if call.response.is_none() {
-            call.response.clone_from(&heading.response);
+            call.response = heading.response.as_deref().map(Arc::from);
         }
         let Answering { reader, outcome, .. } = call;
         let mut noted = noted(outcome, tell);
@@ -268,11 +269,11 @@ impl Socket {
     }
 
     /// The call that a message of the provider belongs to.
-    fn find(&self, heading: &Heading) -> Option<usize> {
-        let in_lane = |call: &Answering| call.lane == heading.lane;
+    fn find(&self, heading: &Heading<'_>) -> Option<usize> {
+        let in_lane = |call: &Answering| call.lane.as_deref() == heading.lane.as_deref();
         let by = |is: &dyn Fn(&Answering) -> bool| self.calls.iter().position(is);
         if heading.response.is_some() {
-            return by(&|call| call.response == heading.response)
+            return by(&|call| call.response.as_deref() == heading.response.as_deref())
                 .or_else(|| by(&|call| in_lane(call) && call.response.is_none()));
         }
         if self.conversation.is_some() {
@@ -287,15 +288,16 @@ impl Socket {
 
     /// The provider answers what was no message of its own: what the client added to an earlier call, or what we did
     /// not see.
-    fn follow_up(&mut self, heading: &Heading, attach: &mut Attach<'_>, tell: Tell<'_>) {
+    fn follow_up(&mut self, heading: &Heading<'_>, attach: &mut Attach<'_>, tell: Tell<'_>) {
         let by = |is: &dyn Fn(&Steer) -> bool| self.steers.iter().position(is);
-        let at = by(&|steer| heading.previous.is_some() && steer.previous == heading.previous)
-            .or_else(|| by(&|steer| steer.lane == heading.lane));
+        let at =
+            by(&|steer| steer.previous.is_some() && steer.previous.as_deref() == heading.previous.as_deref())
+                .or_else(|| by(&|steer| steer.lane.as_deref() == heading.lane.as_deref()));
         let steer = at.and_then(|at| self.steers.remove(at));
         // Where the provider hears when it is its turn, nothing is missing.
         let whole = steer.is_some() || self.conversation.is_some();
         let body = steer.map(|steer| steer.body).unwrap_or_default();
-        self.call(body, whole, heading.lane.clone(), attach, tell);
+        self.call(body, whole, heading.lane.as_deref().map(Arc::from), attach, tell);
     }
 
     /// The call is over; where its answer did not come to its end, it was cut.
