@@ -46,7 +46,8 @@ fn whoever_has_nothing_else_to_do_is_told_of_a_call_of_twenty_mebibytes() {
     let folder = tempfile::tempdir().unwrap();
     let provider = Provider::start();
     // All of it may come before the first of it is read.
-    let yaml = logging(folder.path()) + "observe: {journal: 128MiB}\n";
+    // A busy machine may need longer to write it than the proxy would wait for when it stops.
+    let yaml = logging(folder.path()) + "observe: {journal: 128MiB}\nserver: {flush: 60s}\n";
     let proxy = Proxy::to(&provider).yaml(&yaml).start();
     chat(&provider, &proxy, 20 << 20);
     proxy.stop();
