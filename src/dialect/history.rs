@@ -71,6 +71,16 @@ impl News {
     }
 }
 
+/// What of a request is passed over.
+#[derive(Clone, Copy, Debug)]
+enum Skips {
+    /// The messages that are known, also behind one with other bytes.
+    Resuming,
+    /// The messages that are known up to the first that is not.
+    Leading,
+    Nothing,
+}
+
 impl Histories {
     /// Reads the next request of the session, as [`Asked::read_request`] does.
     pub(crate) fn read(
@@ -84,19 +94,30 @@ impl Histories {
         let read = |body: &[u8]| asked.read_request(call, content_type, body, whole);
         let Some(shape) = Shape::of(asked).filter(|_| whole) else { return News::all(read(body)) };
         // What is left where all that is known is cut out; and where that is not as expected, all of it.
-        for skips in [true, false] {
-            let histories = if skips { &*self.latest } else { &[] };
-            let Some(layout) = Layout::of(body, &shape, histories, &self.seed) else { break };
+        let mut skips = Skips::Resuming;
+        loop {
+            let (histories, resumes) = match skips {
+                Skips::Resuming => (&*self.latest, true),
+                Skips::Leading => (&*self.latest, false),
+                Skips::Nothing => (&[][..], false),
+            };
+            let Some(layout) = Layout::of(body, &shape, histories, resumes, &self.seed) else { break };
             let short = layout.shortened(body);
             let mut prompt = read(short.as_deref().unwrap_or(body));
             if short.is_none() || !prompt.partial {
                 if let Some(system) = take_system(&layout, &mut prompt.turns) {
-                    return self.compare(&shape, &layout, system, prompt, body);
-                }
-                if short.is_none() {
+                    if self.take_again(&layout, &mut prompt.turns) {
+                        return self.compare(&shape, &layout, system, prompt, body);
+                    }
+                } else if short.is_none() {
                     return News::all(prompt);
                 }
             }
+            skips = match skips {
+                Skips::Resuming if !layout.again.is_empty() => Skips::Leading,
+                Skips::Resuming | Skips::Leading => Skips::Nothing,
+                Skips::Nothing => break,
+            };
         }
         News::all(read(body))
     }
@@ -104,6 +125,18 @@ impl Histories {
     /// About how many bytes of memory it holds.
     pub(crate) fn weight(&self) -> usize {
         self.latest.iter().map(History::weight).sum()
+    }
+
+    /// Takes out the turns that were read again. False where one of them is another now: then what follows is new.
+    fn take_again(&self, layout: &Layout, turns: &mut Vec<Turn>) -> bool {
+        let like = self.latest.get(layout.like);
+        let is_same = |((at, _), turn): (&(usize, _), &Turn)| {
+            let item = like.and_then(|like| like.items.get(*at));
+            item.is_some_and(|item| item.turn == self.seed.of_turn(turn))
+        };
+        let same = layout.again.iter().zip(&*turns).all(is_same);
+        turns.drain(..layout.again.len().min(turns.len()));
+        same
     }
 
     /// Takes out what is known, and remembers the request. `prompt` holds the turns of the messages that are `fresh`.
@@ -151,15 +184,22 @@ impl Histories {
             items.reserve_exact(layout.known + layout.fresh.len());
             let known = like(layout.like).and_then(|like| like.items.get(..layout.known));
             items.extend_from_slice(known.unwrap_or_default());
+            for (at, range) in &layout.again {
+                if let Some(item) = items.get_mut(*at) {
+                    item.bytes = stretch(range);
+                }
+            }
             let fresh = layout.fresh.iter().zip(&prompt.turns);
             items.extend(fresh.map(|(range, turn)| Item { bytes: stretch(range), turn: seed.of_turn(turn) }));
         }
+        let turn = system.map(|turn| seed.of_turn(turn));
         let system = match &layout.system {
             Some(member) => match member.like.and_then(like) {
                 Some(like) => like.system,
-                None => System { bytes: stretch(&member.range), turn: system.map(|turn| seed.of_turn(turn)) },
+                // Told with something else, its bytes do not say what it means.
+                None => System { bytes: stretch(&member.range).filter(|_| !layout.beside_system), turn },
             },
-            None => System::default(),
+            None => System { bytes: None, turn },
         };
         let tools = layout.tools.as_ref().and_then(|member| match member.like.and_then(like) {
             Some(like) => like.tools.clone(),
@@ -208,10 +248,13 @@ impl History {
 
 /// Takes the system prompt out of the turns, so that one is left for each fresh message. `None` where that is not so.
 fn take_system(layout: &Layout, turns: &mut Vec<Turn>) -> Option<Option<Turn>> {
-    match turns.len().checked_sub(layout.fresh.len())? {
+    match turns.len().checked_sub(layout.again.len() + layout.fresh.len())? {
         0 => Some(None),
         1 => {
-            let is_read = layout.system.as_ref().is_some_and(|member| member.like.is_none());
+            let is_read = match &layout.system {
+                Some(member) => member.like.is_none(),
+                None => layout.beside_system,
+            };
             let first = turns.first()?;
             (is_read && first.role == Role::System).then(|| Some(turns.remove(0)))
         }

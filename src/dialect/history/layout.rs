@@ -15,21 +15,36 @@ pub(super) struct Shape {
     system: &'static [&'static str],
     /// The tools. Where there are two of these, their order matters, and nobody writes both.
     tools: &'static [&'static str],
+    /// Members that are told with the system prompt: it is read where they are.
+    beside_system: &'static [&'static str],
     /// With one of these the request goes on where another ended: its messages are new, whatever they look like.
     goes_on: &'static [&'static str],
 }
+
+/// How many messages may have other bytes than the turn before, and those behind them the same again. A client of
+/// Anthropic's moves up to four marks.
+const MOST_AGAIN: usize = 4;
 
 impl Shape {
     /// The shape of what is asked so. `None` where it has no messages.
     pub(super) fn of(asked: &Asked) -> Option<Self> {
         let dialect = asked.dialect;
-        let shape = Self { dialect, within: None, list: "", system: &[], tools: &["tools"], goes_on: &[] };
+        let shape = Self {
+            dialect,
+            within: None,
+            list: "",
+            system: &[],
+            tools: &["tools"],
+            beside_system: &[],
+            goes_on: &[],
+        };
         match dialect {
             _ if !asked.has_body => None,
             Dialect::OpenAiChat => Some(Self { list: "messages", tools: &["tools", "functions"], ..shape }),
             Dialect::OpenAiResponses => Some(Self {
                 list: "input",
                 system: &["instructions"],
+                beside_system: &["prompt"],
                 goes_on: &["previous_response_id", "conversation"],
                 ..shape
             }),
@@ -38,6 +53,7 @@ impl Shape {
                 within: Some("request"),
                 list: "contents",
                 system: &["systemInstruction", "system_instruction"],
+                beside_system: &["cachedContent", "cached_content"],
                 ..shape
             }),
             Dialect::OpenAiCompletions
@@ -59,9 +75,13 @@ pub(super) struct Layout {
     /// How many messages, from the first, are those of the history `like`.
     pub(super) known: usize,
     pub(super) like: usize,
+    /// Those of them that have other bytes: whether they still say the same is to be read.
+    pub(super) again: Vec<(usize, Range<usize>)>,
     /// The messages behind them.
     pub(super) fresh: Vec<Range<usize>>,
     pub(super) system: Option<Member>,
+    /// Whether something else is told with the system prompt.
+    pub(super) beside_system: bool,
     pub(super) tools: Option<Member>,
     /// Whether it goes on where another request ended.
     pub(super) goes_on: bool,
@@ -78,21 +98,35 @@ pub(super) struct Member {
 }
 
 impl Layout {
-    /// Takes a request apart, beside what is remembered. `None` where it is not quite as expected.
-    pub(super) fn of(body: &[u8], shape: &Shape, histories: &[History], seed: &Seed) -> Option<Self> {
+    /// Takes a request apart, beside what is remembered. `None` where it is not quite as expected. Where it `resumes`,
+    /// a message between known ones may be another.
+    pub(super) fn of(
+        body: &[u8],
+        shape: &Shape,
+        histories: &[History],
+        resumes: bool,
+        seed: &Seed,
+    ) -> Option<Self> {
         let walk = Walk {
             skim: Skim::new(body),
             shape,
             histories,
             seed,
+            resumes,
             has_list: false,
             has_within: false,
             last: None,
             layout: Self::default(),
         };
-        let layout = walk.request()?;
+        let mut layout = walk.request()?;
         if layout.goes_on && layout.known > 0 {
-            return Self::of(body, shape, &[], seed);
+            return Self::of(body, shape, &[], false, seed);
+        }
+        if layout.beside_system
+            && let Some(member) = &mut layout.system
+            && member.like.take().is_some()
+        {
+            layout.cuts.retain(|(range, _)| *range != member.range);
         }
         Some(layout)
     }
@@ -120,6 +154,7 @@ struct Walk<'a> {
     shape: &'a Shape,
     histories: &'a [History],
     seed: &'a Seed,
+    resumes: bool,
     has_list: bool,
     has_within: bool,
     /// The stretch that was looked at last: where, how long, and its hash.
@@ -170,6 +205,7 @@ impl Walk<'_> {
         let value = self.skim.peek()?;
         self.skim.value()?;
         self.layout.goes_on |= shape.goes_on.contains(&key) && value != b'n';
+        self.layout.beside_system |= shape.beside_system.contains(&key) && value != b'n';
         Some(())
     }
 
@@ -206,43 +242,78 @@ impl Walk<'_> {
         if self.skim.peek()? != b'{' {
             return None;
         }
-        if self.known()? { Some(()) } else { self.fresh() }
+        self.messages()
     }
 
-    /// Passes over the leading messages that are known; says whether these are all.
-    fn known(&mut self) -> Option<bool> {
-        let start = self.skim.at();
+    /// Passes over the messages: those that are known, as long as they are, and then the others.
+    fn messages(&mut self) -> Option<()> {
         let mut alike: Vec<usize> = (0..self.histories.len()).collect();
         alike.retain(|at| self.histories.get(*at).is_some_and(|one| one.dialect == self.shape.dialect));
-        let mut all = false;
-        while !all && let Some(bytes) = self.next_known(&mut alike) {
-            self.skim.jump(bytes.length);
-            let end = self.skim.at();
-            self.layout.known += 1;
-            all = !self.skim.eat(b',');
-            if all {
-                if !self.skim.eat(b']') {
-                    return None;
-                }
-                self.layout.cuts.push((start..end, b""));
-            } else {
-                self.skim.peek()?;
+        let mut kept = None;
+        while !self.known(&mut alike, kept)? {
+            if self.skim.peek()? != b'{' {
+                return None;
             }
+            let message = self.skim.value()?;
+            kept = Some(message.end);
+            if !self.skim.eat(b',') {
+                self.layout.fresh.push(message);
+                return self.skim.eat(b']').then_some(());
+            }
+            self.skim.peek()?;
+            if !self.goes_on_behind(&alike) {
+                self.layout.fresh.push(message);
+                return self.fresh();
+            }
+            self.layout.again.push((self.layout.known, message));
+            self.layout.known += 1;
         }
-        if self.layout.known > 0 && !all {
+        Some(())
+    }
+
+    /// Whether what comes next is known, though the message before it is not.
+    fn goes_on_behind(&mut self, alike: &[usize]) -> bool {
+        self.resumes
+            && self.layout.again.len() < MOST_AGAIN
+            && self.next_like(alike, self.layout.known + 1).is_some()
+    }
+
+    /// Passes over messages that are known; says whether there are no others behind them. The last before them that
+    /// is `kept` ends there.
+    fn known(&mut self, alike: &mut Vec<usize>, kept: Option<usize>) -> Option<bool> {
+        let start = self.skim.at();
+        let mut end = start;
+        while let Some(bytes) = self.next_known(alike) {
+            self.skim.jump(bytes.length);
+            end = self.skim.at();
+            self.layout.known += 1;
+            if !self.skim.eat(b',') {
+                // No comma is left in front of them.
+                self.layout.cuts.push((kept.unwrap_or(start)..end, b""));
+                return self.skim.eat(b']').then_some(true);
+            }
+            self.skim.peek()?;
+        }
+        if end > start {
             self.layout.cuts.push((start..self.skim.at(), b""));
         }
-        Some(all)
+        Some(false)
     }
 
     /// The next message, if one of the histories that were `alike` so far goes on with it.
     fn next_known(&mut self, alike: &mut Vec<usize>) -> Option<Stretch> {
         let (number, histories) = (self.layout.known, self.histories);
-        let of = |at: &usize| histories.get(*at)?.items.get(number)?.bytes;
-        let bytes = alike.iter().find_map(|at| of(at).filter(|bytes| self.is_next(*bytes)))?;
-        alike.retain(|at| of(at) == Some(bytes));
+        let bytes = self.next_like(alike, number)?;
+        alike.retain(|at| histories.get(*at).and_then(|one| one.items.get(number)?.bytes) == Some(bytes));
         self.layout.like = alike.first().copied()?;
         Some(bytes)
+    }
+
+    /// What comes next, if it is the message of this number in one of these histories.
+    fn next_like(&mut self, alike: &[usize], number: usize) -> Option<Stretch> {
+        let histories = self.histories;
+        let of = |at: &usize| histories.get(*at)?.items.get(number)?.bytes;
+        alike.iter().find_map(|at| of(at).filter(|bytes| self.is_next(*bytes)))
     }
 
     fn fresh(&mut self) -> Option<()> {

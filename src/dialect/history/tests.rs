@@ -44,6 +44,7 @@ impl Message {
             (Dialect::OpenAiResponses, 1) => {
                 format!(r#"{{"type":"function_call","call_id":"c","name":"f","arguments":{said}}}"#)
             }
+            (Dialect::OpenAiResponses, 3) => format!(r#"{{"role":"developer","content":{said}}}"#),
             (Dialect::OpenAiResponses, 2) => {
                 format!(r#"{{"type":"function_call_output","call_id":"c","output":{said}}}"#)
             }
@@ -65,6 +66,7 @@ impl Message {
             (_, 2) => format!(
                 r#"{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t","content":{said}{mark}}}]}}"#
             ),
+            (_, 3) => format!(r#"{{"role":"system","content":{said}}}"#),
             _ => format!(r#"{{"role":"user","content":[{{"type":"text","text":{said}{mark}}}]}}"#),
         }
     }
@@ -75,13 +77,15 @@ impl Message {
 struct Conversation {
     messages: Vec<Message>,
     system: Option<String>,
+    /// Whether something is told with it: a template, a cache.
+    beside: bool,
     tools: u8,
 }
 
 impl Conversation {
     fn new(messages: &[&str]) -> Self {
         let messages = messages.iter().map(|text| Message::new(*text)).collect();
-        Self { messages, system: Some("Be kind.".into()), tools: 2 }
+        Self { messages, system: Some("Be kind.".into()), beside: false, tools: 2 }
     }
 
     fn members(&self, dialect: Dialect) -> Vec<(&'static str, String)> {
@@ -109,6 +113,11 @@ impl Conversation {
             let gemini = dialect == Dialect::Gemini;
             members
                 .push((names.1, if gemini { format!(r#"{{"parts":[{{"text":{said}}}]}}"#) } else { said }));
+        }
+        match dialect {
+            Dialect::OpenAiResponses if self.beside => members.push(("prompt", r#"{"id":"p"}"#.to_owned())),
+            Dialect::Gemini if self.beside => members.push(("cachedContent", r#""c""#.to_owned())),
+            _ => {}
         }
         if self.tools > 0 {
             members.push(("tools", format!("[{}]", tools.join(","))));
@@ -141,9 +150,9 @@ fn texts(news: &News) -> Vec<String> {
 /// What is skipped of a request: how many messages, and how many bytes are left.
 fn skipped(histories: &Histories, dialect: Dialect, body: &str) -> (usize, usize) {
     let shape = Shape::of(&asked(dialect)).unwrap();
-    let layout = Layout::of(body.as_bytes(), &shape, &histories.latest, &histories.seed).unwrap();
+    let layout = Layout::of(body.as_bytes(), &shape, &histories.latest, true, &histories.seed).unwrap();
     let short = layout.shortened(body.as_bytes());
-    (layout.known, short.map_or(body.len(), |short| short.len()))
+    (layout.known - layout.again.len(), short.map_or(body.len(), |short| short.len()))
 }
 
 #[test]
@@ -180,6 +189,89 @@ fn a_mark_that_moves_changes_bytes_and_no_news() {
     let news = read(&mut histories, dialect, &body);
     assert_eq!((news.known, &*texts(&news)), (3, &["d".to_owned()][..]));
     assert_eq!(histories.latest.len(), 1);
+}
+
+#[test]
+fn what_is_known_behind_a_mark_that_moved_is_passed_over_too() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::AnthropicMessages;
+    let mut conversation = Conversation::new(&["a", "b", "c", "d", "e"]);
+    (conversation.messages[2].marked, conversation.messages[4].marked) = (true, true);
+    read(&mut histories, dialect, &conversation.write(dialect));
+    conversation.messages[2].marked = false;
+    conversation.messages.extend(["f", "g"].map(Message::new));
+    conversation.messages[6].marked = true;
+    let body = conversation.write(dialect);
+    assert_eq!(skipped(&histories, dialect, &body).0, 4);
+    let news = read(&mut histories, dialect, &body);
+    assert_eq!((news.known, texts(&news).concat().as_str()), (5, "fg"));
+    // And what was another is known by its new bytes from then on.
+    assert_eq!(skipped(&histories, dialect, &body).0, 7);
+    assert_eq!(read(&mut histories, dialect, &body).known, 7);
+}
+
+#[test]
+fn what_looks_the_same_behind_an_edit_is_new() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::OpenAiChat;
+    read(&mut histories, dialect, &Conversation::new(&["a", "b", "c", "d"]).write(dialect));
+    for edited in [["a", "x", "c", "d"], ["y", "b", "c", "d"], ["a", "b", "z", "d"]] {
+        let conversation = Conversation::new(&edited);
+        let known = edited.iter().zip(["a", "b", "c", "d"]).take_while(|(one, other)| *one == other).count();
+        let news = read(&mut histories, dialect, &conversation.write(dialect));
+        assert_eq!((news.known, texts(&news).concat()), (known, edited[known..].concat()));
+    }
+}
+
+#[test]
+fn what_is_told_with_a_system_prompt_is_told_though_the_prompt_is_known() {
+    for (dialect, beside, part) in [
+        (Dialect::OpenAiResponses, r#""prompt":{"id":"pmpt_1"}"#, "prompt"),
+        (Dialect::Gemini, r#""cachedContent":"cachedContents/1""#, "cachedContent"),
+    ] {
+        let mut histories = Histories::default();
+        let mut conversation = Conversation::new(&["a", "b"]);
+        let write = |conversation: &Conversation, beside: &str| {
+            conversation.write(dialect).replacen('{', &format!("{{{beside},"), 1)
+        };
+        read(&mut histories, dialect, &conversation.write(dialect));
+        let news = read(&mut histories, dialect, &write(&conversation, beside));
+        let [system] = &*news.prompt.turns else { panic!("{:?}", news.prompt.turns) };
+        assert_eq!(system.role, Role::System);
+        assert!(system.parts.contains(&perimeter_interceptor::Part::Other(part.into())), "{system:?}");
+        conversation.messages.push(Message::new("c"));
+        let body = write(&conversation, beside);
+        assert_eq!(skipped(&histories, dialect, &body).0, 2);
+        let news = read(&mut histories, dialect, &body);
+        assert_eq!((news.known, texts(&news).concat().as_str()), (2, "c"));
+        // Alone it is a system prompt too, and no reason to read everything again.
+        conversation.system = None;
+        assert_eq!(read(&mut histories, dialect, &write(&conversation, beside)).known, 3);
+        assert_eq!(read(&mut histories, dialect, &write(&conversation, beside)).prompt.turns.len(), 0);
+        // Without it, the same words are another system prompt, which was told at the beginning.
+        conversation.system = Some("Be brief.".into());
+        let news = read(&mut histories, dialect, &write(&conversation, beside));
+        assert_eq!(news.prompt.turns.len(), 1);
+        let news = read(&mut histories, dialect, &conversation.write(dialect));
+        assert_eq!(texts(&news).concat(), "Be brief.");
+    }
+}
+
+#[test]
+fn a_message_of_the_system_at_the_head_of_the_list_is_no_system_prompt() {
+    for system in ["", r#","system":"Be kind.""#, r#","system":"""#] {
+        let mut histories = Histories::default();
+        let dialect = Dialect::AnthropicMessages;
+        let mut items = vec![r#"{"role":"system","content":"Today is Monday."}"#.to_owned()];
+        for turn in 0..4 {
+            let body = format!(r#"{{"messages":[{}]{system}}}"#, items.join(","));
+            let news = read(&mut histories, dialect, &body);
+            assert_eq!(news.known, turn, "{system}");
+            let told = usize::from(turn == 0 && system.contains("kind"));
+            assert_eq!(news.prompt.turns.len(), 1 + told, "{system}");
+            items.push(format!(r#"{{"role":"user","content":"{turn}"}}"#));
+        }
+    }
 }
 
 #[test]
@@ -232,9 +324,9 @@ fn what_goes_on_from_an_answer_is_news_though_it_looks_the_same() {
     let shape = Shape::of(&asked(Dialect::OpenAiResponses)).unwrap();
     let body = br#"{"input":[{"role":"user","content":"go on"}],"previous_response_id":"r"}"#;
     let seed = Seed::default();
-    assert!(Layout::of(body, &shape, &[], &seed).unwrap().goes_on);
+    assert!(Layout::of(body, &shape, &[], false, &seed).unwrap().goes_on);
     let body = br#"{"input":"go on","previous_response_id":null}"#;
-    let layout = Layout::of(body, &shape, &[], &seed).unwrap();
+    let layout = Layout::of(body, &shape, &[], false, &seed).unwrap();
     assert!(!layout.goes_on && layout.fresh.len() == 1);
 }
 
@@ -273,7 +365,9 @@ enum Step {
     Compact(String),
     Remove(Index),
     Mark(Index),
+    MoveMark(Index, Index),
     System(Option<String>),
+    Beside,
     Tools(u8),
     /// Goes on with the other conversation.
     Switch,
@@ -297,6 +391,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<Index>().prop_map(Step::Remove),
         3 => any::<Index>().prop_map(Step::Mark),
         1 => prop::option::of(text()).prop_map(Step::System),
+        1 => Just(Step::Beside),
+        2 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Step::MoveMark(from, to)),
         1 => (0..4_u8).prop_map(Step::Tools),
         2 => Just(Step::Switch),
         1 => prop::sample::select(DIALECTS.to_vec()).prop_map(Step::Dialect),
@@ -380,13 +476,27 @@ impl Client {
                 let at = at.index(length);
                 messages[at].marked = !messages[at].marked;
             }
+            Step::MoveMark(from, to) if length > 0 => {
+                messages[from.index(length)].marked = false;
+                messages[to.index(length)].marked = true;
+            }
             Step::System(text) => self.now.system.clone_from(text),
+            Step::Beside => self.now.beside = !self.now.beside,
             Step::Tools(count) => self.now.tools = *count,
             Step::Switch => std::mem::swap(&mut self.now, &mut self.other),
             Step::Dialect(dialect) => self.dialect = *dialect,
-            Step::Edit(..) | Step::Remove(_) | Step::Mark(_) => {}
+            Step::Edit(..) | Step::Remove(_) | Step::Mark(_) | Step::MoveMark(..) => {}
         }
     }
+}
+
+/// How many messages stand in a request's list.
+fn messages_in(body: &[u8]) -> Option<usize> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let list = |body: &serde_json::Value| {
+        ["messages", "input", "contents"].iter().find_map(|name| body.get(name)?.as_array().map(Vec::len))
+    };
+    list(&body).or_else(|| list(body.get("request")?))
 }
 
 /// What the session has been told of.
@@ -398,12 +508,20 @@ struct Seen {
 
 impl Seen {
     /// What is known and what is news make up what the request says, and what is known was said before.
-    fn check(&mut self, dialect: Dialect, news: &News, mut full: Prompt) {
+    fn check(&mut self, body: &[u8], news: &News, mut full: Prompt) {
         assert_eq!(news.prompt.model, full.model);
         assert_eq!((news.prompt.streaming, news.prompt.partial), (full.streaming, full.partial));
         assert_eq!(*news.tools, *full.tools);
-        let has_system = dialect != Dialect::OpenAiChat
-            && full.turns.first().is_some_and(|turn| turn.role == Role::System);
+        let has_system = match messages_in(body) {
+            Some(messages) => full.turns.len() > messages,
+            // What is no JSON shows it by what was told of it.
+            None => {
+                let (first, told) = (full.turns.first(), &news.prompt.turns);
+                let is_message = news.known + told.len() == full.turns.len() && told.first() != first;
+                first.is_some_and(|turn| turn.role == Role::System) && !is_message
+            }
+        };
+        self.messages.push(full.turns.clone());
         let system = has_system.then(|| full.turns.remove(0));
         let (known, fresh) = full.turns.split_at(news.known);
         match news.prompt.turns.strip_suffix(fresh) {
@@ -434,7 +552,7 @@ proptest! {
             let asked = asked(client.dialect);
             let full = asked.read_request(CallId(0), None, &body, whole);
             let news = histories.read(&asked, CallId(0), None, &body, whole);
-            seen.check(client.dialect, &news, full);
+            seen.check(&body, &news, full);
             prop_assert!(histories.latest.len() <= MOST);
         }
     }
