@@ -27,7 +27,7 @@ fn tools(before: &str, after: &str) -> String {
              \"properties\":{{\"path\":{{\"type\":\"string\",\"description\":\"Where it is.\"}},\
              \"lines\":{{\"type\":\"array\",\"items\":{{\"type\":\"integer\"}}}}}},\"required\":[\"path\"]}}"
         );
-        tools.push_str(if before.is_empty() { "}" } else { "}}" });
+        tools.push_str(if before.ends_with('{') { "}}" } else { "}" });
         if tools.len() > TOOLS {
             break;
         }
@@ -90,6 +90,46 @@ pub(crate) fn messages() -> impl Iterator<Item = String> {
     })
 }
 
+/// By OpenAI's Responses, without `previous_response_id`, as Codex asks.
+pub(crate) fn responses() -> impl Iterator<Item = String> {
+    let tools = tools("\"type\":\"function\",", "parameters");
+    let mut said = "{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"Mend the test.\"}]}"
+        .to_owned();
+    (0..TURNS).map(move |number| {
+        let request = format!(
+            "{{\"model\":\"gpt-5\",\"instructions\":\"You are a coding agent. Be brief.\",\"input\":[{said}],\
+             \"tools\":[{tools}],\"store\":false,\"stream\":true}}"
+        );
+        let _ = write!(
+            said,
+            ",{{\"type\":\"function_call\",\"call_id\":\"call_{number}\",\"name\":\"tool_0\",\
+             \"arguments\":\"{{\\\"path\\\":\\\"src/part_{number}.rs\\\"}}\"}},\
+             {{\"type\":\"function_call_output\",\"call_id\":\"call_{number}\",\"output\":\"{read}\"}}",
+            read = read(number),
+        );
+        request
+    })
+}
+
+/// By Gemini's `streamGenerateContent`.
+pub(crate) fn contents() -> impl Iterator<Item = String> {
+    let tools = tools("", "parameters");
+    let mut said = "{\"role\":\"user\",\"parts\":[{\"text\":\"Mend the test.\"}]}".to_owned();
+    (0..TURNS).map(move |number| {
+        let request = format!(
+            "{{\"contents\":[{said}],\"systemInstruction\":{{\"parts\":[{{\"text\":\"You are a coding agent. Be brief.\"}}]}},\
+             \"tools\":[{{\"functionDeclarations\":[{tools}]}}]}}"
+        );
+        let _ = write!(
+            said,
+            ",{{\"role\":\"model\",\"parts\":[{{\"functionCall\":{{\"name\":\"tool_0\",\"args\":{{\"path\":\"src/part_{number}.rs\"}}}}}}]}},\
+             {{\"role\":\"user\",\"parts\":[{{\"functionResponse\":{{\"name\":\"tool_0\",\"response\":{{\"output\":\"{read}\"}}}}}}]}}",
+            read = read(number),
+        );
+        request
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -98,16 +138,17 @@ mod tests {
 
     #[test]
     fn each_request_brings_all_that_was_said_before() {
-        for (requests, tool) in
-            [(chat().collect::<Vec<_>>(), "function"), (messages().collect(), "input_schema")]
-        {
+        for (requests, list, first) in [
+            (chat().collect::<Vec<_>>(), "messages", 2),
+            (messages().collect(), "messages", 1),
+            (responses().collect(), "input", 1),
+            (contents().collect(), "contents", 1),
+        ] {
             assert_eq!(requests.len(), TURNS);
             for (number, request) in requests.iter().enumerate() {
                 let request: Value = serde_json::from_str(request).unwrap();
-                let tools = &request["tools"];
-                assert!(tools[0][tool].is_object() && tools.to_string().len() > 20 * 1024);
-                let said = request["messages"].as_array().unwrap();
-                assert_eq!(said.len(), if tool == "function" { 2 } else { 1 } + 2 * number);
+                assert!(request["tools"].to_string().len() > 20 * 1024);
+                assert_eq!(request[list].as_array().unwrap().len(), first + 2 * number);
             }
             let length: usize = requests.last().map_or(0, String::len);
             assert!((400..900).contains(&(length / 1024)), "{length}");

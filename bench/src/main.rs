@@ -33,6 +33,7 @@ mod report;
 mod rounds;
 mod scribe;
 mod statistics;
+mod streams;
 mod targets;
 mod upstream;
 mod workload;
