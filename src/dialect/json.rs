@@ -17,6 +17,11 @@ pub(super) trait Take<'de>: Sized {
         false
     }
 
+    /// A text that is gone when this returns, as one with escapes is: for whoever copies it into a form of its own.
+    fn passing(self, text: &str) -> bool {
+        self.text(Cow::Owned(text.to_owned()))
+    }
+
     fn number(self, _: u64) -> bool {
         false
     }
@@ -167,6 +172,10 @@ pub(super) struct Name<'s>(pub(super) &'s mut Option<Arc<str>>);
 
 impl<'de> Take<'de> for Name<'_> {
     fn text(self, text: Cow<'de, str>) -> bool {
+        self.passing(&text)
+    }
+
+    fn passing(self, text: &str) -> bool {
         *self.0 = Some(text.into());
         true
     }
@@ -226,7 +235,7 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<T> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<bool, E> {
-        Ok(self.0.text(Cow::Owned(text.to_owned())))
+        Ok(self.0.passing(text))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<bool, E> {

@@ -248,6 +248,10 @@ impl<'s, 'r> Content<'s, 'r> {
 
 impl<'de> Take<'de> for Content<'_, '_> {
     fn text(self, text: Cow<'de, str>) -> bool {
+        self.passing(&text)
+    }
+
+    fn passing(self, text: &str) -> bool {
         if !text.is_empty() {
             self.parts.push(Part::Text(text.into()));
         }

@@ -195,6 +195,10 @@ struct Content<'s, 'r> {
 
 impl<'de> Take<'de> for Content<'_, '_> {
     fn text(self, text: Cow<'de, str>) -> bool {
+        self.passing(&text)
+    }
+
+    fn passing(self, text: &str) -> bool {
         *self.has_text = true;
         if !text.is_empty() {
             self.parts.push(Part::Text(text.into()));

@@ -251,6 +251,10 @@ impl<'de> Take<'de> for Output<'_, 'de, '_> {
         self.content().text(text)
     }
 
+    fn passing(mut self, text: &str) -> bool {
+        self.content().passing(text)
+    }
+
     fn list<A: SeqAccess<'de>>(mut self, list: A) -> Result<bool, A::Error> {
         self.content().list(list)
     }

@@ -91,6 +91,10 @@ fn document(source: &str) -> Media {
 
 impl<'de> Take<'de> for Content<'_, '_> {
     fn text(self, text: Cow<'de, str>) -> bool {
+        self.passing(&text)
+    }
+
+    fn passing(self, text: &str) -> bool {
         if !text.is_empty() {
             self.parts.push(if self.thinking {
                 Part::Thinking(text.into())
