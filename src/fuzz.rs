@@ -10,7 +10,7 @@ use bolero::check;
 use bytes::Bytes;
 use perimeter_interceptor::{CallId, LlmEvent, Peer};
 
-use crate::dialect::{Asked, Conversation, Form, Heading, Prompt, Reader, request_of};
+use crate::dialect::{Asked, Conversation, Form, Heading, Histories, Prompt, Reader, request_of};
 use crate::scribe::decode::Decoder;
 use crate::scribe::events::Events;
 use crate::scribe::sse::Read;
@@ -82,6 +82,42 @@ fn list() {
 #[test]
 fn calls_of_every_dialect() {
     check!().with_test_time(MOMENT).for_each(call);
+}
+
+/// Each line is a message; each request holds those up to its own, or up to it without the one before. What is told
+/// of it is the end of what a reading of all of it tells, behind the system prompt.
+fn history(bytes: &[u8]) {
+    let Some((target, bytes)) = bytes.split_first() else { return };
+    let targets = crate::dialect::golden::DIALECTS;
+    let (_, target) = targets[usize::from(*target) % targets.len()];
+    let head = crate::dialect::golden::request_head(&format!("POST {target}"));
+    let asked = Asked::of(&head).unwrap();
+    let mut histories = Histories::default();
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').take(32).collect();
+    for end in 0..=lines.len() {
+        let mut messages = lines[..end].to_vec();
+        if end % 4 == 3 {
+            messages.remove(end - 2);
+        }
+        let list = messages.join(&b","[..]);
+        let body = ["messages", "input", "contents"]
+            .map(|name| [b"\"", name.as_bytes(), b"\":[", &list, b"]"].concat());
+        let body = [b"{", &*body.join(&b","[..]), b"}"].concat();
+        for body in [&*body, lines.get(end).copied().unwrap_or_default()] {
+            let full = asked.read_request(CallId(0), None, body, true);
+            let news = histories.read(&asked, CallId(0), None, body, true);
+            assert_eq!((&news.prompt.model, news.prompt.partial), (&full.model, full.partial));
+            assert!(news.known + news.prompt.turns.len() <= full.turns.len());
+            let behind = news.prompt.turns.get(1..).unwrap_or_default();
+            assert!(full.turns.ends_with(behind));
+            assert!(histories.weight() <= 64 * 1024 + 64 * bytes.len());
+        }
+    }
+}
+
+#[test]
+fn histories() {
+    check!().with_test_time(MOMENT).for_each(history);
 }
 
 #[test]

@@ -326,7 +326,11 @@ mod tests {
                 assert!((1000..1010).contains(&answers), "{}", case.name);
             }
             // Two heads, both ends, the call and what answers it.
-            assert!(Reader::Scribe.read(&case, &mut scribe) >= 4 * requests + answers.min(1000), "{}", case.name);
+            assert!(
+                Reader::Scribe.read(&case, &mut scribe) >= 4 * requests + answers.min(1000),
+                "{}",
+                case.name
+            );
             for (request, json) in case.conversation.requests.iter().zip(&case.json) {
                 assert_eq!(request.concat(), **json, "{}", case.name);
             }
