@@ -134,6 +134,8 @@ impl Asked {
             prompt.partial = !whole || read != json::Read::Fine;
             (prompt, read)
         };
+        let closed = if whole { None } else { json::close(body) };
+        let body = closed.as_deref().unwrap_or(body);
         let (prompt, first) = read(body);
         match json::mend(body) {
             Some(mended) if first == json::Read::Broken => read(&mended).0,

@@ -91,6 +91,13 @@ fn text(completion: &Completion) -> &str {
     }
 }
 
+fn text_of(part: &Part) -> &str {
+    match part {
+        Part::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn deltas(told: &[LlmEvent]) -> usize {
     told.iter().filter(|event| matches!(event, LlmEvent::Delta(_))).count()
 }
@@ -189,11 +196,50 @@ fn a_whole_body_beyond_the_limit_is_read_as_far_as_it_is_held() {
     );
     let response = Response { form: Form::Whole, ..streamed(Dialect::AnthropicMessages, 1000) };
     let (how, completion) = end(&response.read(body.as_bytes().chunks(300)));
-    assert_eq!((how, text(&completion), completion.body.len()), ("cut", "first", 1000));
+    assert_eq!((how, completion.body.len()), ("cut", 1000));
+    let [first, second] = &*completion.answers[0].parts else { panic!("{completion:?}") };
+    let held = 1000 - body.find("yyy").unwrap();
+    assert_eq!((text_of(first), text_of(second)), ("first", &*"y".repeat(held)));
 }
 
 /// More pieces than there is room for in a body.
 const MORE_THAN_ROOM: usize = 201_000;
+
+#[test]
+fn a_long_text_that_breaks_off_is_told_as_far_as_it_came() {
+    let text = "y".repeat(9000);
+    let requests = [
+        (Dialect::OpenAiChat, format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"#)),
+        (Dialect::OpenAiResponses, format!(r#"{{"model":"m","input":"{text}"#)),
+        (
+            Dialect::AnthropicMessages,
+            format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"text","text":"{text}"#),
+        ),
+        (Dialect::Gemini, format!(r#"{{"contents":[{{"role":"user","parts":[{{"text":"{text}"#)),
+    ];
+    for (dialect, body) in requests {
+        let prompt = read_request(&usual(dialect), body.as_bytes(), false);
+        assert!(prompt.partial);
+        assert_eq!(prompt.turns[0].text(), text, "{dialect:?}");
+        // Half a name is another name.
+        let prompt = read_request(&usual(dialect), br#"{"model":"gpt-4"#, false);
+        assert_ne!(prompt.model.as_deref(), Some("gpt-4"));
+    }
+}
+
+#[test]
+fn a_tool_whose_input_breaks_off_is_in_the_answer_and_not_told_as_asked_for() {
+    let body = format!(
+        r#"{{"choices":[{{"message":{{"content":"Look.","tool_calls":[{{"id":"a","function":{{"name":"f","arguments":"{{}}"}}}},{{"id":"b","function":{{"name":"g","arguments":"{}"#,
+        "y".repeat(900)
+    );
+    let response = Response { form: Form::Whole, whole: false, ..streamed(Dialect::OpenAiChat, 10_000) };
+    let told = response.read([body.as_bytes()]);
+    let tools: Vec<_> = told.iter().filter(|event| matches!(event, LlmEvent::ToolUse(_))).collect();
+    assert!(matches!(&*tools, [LlmEvent::ToolUse(tool)] if tool.name == "f".into()), "{told:?}");
+    assert_eq!(end(&told).0, "cut");
+    assert_eq!(text_of(&end(&told).1.answers[0].parts[0]), "Look.");
+}
 
 #[test]
 fn many_small_things_do_not_grow_large() {

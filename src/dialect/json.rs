@@ -90,6 +90,52 @@ pub(super) fn mend(body: &[u8]) -> Option<Vec<u8>> {
     found.then_some(mended)
 }
 
+/// A shorter string that breaks off may be a name, and half a name is another. Bytes.
+const TEXT: usize = 256;
+
+/// A copy of `body`, which breaks off in a long text, with that text brought to an end: what was said by then can be
+/// read. `None` where it does not break off in one.
+pub(super) fn close(body: &[u8]) -> Option<Vec<u8>> {
+    let (mut at, mut begins, mut escape) = (0, None, None);
+    while at < body.len() {
+        let rest = body.get(at..)?;
+        match begins {
+            None => {
+                at += memchr::memchr(b'"', rest)? + 1;
+                begins = Some(at);
+            }
+            Some(_) => {
+                let Some(next) = memchr::memchr2(b'"', b'\\', rest) else { break };
+                if rest.get(next) == Some(&b'"') {
+                    begins = None;
+                    at += next + 1;
+                } else {
+                    escape = Some(at + next);
+                    at += next + 2;
+                }
+            }
+        }
+    }
+    let begins = begins.filter(|begins| body.len() - begins >= TEXT)?;
+    let mut text = body.get(begins..)?;
+    if let Some(escape) = escape.and_then(|escape| escape.checked_sub(begins)) {
+        let is_whole = match text.get(escape + 1) {
+            None => false,
+            Some(b'u') => text.len() >= escape + 6,
+            Some(_) => true,
+        };
+        text = if is_whole { text } else { text.get(..escape)? };
+    }
+    // A letter of several bytes may be cut as well.
+    let cut = text.utf8_chunks().last().map_or(0, |last| last.invalid().len());
+    let text = text.get(..text.len() - cut)?;
+    let mut closed = Vec::with_capacity(begins + text.len() + 1);
+    closed.extend_from_slice(body.get(..begins)?);
+    closed.extend_from_slice(text);
+    closed.push(b'"');
+    Some(closed)
+}
+
 /// The half of a surrogate pair whose escape begins at `at`.
 fn surrogate(text: &[u8], at: usize) -> Option<u16> {
     let escape = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -271,6 +317,24 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_that_breaks_off_is_brought_to_an_end() {
+        let long = "y".repeat(300);
+        let closed = |end: &str| close(format!(r#"{{"a":"b","text":"{long}{end}"#).as_bytes());
+        let ended = |end: &str| Some(format!(r#"{{"a":"b","text":"{long}{end}""#).into_bytes());
+        assert_eq!(closed(""), ended(""));
+        assert_eq!(closed(r"\n"), ended(r"\n"));
+        assert_eq!(closed(r"\\"), ended(r"\\"));
+        assert_eq!(closed(r"\"), ended(""));
+        assert_eq!(closed(r"\u00e"), ended(""));
+        assert_eq!(closed(r"\u00e9"), ended(r"\u00e9"));
+        assert_eq!(closed(r#"", "n"#), None);
+        assert_eq!(closed(r#"", "n": 1"#), None);
+        assert_eq!(close(br#"{"model":"gpt-4"#), None);
+        let body = format!("\"{long}é");
+        assert_eq!(close(&body.as_bytes()[..body.len() - 1]), Some(format!("\"{long}\"").into_bytes()));
+    }
 
     #[test]
     fn text_that_is_no_unicode_is_mended_and_nothing_else() {

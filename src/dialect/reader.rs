@@ -300,6 +300,13 @@ fn finish_whole(
     {
         (completion, failure, how) = read(&mended);
     }
+    if failure.is_none() {
+        tell_tools(&completion, tell);
+    }
+    // What had been said of a text is a part of the answer; a tool of which only that is known was not asked for yet.
+    if !whole && let Some(closed) = json::close(&body) {
+        completion = read(&closed).0;
+    }
     completion.body = body.clone();
     match failure {
         Some(failure) => {
@@ -309,7 +316,6 @@ fn finish_whole(
             tell_failure(failure, body, tell);
         }
         None => {
-            tell_tools(&completion, tell);
             let complete = whole && how != json::Read::Broken;
             let completion = completion.into();
             tell(if complete { LlmEvent::Completion(completion) } else { LlmEvent::Cut(completion) });

@@ -457,10 +457,13 @@ impl Completion {
 
 impl Completion {
     /// Whether there is something to pay for, answering a call for that: not for counting tokens or listing models, and
-    /// not for an answer that is only fetched once more.
+    /// not for an answer that is only fetched once more, or is not ready and will be fetched.
     pub fn is_billed(&self, operation: Operation) -> bool {
+        let is_waited_for =
+            |answer: &Answer| matches!(answer.stop.as_deref(), Some("queued" | "in_progress"));
         match operation {
             _ if self.repeated => false,
+            _ if self.usage.is_none() && self.answers.iter().any(is_waited_for) => false,
             Operation::CountTokens | Operation::Files | Operation::Models | Operation::Batches => false,
             Operation::Moderation | Operation::Retrieval | Operation::Other => self.usage.is_some(),
             _ => true,
@@ -551,6 +554,9 @@ mod tests {
         assert_eq!(billed(&completion), [true, true, false]);
         completion.repeated = true;
         assert_eq!(billed(&completion), [false, false, false]);
+        let mut queued = Completion::new(CallId(0));
+        queued.answers.push(Answer { stop: Some("queued".into()), ..Answer::new(0) });
+        assert_eq!(billed(&queued), [false, false, false]);
     }
 
     #[test]

@@ -84,6 +84,10 @@ pub(crate) fn line(
         }
         fields.extend(call.usage.map(tokens).into_iter().flatten());
         fields.extend(call.cost.map(|price| match price {
+            // The provider goes on counting where nobody listens any more.
+            Price::Known(cost) if call.cut => {
+                Field::new(4, Ink::Plain, format!("≥{}", measure::dollars(cost)))
+            }
             Price::Known(cost) => Field::new(4, Ink::Plain, measure::dollars(cost)),
             Price::Unknown => Field::new(4, Ink::Dim, "cost unknown"),
         }));

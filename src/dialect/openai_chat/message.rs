@@ -24,6 +24,7 @@ pub(super) struct Message<'de, 'r> {
     pub(super) refusal: Option<Cow<'de, str>>,
     pub(super) calls: Vec<ToolCall<'de>>,
     pub(super) tool_call_id: Option<Cow<'de, str>>,
+    pub(super) name: Option<Cow<'de, str>>,
     pub(super) audio: Option<Audio<'de>>,
     pub(super) annotations: Vec<&'de RawValue>,
 }
@@ -69,6 +70,7 @@ impl<'de, 'r> Message<'de, 'r> {
             refusal: None,
             calls: Vec::new(),
             tool_call_id: None,
+            name: None,
             audio: None,
             annotations: Vec::new(),
         }
@@ -108,7 +110,9 @@ impl<'de, 'r> Message<'de, 'r> {
 
     /// What a tool says: its texts as the result, and what is no text behind it.
     pub(super) fn into_result(self) -> Vec<Part> {
-        let (result, mut rest) = tool_result(self.tool_call_id.map(Into::into), false, self.content);
+        // Functions, which came before tools, have no ids: their results bring the name.
+        let id = self.tool_call_id.or(self.name);
+        let (result, mut rest) = tool_result(id.map(Into::into), false, self.content);
         rest.insert(0, Part::ToolResult(result));
         rest
     }
@@ -163,6 +167,7 @@ impl<'de> Take<'de> for &mut Message<'de, '_> {
                     fine
                 }
                 "tool_call_id" => json::value(&mut object, Str(&mut self.tool_call_id))?,
+                "name" => json::value(&mut object, Str(&mut self.name))?,
                 "audio" => json::value(&mut object, Speech(&mut self.audio))?,
                 "annotations" => json::value(&mut object, Annotations(self))?,
                 _ => json::skip(&mut object)?,

@@ -95,7 +95,8 @@ fn a_whole_answer_beyond_the_limit_is_told_as_far_as_it_was_held() {
     desk.read();
     let Some(LlmEvent::Cut(completion)) = desk.events().last() else { panic!("{:?}", desk.events()) };
     assert_eq!((completion.id.as_deref(), completion.body.len()), (Some("c"), LIMIT));
-    assert_eq!(completion.answers[0].parts, [perimeter_interceptor::Part::Text("first".into())]);
+    let held = LIMIT - r#"{"id":"c","content":[{"type":"text","text":"first"},{"type":"text","text":""#.len();
+    assert_eq!(completion.answers[0].text(), format!("first{}", &rest[..held]));
 }
 
 #[test]
