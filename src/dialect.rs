@@ -137,10 +137,12 @@ impl Asked {
         let closed = if whole { None } else { json::close(body) };
         let body = closed.as_deref().unwrap_or(body);
         let (prompt, first) = read(body);
-        match json::mend(body) {
-            Some(mended) if first == json::Read::Broken => read(&mended).0,
-            _ => prompt,
+        if first == json::Read::Broken
+            && let Some(mended) = json::mend(body)
+        {
+            return read(&mended).0;
         }
+        prompt
     }
 
     /// A reader of the request's body, where that is a form whose files are only measured.
