@@ -98,16 +98,22 @@ impl RequestHead {
         }
     }
 
-    /// Whether it is what `is` has it.
-    fn is(&self, is: fn(&Method, &str) -> bool) -> bool {
+    /// Whether it is a call, and whether it would be a socket of calls, as `appetite` has it.
+    fn is(&self, appetite: &Appetite) -> (bool, bool) {
+        let is = |method: &Method, path: &str| {
+            ((appetite.is_call)(method, path), (appetite.is_socket)(method, path))
+        };
         let raw = match self {
             Self::Parts(parts) => return is(&parts.method, parts.uri.path()),
             Self::Raw(raw) => raw,
         };
         let mut words = raw.split(|byte| *byte == b' ' || *byte == b'\r');
-        let (Some(method), Some(target)) = (words.next(), words.next()) else { return false };
+        let (Some(method), Some(target)) = (words.next(), words.next()) else { return (false, false) };
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        Method::from_bytes(method).is_ok_and(|method| is(&method, &String::from_utf8_lossy(path)))
+        match Method::from_bytes(method) {
+            Ok(method) => is(&method, &String::from_utf8_lossy(path)),
+            Err(_) => (false, false),
+        }
     }
 }
 
@@ -216,8 +222,7 @@ impl Journal {
         };
         let Inner { losses, appetite, .. } = &*self.0;
         let reads = appetite.interest.includes(Interest::LLM);
-        let is_call = reads && head.is(appetite.is_call);
-        let is_socket = reads && head.is(appetite.is_socket);
+        let (is_call, is_socket) = if reads { head.is(appetite) } else { (false, false) };
         let exchange = losses.exchanges.fetch_add(1, Relaxed);
         let what = What::Request { head, client };
         if !self.offer(exchange, at, what, text + HEAD) {
