@@ -27,6 +27,7 @@ mod openai_responses;
 mod reader;
 mod skim;
 mod socket;
+mod source;
 mod tools;
 
 use std::sync::Arc;

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use perimeter_interceptor::{Media, Part};
+use perimeter_interceptor::Part;
 use serde::de::{MapAccess, SeqAccess};
 
 use crate::dialect::json::{self, Str, Take};
-use crate::dialect::media;
+use crate::dialect::source::Source;
 
 /// A part, as far as it was read.
 #[derive(Debug, Default)]
@@ -16,35 +16,22 @@ pub(super) struct Piece<'de> {
     text: Option<Cow<'de, str>>,
     refusal: Option<Cow<'de, str>>,
     thinking: Option<Cow<'de, str>>,
-    /// What it refers to or holds: a URL, or data in base64.
-    source: Option<Cow<'de, str>>,
-    format: Option<Cow<'de, str>>,
-    name: Option<Cow<'de, str>>,
+    source: Source<'de>,
 }
 
 impl Piece<'_> {
     /// What it is; `None` where nothing is in it.
     pub(super) fn part(self) -> Option<Part> {
-        let source = self.source.as_deref().unwrap_or_default();
         let some = |text: Option<Cow<'_, str>>| text.filter(|text| !text.is_empty()).map(Arc::<str>::from);
         match self.kind.as_deref() {
             Some("text" | "input_text" | "output_text") | None => some(self.text).map(Part::Text),
             Some("refusal") => some(self.refusal).map(Part::Refusal),
             Some("thinking" | "reasoning") => some(self.thinking.or(self.text)).map(Part::Thinking),
-            Some("image_url" | "input_image") => Some(Part::Media(media("image", source))),
-            Some("video_url") => Some(Part::Media(media("video", source))),
-            Some("audio_url") => Some(Part::Media(media("audio", source))),
-            Some("file" | "input_file" | "document_url") => {
-                let mut document = media("document", source);
-                document.name = some(self.name);
-                Some(Part::Media(document))
-            }
-            Some("input_audio") => {
-                let mut audio = Media::new("audio");
-                audio.media_type = self.format.map(|format| format!("audio/{format}").into());
-                audio.size = source.len() as u64;
-                Some(Part::Media(audio))
-            }
+            Some("image_url" | "input_image") => Some(Part::Media(self.source.media("image"))),
+            Some("video_url") => Some(Part::Media(self.source.media("video"))),
+            Some("audio_url") => Some(Part::Media(self.source.media("audio"))),
+            Some("file" | "input_file" | "document_url") => Some(Part::Media(self.source.document())),
+            Some("input_audio") => Some(Part::Media(self.source.audio())),
             Some(other) => Some(Part::Other(other.into())),
         }
     }
@@ -60,31 +47,8 @@ impl<'de> Take<'de> for &mut Piece<'de> {
                 "refusal" => json::value(&mut object, Str(&mut self.refusal))?,
                 "thinking" => json::value(&mut object, Thinking(&mut self.thinking))?,
                 "image_url" | "video_url" | "audio_url" | "document_url" | "input_audio" | "file" => {
-                    json::value(&mut object, Source(self))?
+                    json::value(&mut object, &mut self.source)?
                 }
-                _ => json::skip(&mut object)?,
-            };
-        }
-        Ok(fine)
-    }
-}
-
-/// Takes a URL, or an object that holds a URL or data.
-struct Source<'s, 'de>(&'s mut Piece<'de>);
-
-impl<'de> Take<'de> for Source<'_, 'de> {
-    fn text(self, text: Cow<'de, str>) -> bool {
-        self.0.source = Some(text);
-        true
-    }
-
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        while let Some(key) = json::key(&mut object)? {
-            fine &= match &*key {
-                "url" | "data" | "file_data" => json::value(&mut object, Str(&mut self.0.source))?,
-                "format" => json::value(&mut object, Str(&mut self.0.format))?,
-                "filename" => json::value(&mut object, Str(&mut self.0.name))?,
                 _ => json::skip(&mut object)?,
             };
         }

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use perimeter_interceptor::{Media, Part};
+use perimeter_interceptor::Part;
 use serde::de::{MapAccess, SeqAccess};
 
 use crate::dialect::json::{self, Number, Room, Str, Take};
-use crate::dialect::media;
+use crate::dialect::source::Source;
 
 /// A piece, as far as it was read.
 #[derive(Debug, Default)]
@@ -16,9 +16,7 @@ struct Piece<'de> {
     text: Option<Cow<'de, str>>,
     /// What a command wrote as errors, behind its text.
     stderr: Option<Cow<'de, str>>,
-    /// A URL, or data.
-    source: Option<Cow<'de, str>>,
-    format: Option<Cow<'de, str>>,
+    source: Source<'de>,
     failed: bool,
 }
 
@@ -48,18 +46,12 @@ impl Content<'_, '_> {
 impl Piece<'_> {
     fn part(self, thinking: bool) -> Option<Part> {
         let kind = self.kind.as_deref();
-        let source = self.source.as_deref().unwrap_or_default();
         match kind {
             Some("input_image" | "output_image" | "image" | "computer_screenshot") => {
-                Some(Part::Media(media("image", source)))
+                Some(Part::Media(self.source.media("image")))
             }
-            Some("input_file") => Some(Part::Media(document(source))),
-            Some("input_audio" | "output_audio") => {
-                let mut audio = Media::new("audio");
-                audio.media_type = self.format.map(|format| format!("audio/{format}").into());
-                audio.size = source.len() as u64;
-                Some(Part::Media(audio))
-            }
+            Some("input_file") => Some(Part::Media(self.source.document())),
+            Some("input_audio" | "output_audio") => Some(Part::Media(self.source.audio())),
             Some("refusal") => some(self.text).map(Part::Refusal),
             Some("reasoning_text") => some(self.text).map(Part::Thinking),
             Some("input_text" | "output_text" | "text" | "summary_text" | "logs") | None => {
@@ -77,16 +69,6 @@ impl Piece<'_> {
 
 fn some(text: Option<Cow<'_, str>>) -> Option<Arc<str>> {
     text.filter(|text| !text.is_empty()).map(Into::into)
-}
-
-/// A file's data is a URL that holds it, or just base64.
-fn document(source: &str) -> Media {
-    let mut document = media("document", source);
-    let is_url = ["data:", "http:", "https:"].iter().any(|scheme| source.starts_with(scheme));
-    if !is_url {
-        document.size = source.len() as u64;
-    }
-    document
 }
 
 impl<'de> Take<'de> for Content<'_, '_> {
@@ -144,31 +126,10 @@ impl<'de> Take<'de> for &mut Piece<'de> {
                 "text" | "refusal" | "logs" | "stdout" => json::value(&mut object, Str(&mut self.text))?,
                 "stderr" => json::value(&mut object, Str(&mut self.stderr))?,
                 "outcome" => json::value(&mut object, Outcome(&mut self.failed))?,
+                "filename" => json::value(&mut object, Str(&mut self.source.name))?,
                 "image_url" | "file_url" | "url" | "file_data" | "input_audio" | "data" => {
-                    json::value(&mut object, Source(self))?
+                    json::value(&mut object, &mut self.source)?
                 }
-                _ => json::skip(&mut object)?,
-            };
-        }
-        Ok(fine)
-    }
-}
-
-/// Takes a URL, data, or an object that holds the one or the other.
-struct Source<'s, 'de>(&'s mut Piece<'de>);
-
-impl<'de> Take<'de> for Source<'_, 'de> {
-    fn text(self, text: Cow<'de, str>) -> bool {
-        self.0.source = Some(text);
-        true
-    }
-
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let mut fine = true;
-        while let Some(key) = json::key(&mut object)? {
-            fine &= match &*key {
-                "url" | "data" => json::value(&mut object, Str(&mut self.0.source))?,
-                "format" => json::value(&mut object, Str(&mut self.0.format))?,
                 _ => json::skip(&mut object)?,
             };
         }
