@@ -190,6 +190,20 @@ pub(crate) struct Prompt {
     pub(crate) turns: Vec<Turn>,
     /// The tools that the model may ask for.
     pub(crate) tools: Vec<Tool>,
+    /// What the body says of whose conversation it is.
+    #[expect(dead_code, reason = "read once sessions go by it")]
+    pub(crate) names: Names,
+}
+
+/// Names that a request's body holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The session, in a member that clients write it in.
+    pub(crate) session: Option<Arc<str>>,
+    /// The app's own user for whom it calls.
+    pub(crate) user: Option<Arc<str>>,
+    /// What the app says has the same beginning: OpenAI's `prompt_cache_key`.
+    pub(crate) cache_key: Option<Arc<str>>,
 }
 
 /// The role that this word means, in all dialects that have roles of these names.

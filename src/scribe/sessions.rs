@@ -63,7 +63,7 @@ impl Sessions {
             Some(id) => self.told(now, &id),
             None => self.alone(exchange),
         };
-        session.agent.clone_from(&labels.agent);
+        Arc::make_mut(&mut session.agent).told.clone_from(&labels.agent);
         session.tags.clone_from(&labels.tags);
         while self.told.len() > self.max {
             self.forget_one(over);

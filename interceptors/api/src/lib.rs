@@ -14,6 +14,7 @@ mod exchange;
 pub mod host;
 mod interest;
 mod llm;
+mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -23,9 +24,10 @@ pub use exchange::{
 };
 pub use interest::Interest;
 pub use llm::{
-    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Role, Said,
-    Session, SessionEnd, Tool, ToolResult, ToolUse, Turn,
+    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Role, Said, Tool,
+    ToolResult, ToolUse, Turn,
 };
+pub use session::{Agent, Branch, Client, Relation, Session, SessionEnd};
 
 /// Whatever an interceptor can fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

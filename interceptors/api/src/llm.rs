@@ -1,13 +1,11 @@
 //! What an exchange means to a model's API, whichever dialect it speaks.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Cost, Usage};
+use crate::{Cost, Session, Usage};
 
 /// What the bytes so far mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +76,8 @@ pub struct Call {
     /// The conversation that it belongs to.
     pub session: Arc<Session>,
     /// How many of the messages in the body, counted from the first, this session had seen in an earlier call. They
-    /// are not among the `news`. A system prompt that stands outside of the list of messages is not counted.
+    /// are not among the `news`, but for instructions among them that are new. A system prompt that stands outside of
+    /// the list of messages is not counted.
     pub known: usize,
     /// The turns that this session had not seen yet, tool results among them. The system prompt is the first, in each
     /// call where it is new or changed.
@@ -161,50 +160,6 @@ impl Operation {
             Self::Retrieval => "retrieval",
             Self::Other => "other",
         }
-    }
-}
-
-/// A conversation: calls that belong together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Session {
-    /// Its name: as the client told it, or the proxy's own.
-    pub id: Arc<str>,
-    /// Whether the client named it.
-    pub told: bool,
-    /// Whether this is its first call.
-    pub is_new: bool,
-    /// Which call of the session this is. The first is 1.
-    pub call: u32,
-    /// The agent, where the client says which it is.
-    pub agent: Option<Arc<str>>,
-    /// The client's tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-impl Session {
-    /// A session at its first call.
-    pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self { id: id.into(), told: false, is_new: true, call: 1, agent: None, tags: BTreeMap::new() }
-    }
-}
-
-/// A session that is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SessionEnd {
-    /// Its name.
-    pub id: Arc<str>,
-    /// How many calls it had.
-    pub calls: u32,
-    /// From the beginning of its first call to the end of its last.
-    pub lasted: Duration,
-}
-
-impl SessionEnd {
-    /// The end of the session `id`.
-    pub fn new(id: impl Into<Arc<str>>, calls: u32, lasted: Duration) -> Self {
-        Self { id: id.into(), calls, lasted }
     }
 }
 

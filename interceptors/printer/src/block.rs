@@ -174,7 +174,7 @@ impl<'a> Layout<'a> {
         }
         let id = self.redaction.long(&session.id);
         let id = if is_drawn(&id) { id.get(..8).unwrap_or(&id) } else { &id };
-        let agent = session.agent.as_deref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
+        let agent = session.agent.told.as_deref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
         self.text(SESSION, "", &format!("session {id}{agent}"), Extent::Squeezed(1))
     }
 

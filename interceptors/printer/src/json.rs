@@ -142,7 +142,7 @@ fn call_fields<'a>(settings: &Settings, call: &'a Shown) -> CallFields<'a> {
         model: call.model.as_deref(),
         streaming: call.streaming,
         session_id: told.then_some(&*call.session.id),
-        agent: call.session.agent.as_deref().filter(|_| settings.show_sessions),
+        agent: call.session.agent.told.as_deref().filter(|_| settings.show_sessions),
         ttft_ms: call.first_token.map(|at| millis(at.saturating_sub(call.began))),
         usage: call.usage.map(usage_fields),
         cost_usd: call.cost.map(|price| match price {

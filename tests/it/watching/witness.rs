@@ -205,7 +205,7 @@ impl Interceptor for Witness {
         let mut line = json!({"event": format!("{event:?}")});
         if let LlmEvent::Call(call) = event {
             line["call"] = json!({"session": &*call.session.id, "told": call.session.told, "number": call.session.call,
-                "is_new": call.session.is_new, "agent": call.session.agent.as_deref(), "model": call.model.as_deref()});
+                "is_new": call.session.is_new, "agent": call.session.agent.told.as_deref(), "model": call.model.as_deref()});
         }
         self.tell("on_llm", cx, line)
     }

@@ -58,7 +58,7 @@ impl Scene {
         session.told = told.is_some();
         session.call = number + 1;
         session.is_new = number == 0;
-        session.agent.clone_from(&self.exchange.labels.agent);
+        Arc::make_mut(&mut session.agent).told.clone_from(&self.exchange.labels.agent);
         session.tags.clone_from(&self.exchange.labels.tags);
 
         let mut call = Call::new(CallId(number), self.dialect(), Arc::new(session));

@@ -130,7 +130,8 @@ fn what_is_masked_says_so_and_is_printed_where_that_is_wanted() {
 fn other_names_are_masked_too() {
     let mut call = call("gpt-4o", vec![]);
     let mut session = Session::new(key());
-    (session.told, session.agent) = (true, Some(key().into()));
+    session.told = true;
+    Arc::make_mut(&mut session.agent).told = Some(key().into());
     call.session = session.into();
     call.tools = [Tool::new(key())].into();
     let mut media = Media::new(key());

@@ -134,7 +134,7 @@ fn plain_get(number: u32) -> Scene {
 fn session(id: &str, agent: Option<&str>) -> Arc<Session> {
     let mut session = Session::new(id);
     session.told = true;
-    session.agent = agent.map(Into::into);
+    Arc::make_mut(&mut session.agent).told = agent.map(Into::into);
     session.into()
 }
 

@@ -104,7 +104,7 @@ impl Teller {
         let known = self.sessions.get(id);
         let is_over = known.as_ref().is_none_or(|known| known.ended);
         let resumed = known.as_ref().map_or(!call.session.is_new, |known| known.ended);
-        let agent: Arc<str> = match (&call.session.agent, &prompt, &known) {
+        let agent: Arc<str> = match (&call.session.agent.told, &prompt, &known) {
             (Some(agent), ..) => Arc::clone(agent),
             (None, Some(prompt), _) => ids::agent_of(prompt).into(),
             (None, None, Some(known)) => Arc::clone(&known.agent),
