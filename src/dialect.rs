@@ -29,17 +29,19 @@ mod skim;
 mod socket;
 mod source;
 mod tools;
+mod units;
 
 use std::sync::Arc;
 
 use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
 
 pub(crate) use self::asked::{Asked, is_call};
-pub(crate) use self::history::{Histories, News};
+pub(crate) use self::history::{Histories, Lead, News};
 pub(crate) use self::measured::Form as MultipartForm;
 pub(crate) use self::openai_realtime::Conversation;
 pub(crate) use self::reader::{Form, Reader};
 pub(crate) use self::socket::{Heading, is_socket, request_of};
+pub(crate) use self::units::{Run, Seed, Unit, Units};
 
 /// An API that we understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,7 +193,6 @@ pub(crate) struct Prompt {
     /// The tools that the model may ask for.
     pub(crate) tools: Vec<Tool>,
     /// What the body says of whose conversation it is.
-    #[expect(dead_code, reason = "read once sessions go by it")]
     pub(crate) names: Names,
 }
 

@@ -18,15 +18,21 @@ use crate::journal::{self, Record, between};
 use crate::memory::Memory;
 use crate::prices::Prices;
 
+pub(crate) mod agents;
 mod attach;
 pub(crate) mod bounded;
+mod caller;
+mod clients;
 pub(crate) mod decode;
 pub(crate) mod events;
 mod frames;
 mod head;
 mod labels;
 mod list;
+mod live;
+pub(crate) mod markers;
 mod mask;
+mod names;
 mod pending;
 mod reading;
 mod remembered;
@@ -41,7 +47,8 @@ mod tests;
 mod till;
 pub(crate) mod websocket;
 
-use attach::Attach;
+use attach::{Attach, Tickets};
+use caller::Caller;
 pub(crate) use mask::Masks;
 use pending::Pending;
 use reading::{Outcome, Reading};
@@ -88,6 +95,11 @@ pub(crate) struct Scribe {
 struct Open {
     interest: Interest,
     exchange: Arc<Exchange>,
+    caller: Arc<Caller>,
+    /// Its calls that have a place in a session.
+    tickets: Tickets,
+    /// How calls ended that was told while a record is read.
+    heard: Vec<LlmEvent>,
     began: Instant,
     request: Option<BodyEnd>,
     response: Option<BodyEnd>,
@@ -97,8 +109,6 @@ struct Open {
     failed: bool,
     /// How many bytes there was no memory to read.
     starved: u64,
-    /// Whether it began as a call.
-    is_call: bool,
     reading: Option<Box<Reading>>,
     /// Taken out only while something is read.
     till: Option<Till>,
@@ -151,6 +161,7 @@ impl Scribe {
         let id = self.id(number, began);
         let mut exchange = Exchange::new(id, began, client, self.settings.upstream.clone());
         exchange.labels = labels::labels(&head, self.settings.session.legacy_headers);
+        let caller = Caller::of(&head, client.ip(), &[], self.sessions.seed());
         self.settings.masks.headers(&mut head.headers);
         self.settings.masks.uri(&mut head.uri);
         let reads = self.settings.interest.includes(Interest::LLM);
@@ -163,13 +174,15 @@ impl Scribe {
         let open = Open {
             interest: self.settings.interest,
             exchange: Arc::new(exchange),
+            caller: Arc::new(caller),
+            tickets: Tickets::default(),
+            heard: Vec::new(),
             began: at,
             request: None,
             response: None,
             unseen: Unseen::default(),
             upgraded: false,
             failed: false,
-            is_call: reading.is_some(),
             starved: 0,
             reading: reading.map(Box::new),
             till: Some(Till::new(&self.settings.prices, &self.tally, began)),
@@ -183,7 +196,7 @@ impl Scribe {
     fn follow(&mut self, number: u64, at: Instant, what: journal::What, tell: Tell<'_>) {
         let Some(open) = self.open.get_mut(&number) else { return };
         let masks = &self.settings.masks;
-        let mut attach = Attach::new(&mut self.sessions, &mut self.pending, &open.exchange, at);
+        let mut attach = open.attach(&mut self.sessions, &mut self.pending, at);
         match what {
             journal::What::Request { .. } => {}
             journal::What::Response(head) => {
@@ -217,8 +230,8 @@ impl Scribe {
                 open.close(at, from, end, unseen, masks, &mut attach, tell);
             }
         }
-        attach.ended(&mut |end| tell(session_end(end)));
-        open.count(at, &mut self.sessions, &self.tally);
+        open.attached(attach, tell);
+        open.count(&self.tally);
         if open.request.is_some() && open.response.is_some() {
             self.end(number, at, tell);
         }
@@ -227,21 +240,19 @@ impl Scribe {
     /// Both sides are over.
     fn end(&mut self, number: u64, at: Instant, tell: Tell<'_>) {
         let Some(mut open) = self.open.remove(&number) else { return };
-        let mut attach = Attach::new(&mut self.sessions, &mut self.pending, &open.exchange, at);
+        let mut attach = open.attach(&mut self.sessions, &mut self.pending, at);
         open.read(at, tell, |reading, tell| {
             reading.request_end(false, &mut attach, tell);
             reading.response_end(false, &mut attach, tell);
         });
         open.listen(at, tell, |socket, tell| socket.finish(tell));
-        attach.ended(&mut |end| tell(session_end(end)));
-        open.count(at, &mut self.sessions, &self.tally);
+        open.attached(attach, tell);
+        open.tickets.over(&mut self.sessions, at);
+        open.count(&self.tally);
         if open.panicked {
             self.tally.panicked();
         }
         self.tally.starved(open.starved);
-        if open.is_call {
-            self.sessions.answered(at, &open.exchange);
-        }
         if let Some(reading) = &open.reading {
             self.tally.opaque(reading.opaque);
             self.tally.call(reading.asked.dialect.name(), reading.model.as_ref(), reading.outcome);
@@ -262,7 +273,7 @@ impl Scribe {
         end.unseen = open.unseen;
         let lasted = end.lasted;
         tell(open.notice(at, What::End(end)));
-        if let Some(end) = self.sessions.over(&open.exchange, lasted) {
+        if let Some(end) = self.sessions.exchange_over(&open.exchange, lasted) {
             tell(session_end(end));
         }
     }
@@ -312,6 +323,21 @@ impl Scribe {
 }
 
 impl Open {
+    fn attach<'a>(
+        &mut self,
+        sessions: &'a mut Sessions,
+        pending: &'a mut Pending,
+        at: Instant,
+    ) -> Attach<'a> {
+        let tickets = std::mem::take(&mut self.tickets);
+        Attach::new(sessions, pending, &self.exchange, &self.caller, at, tickets)
+    }
+
+    fn attached(&mut self, attach: Attach<'_>, tell: Tell<'_>) {
+        let heard = std::mem::take(&mut self.heard);
+        self.tickets = attach.end(heard, &mut |end| tell(session_end(end)));
+    }
+
     fn notice(&self, at: Instant, what: What) -> Notice {
         Notice::Exchange { exchange: self.exchange.clone(), elapsed: between(self.began, at), what }
     }
@@ -436,16 +462,20 @@ impl Open {
         read: impl FnOnce(&mut dyn FnMut(LlmEvent)) -> T,
     ) -> Option<T> {
         let mut till = self.till.take();
+        let mut heard = std::mem::take(&mut self.heard);
         let told = catch_unwind(AssertUnwindSafe(|| {
             read(&mut |event| {
                 let event = match &mut till {
                     Some(till) => till.ring(event),
                     None => event,
                 };
+                if matches!(event, LlmEvent::Completion(_) | LlmEvent::Cut(_) | LlmEvent::Failure(_)) {
+                    heard.push(event.clone());
+                }
                 tell(self.notice(at, What::Llm(event)));
             })
         }));
-        self.till = till;
+        (self.till, self.heard) = (till, heard);
         if told.is_err() {
             tracing::error!(exchange = %self.exchange.id, "reading it panicked; it is told without its meaning");
             self.panicked = true;
@@ -454,11 +484,10 @@ impl Open {
     }
 
     /// Counts the calls of a socket that have come to their end.
-    fn count(&mut self, at: Instant, sessions: &mut Sessions, tally: &Tally) {
+    fn count(&mut self, tally: &Tally) {
         let Some(socket) = &mut self.socket else { return };
         for over in socket.over() {
             tally.call(socket.dialect(), over.model.as_ref(), over.outcome);
-            sessions.answered(at, &self.exchange);
         }
     }
 }

@@ -1,27 +1,28 @@
 //! A conversation grows turn by turn, and each request brings all of it: it is read only where it is new.
 //!
-//! Of the requests of a session it is remembered how long each message was, a hash of its bytes, and a hash of the
-//! turn that it was read as; of the system prompt and the tools too. The next request is passed over as long as its
-//! bytes are the same; what is left of it, still a request, is read by the dialect as any other. What is known is
-//! decided by the meaning alone: bytes only save the reading. Whatever is not quite as expected is read whole.
+//! Of a request it is remembered how long each message was, a hash of its bytes, and a hash of the turn that it was
+//! read as; of the system prompt and the tools too. The next request is passed over as long as its bytes are the same;
+//! what is left of it, still a request, is read by the dialect as any other. This only saves reading: which session
+//! has seen which message is decided elsewhere, by the units. Whatever is not quite as expected is read whole.
 
 mod layout;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
-use foldhash::quality::RandomState;
-use perimeter_interceptor::{CallId, Role, Tool, Turn};
+use perimeter_interceptor::{Agent, CallId, Role, Tool, Turn};
 
 use self::layout::{Layout, Shape, Stretch};
+use super::units::{Seed, Units};
 use super::{Asked, Dialect, Prompt};
+use crate::scribe::agents::{agent_of, prompt_text};
 
-/// How many conversations of a session are remembered: an agent's, its sub-agents', and side calls'.
+/// How many conversations are remembered side by side: of a session an agent's, its sub-agents', and side calls'; of
+/// those that begin alike the latest.
 const MOST: usize = 8;
 
-/// The conversations of one session, by their last requests, the latest first.
+/// Conversations, by their last requests, the latest first.
 #[derive(Debug, Default)]
 pub(crate) struct Histories {
     latest: Vec<History>,
@@ -35,6 +36,8 @@ struct History {
     items: Vec<Item>,
     system: System,
     tools: Option<(Stretch, Arc<[Tool]>)>,
+    units: Units,
+    lead: Lead,
 }
 
 /// One of its messages.
@@ -52,23 +55,84 @@ struct System {
     turn: Option<u64>,
 }
 
-/// A request, and what of it is new.
+/// The instructions that a request begins with, in its list of messages or outside of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lead {
+    /// Tells them from others.
+    pub(crate) hash: u64,
+    /// How many messages of the list they are.
+    pub(crate) messages: usize,
+    /// Whose they are.
+    pub(crate) agent: Arc<Agent>,
+}
+
+/// A request, without what was passed over in it.
 #[derive(Debug)]
 pub(crate) struct News {
-    /// What it asks. Its turns are those that are new, the system prompt first; its tools stand beside.
+    /// What it asks. Its turns are the messages behind those that were passed over; its tools stand beside.
     pub(crate) prompt: Prompt,
+    /// The system prompt that stands outside of the list, where it was read.
+    pub(crate) system: Option<Turn>,
     /// All its tools.
     pub(crate) tools: Arc<[Tool]>,
-    /// How many of its messages, from the first, are not new.
-    pub(crate) known: usize,
+    /// How many of its messages, from the first, were passed over.
+    pub(crate) passed: usize,
+    /// Whether a system prompt outside of the list was passed over.
+    passed_system: bool,
+    /// All its messages.
+    pub(crate) units: Units,
+    pub(crate) lead: Lead,
 }
 
 impl News {
-    /// All of it is new.
-    pub(crate) fn all(mut prompt: Prompt) -> Self {
+    /// All of it.
+    pub(crate) fn all(asked: &Asked, seed: &Seed, mut prompt: Prompt) -> Self {
+        let has_system = Shape::of(asked).is_none_or(|shape| shape.has_system());
+        let is_system = |turn: &Turn| turn.role == Role::System;
+        let system =
+            (has_system && prompt.turns.first().is_some_and(is_system)).then(|| prompt.turns.remove(0));
         let tools = std::mem::take(&mut prompt.tools).into();
-        Self { prompt, tools, known: 0 }
+        let units = Units::of(seed, &prompt.turns);
+        let leading = prompt.turns.iter().take_while(|turn| is_system(turn)).count();
+        let hashes = prompt.turns.iter().take(leading).map(|turn| seed.of_turn(turn));
+        let lead = Lead {
+            hash: hash_of_lead(seed, system.as_ref().map(|turn| seed.of_turn(turn)), hashes),
+            messages: leading,
+            agent: agent(system.as_ref(), prompt.turns.get(..leading).unwrap_or_default()),
+        };
+        Self { prompt, system, tools, passed: 0, passed_system: false, units, lead }
     }
+
+    /// Whether all is there that is new to somebody who knows so many messages, and the lead or not.
+    pub(crate) fn suffices(&self, known: usize, knows_lead: bool) -> bool {
+        self.passed <= known
+            && (knows_lead || !self.passed_system && (self.passed == 0 || self.lead.messages == 0))
+    }
+
+    /// The turns that are new to somebody who knows so many messages, and the lead or not.
+    pub(crate) fn turns(&mut self, known: usize, knows_lead: bool) -> Vec<Turn> {
+        let mut turns = std::mem::take(&mut self.prompt.turns);
+        let mut at = self.passed;
+        let leading = if knows_lead { 0 } else { self.lead.messages };
+        turns.retain(|_| {
+            at += 1;
+            at > known || at <= leading
+        });
+        if let Some(system) = self.system.take().filter(|_| !knows_lead) {
+            turns.insert(0, system);
+        }
+        turns
+    }
+}
+
+fn hash_of_lead(seed: &Seed, system: Option<u64>, messages: impl Iterator<Item = u64>) -> u64 {
+    system.into_iter().chain(messages).fold(0, |before, hash| seed.then(before, hash))
+}
+
+/// The agent that has these instructions.
+fn agent(system: Option<&Turn>, messages: &[Turn]) -> Arc<Agent> {
+    let turns: Vec<Turn> = system.into_iter().chain(messages).cloned().collect();
+    Arc::new(agent_of(prompt_text(&turns).as_deref()))
 }
 
 /// What of a request is passed over.
@@ -82,7 +146,18 @@ enum Skips {
 }
 
 impl Histories {
-    /// Reads the next request of the session, as [`Asked::read_request`] does.
+    /// None yet.
+    pub(crate) fn new(seed: &Seed) -> Self {
+        Self { latest: Vec::new(), seed: seed.clone() }
+    }
+
+    /// What tells conversations apart that begin otherwise: by the first two messages, and by the first alone, as they
+    /// are written.
+    pub(crate) fn openings(asked: &Asked, body: &[u8], seed: &Seed) -> Option<(u64, u64)> {
+        layout::openings(body, &Shape::of(asked)?, seed)
+    }
+
+    /// Reads the next request, as [`Asked::read_request`] does.
     pub(crate) fn read(
         &mut self,
         asked: &Asked,
@@ -92,7 +167,9 @@ impl Histories {
         whole: bool,
     ) -> News {
         let read = |body: &[u8]| asked.read_request(call, content_type, body, whole);
-        let Some(shape) = Shape::of(asked).filter(|_| whole) else { return News::all(read(body)) };
+        let Some(shape) = Shape::of(asked).filter(|_| whole) else {
+            return News::all(asked, &self.seed, read(body));
+        };
         // What is left where all that is known is cut out; and where that is not as expected, all of it.
         let mut skips = Skips::Resuming;
         loop {
@@ -106,11 +183,14 @@ impl Histories {
             let mut prompt = read(short.as_deref().unwrap_or(body));
             if short.is_none() || !prompt.partial {
                 if let Some(system) = take_system(&layout, &mut prompt.turns) {
-                    if self.take_again(&layout, &mut prompt.turns) {
-                        return self.compare(&shape, &layout, system, prompt, body);
+                    if self.take_again(&layout, &mut prompt.turns)
+                        && let Some(history) =
+                            self.history(&shape, &layout, system.as_ref(), &mut prompt, body)
+                    {
+                        return self.remember(history, &layout, system, prompt);
                     }
                 } else if short.is_none() {
-                    return News::all(prompt);
+                    return News::all(asked, &self.seed, prompt);
                 }
             }
             skips = match skips {
@@ -119,7 +199,7 @@ impl Histories {
                 Skips::Nothing => break,
             };
         }
-        News::all(read(body))
+        News::all(asked, &self.seed, read(body))
     }
 
     /// About how many bytes of memory it holds.
@@ -139,31 +219,8 @@ impl Histories {
         same
     }
 
-    /// Takes out what is known, and remembers the request. `prompt` holds the turns of the messages that are `fresh`.
-    fn compare(
-        &mut self,
-        shape: &Shape,
-        layout: &Layout,
-        system: Option<Turn>,
-        mut prompt: Prompt,
-        body: &[u8],
-    ) -> News {
-        let history = self.history(shape, layout, system.as_ref(), &mut prompt, body);
-        let known = if layout.goes_on { 0 } else { self.known(&history) };
-        prompt.turns.drain(..known.saturating_sub(layout.known).min(prompt.turns.len()));
-        let seen = |earlier: &History| earlier.system.turn == history.system.turn;
-        if let Some(system) = system.filter(|_| !self.latest.iter().any(seen)) {
-            prompt.turns.insert(0, system);
-        }
-        let tools = match &history.tools {
-            Some((_, tools)) => tools.clone(),
-            None => std::mem::take(&mut prompt.tools).into(),
-        };
-        self.remember(history);
-        News { prompt, tools, known }
-    }
-
-    /// What is to be remembered of a request. What was odd in it must be read each time.
+    /// What is to be remembered of a request. What was odd in it must be read each time. `None` where more of it has to
+    /// be read to say what it means.
     fn history(
         &self,
         shape: &Shape,
@@ -171,7 +228,7 @@ impl Histories {
         system: Option<&Turn>,
         prompt: &mut Prompt,
         body: &[u8],
-    ) -> History {
+    ) -> Option<History> {
         let seed = &self.seed;
         let is_fine = !prompt.partial;
         let stretch = |range: &std::ops::Range<usize>| {
@@ -192,8 +249,9 @@ impl Histories {
             let fresh = layout.fresh.iter().zip(&prompt.turns);
             items.extend(fresh.map(|(range, turn)| Item { bytes: stretch(range), turn: seed.of_turn(turn) }));
         }
+        let units = self.units(layout, &prompt.turns)?;
         let turn = system.map(|turn| seed.of_turn(turn));
-        let system = match &layout.system {
+        let stretches = match &layout.system {
             Some(member) => match member.like.and_then(like) {
                 Some(like) => like.system,
                 // Told with something else, its bytes do not say what it means.
@@ -205,28 +263,86 @@ impl Histories {
             Some(like) => like.tools.clone(),
             None => Some((stretch(&member.range)?, std::mem::take(&mut prompt.tools).into())),
         });
-        History { dialect: shape.dialect(), items, system, tools }
+        let lead = self.lead(layout, &units, stretches.turn, &items, system, &prompt.turns)?;
+        Some(History { dialect: shape.dialect(), items, system: stretches, tools, units, lead })
     }
 
-    /// How many messages the request has, from the first, in common with one before.
-    fn known(&self, history: &History) -> usize {
-        self.latest.iter().map(|earlier| earlier.in_common(history)).max().unwrap_or(0)
+    /// All messages: those that are known as they were read, and the others. `None` where the model's words begin in
+    /// the known and go on behind it.
+    fn units(&self, layout: &Layout, fresh: &[Turn]) -> Option<Units> {
+        let known = match self.latest.get(layout.like) {
+            Some(like) if layout.known > 0 => like.units.prefix(layout.known)?,
+            _ => Units::default(),
+        };
+        let mut units = known;
+        let next = fresh.iter().find(|turn| turn.role != Role::System);
+        if units.ends_by_model() && next.is_none_or(|turn| turn.role == Role::Assistant) {
+            return None;
+        }
+        units.extend(&self.seed, fresh);
+        Some(units)
+    }
+
+    /// The instructions at the beginning. `None` where some of them are new, and others were not read.
+    fn lead(
+        &self,
+        layout: &Layout,
+        units: &Units,
+        system: Option<u64>,
+        items: &[Item],
+        read: Option<&Turn>,
+        fresh: &[Turn],
+    ) -> Option<Lead> {
+        let messages = (0..).take_while(|message| units.leads(*message)).count();
+        // The items of a request that goes on are not kept.
+        let fresh_hashes = fresh.iter().map(|turn| self.seed.of_turn(turn));
+        let hashes: Vec<u64> = match layout.goes_on {
+            true => fresh_hashes.take(messages).collect(),
+            false => items.iter().take(messages).map(|item| item.turn).collect(),
+        };
+        let hash = hash_of_lead(&self.seed, system, hashes.into_iter());
+        if let Some(earlier) = self.latest.iter().find(|earlier| earlier.lead.hash == hash) {
+            return Some(Lead { messages, ..earlier.lead.clone() });
+        }
+        let is_read = (system.is_none() || read.is_some()) && (messages == 0 || layout.known == 0);
+        let leading = fresh.get(..messages).unwrap_or_default();
+        is_read.then(|| Lead { hash, messages, agent: agent(read, leading) })
     }
 
     /// Remembers a request, in place of the one that it goes on from. The last message of that one may have been
     /// another: clients add reminders there that they do not repeat.
-    fn remember(&mut self, history: History) {
+    fn remember(
+        &mut self,
+        history: History,
+        layout: &Layout,
+        system: Option<Turn>,
+        mut prompt: Prompt,
+    ) -> News {
         let goes_on = |earlier: &History| {
             let common = earlier.in_common(&history);
             earlier.dialect == history.dialect
                 && earlier.items.len() <= common + 1
                 && (common > 0 || earlier.items.is_empty())
         };
+        let tools = match &history.tools {
+            Some((_, tools)) => tools.clone(),
+            None => std::mem::take(&mut prompt.tools).into(),
+        };
+        let news = News {
+            passed_system: system.is_none() && history.system.turn.is_some(),
+            prompt,
+            system,
+            tools,
+            passed: layout.known,
+            units: history.units.clone(),
+            lead: history.lead.clone(),
+        };
         match self.latest.iter().position(goes_on) {
             Some(earlier) => drop(self.latest.remove(earlier)),
             None => self.latest.truncate(MOST - 1),
         }
         self.latest.insert(0, history);
+        news
     }
 }
 
@@ -242,7 +358,7 @@ impl History {
         let tool =
             |tool: &Tool| 64 + tool.name.len() + tool.description.as_ref().map_or(0, |text| text.len());
         let tools: usize = self.tools.iter().flat_map(|(_, tools)| tools.iter()).map(tool).sum();
-        size_of::<Self>() + self.items.capacity() * size_of::<Item>() + tools
+        size_of::<Self>() + self.items.capacity() * size_of::<Item>() + self.units.weight() + tools
     }
 }
 
@@ -259,21 +375,5 @@ fn take_system(layout: &Layout, turns: &mut Vec<Turn>) -> Option<Option<Turn>> {
             (is_read && first.role == Role::System).then(|| Some(turns.remove(0)))
         }
         _ => None,
-    }
-}
-
-/// Makes hashes that nobody outside can make collide: it is another in each session.
-#[derive(Debug, Default)]
-struct Seed(RandomState);
-
-impl Seed {
-    fn of_bytes(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        hasher.write(bytes);
-        hasher.finish()
-    }
-
-    fn of_turn(&self, turn: &Turn) -> u64 {
-        self.0.hash_one(turn)
     }
 }

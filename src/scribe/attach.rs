@@ -1,21 +1,37 @@
-//! What a call touches of that which outlives it: its session, and answers that were not ready.
+//! What a call touches of that which outlives it: its session, what earlier requests held, and answers that were not
+//! ready.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use perimeter_interceptor::{Exchange, Session, SessionEnd};
+use perimeter_interceptor::{CallId, Exchange, LlmEvent, Session, SessionEnd};
 
+use super::caller::Caller;
 use super::pending::Pending;
-use super::sessions::Sessions;
-use crate::dialect::Histories;
+use super::sessions::{Ask, Known, Sessions, Ticket};
+use crate::dialect::{Asked, Histories, News, Seed};
+
+/// The calls of an exchange that have their place in a session, and are not over.
+#[derive(Debug, Default)]
+pub(super) struct Tickets(Vec<(CallId, Ticket)>);
 
 /// Lent to the calls of one exchange while one record of it is read.
 pub(super) struct Attach<'a> {
     pub(super) pending: &'a mut Pending,
     sessions: &'a mut Sessions,
     exchange: Arc<Exchange>,
+    caller: Arc<Caller>,
     at: Instant,
+    tickets: Tickets,
     ended: Vec<SessionEnd>,
+}
+
+/// Where the requests of a conversation are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shelf {
+    key: u64,
+    /// Where they may be, too.
+    or: u64,
 }
 
 impl<'a> Attach<'a> {
@@ -23,28 +39,86 @@ impl<'a> Attach<'a> {
         sessions: &'a mut Sessions,
         pending: &'a mut Pending,
         exchange: &Arc<Exchange>,
+        caller: &Arc<Caller>,
         at: Instant,
+        tickets: Tickets,
     ) -> Self {
-        Self { pending, sessions, exchange: exchange.clone(), at, ended: Vec::new() }
+        let (exchange, caller) = (exchange.clone(), caller.clone());
+        Self { pending, sessions, exchange, caller, at, tickets, ended: Vec::new() }
     }
 
-    /// The session of a call whose request is there.
-    pub(super) fn session(&mut self) -> Arc<Session> {
-        Arc::new(self.sessions.attach(self.at, &self.exchange, &mut |end| self.ended.push(end)))
+    pub(super) fn seed(&self) -> &Seed {
+        self.sessions.seed()
     }
 
-    /// What is remembered of the session's earlier requests, if it can have any.
-    pub(super) fn histories(&mut self, session: &Session) -> Option<Histories> {
-        session.told.then(|| self.sessions.remembered.take(&session.id))
+    /// Gives a call its session. `again` reads all of its request, where more of it is new there than was read.
+    pub(super) fn session(
+        &mut self,
+        asked: &Asked,
+        call: CallId,
+        mut news: News,
+        again: impl FnOnce(&Seed) -> News,
+    ) -> (Arc<Session>, News, Known) {
+        let Self { sessions, exchange, caller, ended, .. } = self;
+        let mut ask = Ask::new(exchange, caller, call, asked, &news);
+        let mut found = sessions.find(self.at, &ask);
+        let mut known = sessions.known(&ask, &found);
+        let whole;
+        if !news.suffices(known.messages, known.lead) {
+            news = again(sessions.seed());
+            whole = &news;
+            ask = Ask::new(exchange, caller, call, asked, whole);
+            found = sessions.find(self.at, &ask);
+            known = sessions.known(&ask, &found);
+        }
+        let (session, ticket) = sessions.attach(self.at, &ask, found, &mut |end| ended.push(end));
+        self.tickets.0.extend(ticket.map(|ticket| (call, ticket)));
+        (Arc::new(session), news, known)
+    }
+
+    /// Where requests like this are remembered: by the name of the session, or by how they begin.
+    pub(super) fn shelf(&self, asked: &Asked, body: &[u8]) -> Option<Shelf> {
+        let seed = self.sessions.seed();
+        let told = self.exchange.labels.session.as_ref().or(self.caller.names.session.as_ref());
+        if let Some(name) = told {
+            let key = self.sessions.shelf_of(name);
+            return Some(Shelf { key, or: key });
+        }
+        let (key, or) = Histories::openings(asked, body, seed)?;
+        Some(Shelf { key: seed.then(2, key), or: seed.then(2, or) })
+    }
+
+    /// What is remembered of earlier requests.
+    pub(super) fn histories(&mut self, shelf: Shelf) -> Histories {
+        self.sessions.remembered.take(shelf.key, shelf.or)
     }
 
     /// Remembers it with this request.
-    pub(super) fn remember(&mut self, session: &Session, histories: Histories) {
-        self.sessions.remembered.put(&session.id, histories);
+    pub(super) fn remember(&mut self, shelf: Shelf, histories: Histories) {
+        self.sessions.remembered.put(shelf.key, histories);
     }
 
-    /// Tells of the sessions that had to make room.
-    pub(super) fn ended(self, tell: &mut dyn FnMut(SessionEnd)) {
+    /// Notes what was told of the calls, and gives back those that are not over; `tell` is told of the sessions that had
+    /// to make room.
+    pub(super) fn end(mut self, heard: Vec<LlmEvent>, tell: &mut dyn FnMut(SessionEnd)) -> Tickets {
+        for event in heard {
+            let tickets = &mut self.tickets.0;
+            if let Some(at) = tickets.iter().position(|(call, _)| *call == event.call())
+                && let Some((_, ticket)) = tickets.get_mut(at)
+            {
+                self.sessions.heard(self.at, ticket, &event);
+            }
+        }
         self.ended.into_iter().for_each(tell);
+        self.tickets
+    }
+}
+
+impl Tickets {
+    /// Nothing more is heard of the calls.
+    pub(super) fn over(&mut self, sessions: &mut Sessions, at: Instant) {
+        for (_, ticket) in &mut self.0 {
+            sessions.over(at, ticket);
+        }
     }
 }

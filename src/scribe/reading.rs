@@ -12,7 +12,8 @@ use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, S
 use super::attach::Attach;
 use super::bounded::append;
 use super::decode::Decoder;
-use crate::dialect::{Asked, Form, MultipartForm, News, Prompt, Reader};
+use super::sessions::Known;
+use crate::dialect::{Asked, Form, Histories, MultipartForm, News, Prompt, Reader, Seed};
 use crate::memory::Memory;
 use crate::weight;
 
@@ -192,12 +193,13 @@ impl Reading {
     pub(super) fn request_end(&mut self, whole: bool, attach: &mut Attach<'_>, tell: Tell<'_>) {
         let Request::Coming(body) = mem::replace(&mut self.request, Request::Told) else { return };
         let (body, form, whole) = body.finish(whole);
-        let session = attach.session();
         let news = match form {
-            Some(form) => News::all(self.asked.read_form(form, whole)),
-            None => self.read_request(&session, attach, &body, whole),
+            Some(form) => News::all(&self.asked, attach.seed(), self.asked.read_form(form, whole)),
+            None => self.read_request(attach, &body, whole),
         };
-        let mut call = call_of(&self.asked, self.id, news, body, session);
+        let again = |seed: &Seed| self.read_all(seed, &body, whole);
+        let (session, news, known) = attach.session(&self.asked, self.id, news, again);
+        let mut call = call_of(&self.asked, self.id, news, known, body, session);
         call.partial |= !whole;
         self.model.clone_from(&call.model);
         tell(LlmEvent::Call(Arc::new(call)));
@@ -208,14 +210,21 @@ impl Reading {
     }
 
     /// Reads the request, beside what is remembered of those before it.
-    fn read_request(&self, session: &Session, attach: &mut Attach<'_>, body: &Bytes, whole: bool) -> News {
-        let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        let Some(mut histories) = attach.histories(session) else {
-            return News::all(self.asked.read_request(self.id, content_type, body, whole));
+    fn read_request(&self, attach: &mut Attach<'_>, body: &Bytes, whole: bool) -> News {
+        let shelf = if whole { attach.shelf(&self.asked, body) } else { None };
+        let Some(shelf) = shelf else {
+            return self.read_all(attach.seed(), body, whole);
         };
+        let mut histories = attach.histories(shelf);
+        let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
         let news = histories.read(&self.asked, self.id, content_type, body, whole);
-        attach.remember(session, histories);
+        attach.remember(shelf, histories);
         news
+    }
+
+    fn read_all(&self, seed: &Seed, body: &Bytes, whole: bool) -> News {
+        let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
+        Histories::new(seed).read(&self.asked, self.id, content_type, body, whole)
     }
 
     /// The response's head came.
@@ -298,9 +307,17 @@ impl Reading {
 }
 
 /// The call that this is.
-pub(super) fn call_of(asked: &Asked, id: CallId, news: News, body: Bytes, session: Arc<Session>) -> Call {
-    let News { prompt, tools, known } = news;
-    let Prompt { model, streaming, partial, previous, conversation, turns, .. } = prompt;
+pub(super) fn call_of(
+    asked: &Asked,
+    id: CallId,
+    mut news: News,
+    known: Known,
+    body: Bytes,
+    session: Arc<Session>,
+) -> Call {
+    let turns = news.turns(known.messages, known.lead);
+    let News { prompt, tools, .. } = news;
+    let Prompt { model, streaming, partial, previous, conversation, .. } = prompt;
     let mut call = Call::new(id, asked.dialect.name(), session);
     call.operation = asked.operation;
     call.vendor = asked.vendor;
@@ -309,7 +326,7 @@ pub(super) fn call_of(asked: &Asked, id: CallId, news: News, body: Bytes, sessio
     call.partial = partial;
     call.previous = previous;
     call.conversation = conversation;
-    call.known = known;
+    call.known = known.messages;
     call.news = turns;
     call.tools = tools;
     call.body = body;

@@ -1,29 +1,31 @@
-//! What is remembered of the requests of sessions, so that the next ones are read only where they are new.
+//! What is remembered of requests, so that the next ones are read only where they are new.
 
 use std::sync::Arc;
 
 use lru::LruCache;
 
-use crate::dialect::Histories;
+use crate::dialect::{Histories, Seed};
 use crate::memory::Memory;
 
-/// What is remembered of all sessions together, bytes; a message takes some 32 of them, and the text of the tools
-/// counts. No more than an eighth of `observe.memory`. The session without a call for the longest time is the first whose next request is read whole again.
+/// What is remembered of all conversations together, bytes; a message takes some 64 of them, and the text of the tools
+/// counts. No more than an eighth of `observe.memory`. The conversation without a call for the longest time is the first
+/// whose next request is read whole again.
 const MOST: usize = 16 * 1024 * 1024;
 
 /// Where `observe.memory` is less, all of it is for what is being read.
 const LEAST_MEMORY: usize = 64 * 1024;
 
-/// What a session takes besides.
-const SESSION: usize = 256;
+/// What a conversation takes besides.
+const BESIDE: usize = 256;
 
-/// The histories of sessions, by the session's name.
+/// The histories of conversations, by what tells them apart.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    of: LruCache<Arc<str>, Kept>,
+    of: LruCache<u64, Kept>,
     held: usize,
     most: usize,
     memory: Arc<Memory>,
+    seed: Seed,
 }
 
 #[derive(Debug)]
@@ -33,20 +35,20 @@ struct Kept {
 }
 
 impl Remembered {
-    pub(super) fn new(memory: Arc<Memory>) -> Self {
+    pub(super) fn new(memory: Arc<Memory>, seed: &Seed) -> Self {
         let most = if memory.limit() < LEAST_MEMORY { 0 } else { MOST.min(memory.limit() / 8) };
-        Self { of: LruCache::unbounded(), held: 0, most, memory }
+        Self { of: LruCache::unbounded(), held: 0, most, memory, seed: seed.clone() }
     }
 
-    /// Takes what is remembered of a session: nothing, where it is new or was forgotten.
-    pub(super) fn take(&mut self, session: &str) -> Histories {
-        let kept = self.of.pop(session);
-        kept.map(|kept| self.give_back(kept)).unwrap_or_default()
+    /// Takes what is remembered by this key, or else by another: nothing, where that is new or was forgotten.
+    pub(super) fn take(&mut self, key: u64, or: u64) -> Histories {
+        let kept = self.of.pop(&key).or_else(|| self.of.pop(&or));
+        kept.map(|kept| self.give_back(kept)).unwrap_or_else(|| Histories::new(&self.seed))
     }
 
     /// Remembers it, as far as there is memory for it.
-    pub(super) fn put(&mut self, session: &Arc<str>, histories: Histories) {
-        let weight = histories.weight() + session.len() + SESSION;
+    pub(super) fn put(&mut self, key: u64, histories: Histories) {
+        let weight = histories.weight() + BESIDE;
         if weight > self.most {
             return;
         }
@@ -57,10 +59,23 @@ impl Remembered {
         }
         if self.memory.take(weight) {
             self.held += weight;
-            if let Some(earlier) = self.of.put(session.clone(), Kept { histories, weight }) {
+            if let Some(earlier) = self.of.put(key, Kept { histories, weight }) {
                 drop(self.give_back(earlier));
             }
         }
+    }
+
+    /// What is remembered by this key is not needed any more.
+    pub(super) fn forget(&mut self, key: u64) {
+        if let Some(kept) = self.of.pop(&key) {
+            drop(self.give_back(kept));
+        }
+    }
+
+    /// Nothing is needed any more.
+    pub(super) fn clear(&mut self) {
+        self.of.clear();
+        self.memory.give_back(std::mem::take(&mut self.held));
     }
 
     /// How many bytes of the memory it holds.

@@ -12,7 +12,7 @@ use perimeter_interceptor::{CallId, LlmEvent, Peer, RequestHead, ResponseHead};
 use super::attach::Attach;
 use super::reading::{Outcome, Tell, call_of};
 use super::websocket::{Message, MessageReader, agreed};
-use crate::dialect::{Asked, Conversation, Dialect, Heading, News, Prompt, Reader, request_of};
+use crate::dialect::{Asked, Conversation, Dialect, Heading, News, Prompt, Reader, Seed, request_of};
 use crate::memory::Memory;
 
 /// So many calls are open at once, at most; the oldest counts as cut to make room.
@@ -209,16 +209,11 @@ impl Socket {
         if let Some(conversation) = &mut self.conversation {
             conversation.begin(id, &mut prompt);
         }
-        let mut session = attach.session();
-        if !session.told {
-            // Without a name the session is this socket.
-            let session = Arc::make_mut(&mut session);
-            session.call = next;
-            session.is_new = next == 1;
-        }
         prompt.model = prompt.model.take().or_else(|| self.model.clone());
         prompt.partial |= !whole;
-        let call = call_of(&self.asked, id, News::all(prompt), body, session);
+        let all = |seed: &Seed| News::all(&self.asked, seed, prompt.clone());
+        let (session, news, known) = attach.session(&self.asked, id, all(attach.seed()), all);
+        let call = call_of(&self.asked, id, news, known, body, session);
         self.next = next;
         self.model.clone_from(&call.model);
         self.calls.push(Answering {

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::{History, Seed};
+use super::History;
 use crate::dialect::skim::Skim;
+use crate::dialect::units::Seed;
 use crate::dialect::{Asked, Dialect};
 
 /// What a dialect calls the members of a request that grow large. They stand at its top, or in `within`.
@@ -66,6 +67,48 @@ impl Shape {
 
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Whether a system prompt may stand outside of the list.
+    pub(super) fn has_system(&self) -> bool {
+        !self.system.is_empty()
+    }
+}
+
+/// The hashes of a request's first two messages together, and of its first one.
+pub(super) fn openings(body: &[u8], shape: &Shape, seed: &Seed) -> Option<(u64, u64)> {
+    let mut skim = Skim::new(body);
+    enter(&mut skim, shape.list, shape.within)?;
+    if !skim.eat(b'[') || skim.peek()? != b'{' {
+        return None;
+    }
+    let first = seed.of_bytes(body.get(skim.value()?)?);
+    if !skim.eat(b',') {
+        return Some((first, first));
+    }
+    skim.peek()?;
+    let second = seed.of_bytes(body.get(skim.value()?)?);
+    Some((seed.then(first, second), first))
+}
+
+/// Goes to the member of this name, which stands at the top or within another.
+fn enter(skim: &mut Skim<'_>, name: &str, within: Option<&str>) -> Option<()> {
+    if !skim.eat(b'{') {
+        return None;
+    }
+    loop {
+        let key = std::str::from_utf8(skim.key()?).ok()?;
+        skim.peek()?;
+        if key == name {
+            return Some(());
+        }
+        if within == Some(key) {
+            return enter(skim, name, None);
+        }
+        skim.value()?;
+        if !skim.eat(b',') {
+            return None;
+        }
     }
 }
 

@@ -144,7 +144,7 @@ fn read(histories: &mut Histories, dialect: Dialect, body: &str) -> News {
 }
 
 fn texts(news: &News) -> Vec<String> {
-    news.prompt.turns.iter().map(Turn::text).collect()
+    news.system.iter().chain(&news.prompt.turns).map(Turn::text).collect()
 }
 
 /// What is skipped of a request: how many messages, and how many bytes are left.
@@ -161,14 +161,14 @@ fn a_request_that_goes_on_is_read_where_it_is_new() {
     let mut conversation = Conversation::new(&["first"]);
     let dialect = Dialect::AnthropicMessages;
     let first = read(&mut histories, dialect, &conversation.write(dialect));
-    assert_eq!((first.known, &*texts(&first)), (0, &["Be kind.".to_owned(), "first".to_owned()][..]));
+    assert_eq!((first.passed, &*texts(&first)), (0, &["Be kind.".to_owned(), "first".to_owned()][..]));
     for turn in 1..20 {
         conversation.messages.push(Message::new(format!("turn {turn}")));
         let body = conversation.write(dialect);
         assert_eq!(skipped(&histories, dialect, &body).0, turn);
         assert!(skipped(&histories, dialect, &body).1 < 160);
         let news = read(&mut histories, dialect, &body);
-        assert_eq!((news.known, &*texts(&news)), (turn, &[format!("turn {turn}")][..]));
+        assert_eq!((news.passed, &*texts(&news)), (turn, &[format!("turn {turn}")][..]));
         assert_eq!((news.tools.len(), news.prompt.model.as_deref()), (2, Some("m")));
         assert!(news.prompt.streaming && !news.prompt.partial);
     }
@@ -176,7 +176,7 @@ fn a_request_that_goes_on_is_read_where_it_is_new() {
 }
 
 #[test]
-fn a_mark_that_moves_changes_bytes_and_no_news() {
+fn a_message_whose_mark_moved_is_read_again() {
     let mut histories = Histories::default();
     let mut conversation = Conversation::new(&["a", "b", "c"]);
     conversation.messages[2].marked = true;
@@ -187,7 +187,7 @@ fn a_mark_that_moves_changes_bytes_and_no_news() {
     let body = conversation.write(dialect);
     assert_eq!(skipped(&histories, dialect, &body).0, 2);
     let news = read(&mut histories, dialect, &body);
-    assert_eq!((news.known, &*texts(&news)), (3, &["d".to_owned()][..]));
+    assert_eq!((news.passed, &*texts(&news)), (2, &["c".to_owned(), "d".to_owned()][..]));
     assert_eq!(histories.latest.len(), 1);
 }
 
@@ -204,10 +204,10 @@ fn what_is_known_behind_a_mark_that_moved_is_passed_over_too() {
     let body = conversation.write(dialect);
     assert_eq!(skipped(&histories, dialect, &body).0, 4);
     let news = read(&mut histories, dialect, &body);
-    assert_eq!((news.known, texts(&news).concat().as_str()), (5, "fg"));
+    assert_eq!((news.passed, texts(&news).concat().as_str()), (5, "fg"));
     // And what was another is known by its new bytes from then on.
     assert_eq!(skipped(&histories, dialect, &body).0, 7);
-    assert_eq!(read(&mut histories, dialect, &body).known, 7);
+    assert_eq!(read(&mut histories, dialect, &body).passed, 7);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn what_looks_the_same_behind_an_edit_is_new() {
         let conversation = Conversation::new(&edited);
         let known = edited.iter().zip(["a", "b", "c", "d"]).take_while(|(one, other)| *one == other).count();
         let news = read(&mut histories, dialect, &conversation.write(dialect));
-        assert_eq!((news.known, texts(&news).concat()), (known, edited[known..].concat()));
+        assert_eq!((news.passed, texts(&news).concat()), (known, edited[known..].concat()));
     }
 }
 
@@ -234,26 +234,25 @@ fn what_is_told_with_a_system_prompt_is_told_though_the_prompt_is_known() {
         let write = |conversation: &Conversation, beside: &str| {
             conversation.write(dialect).replacen('{', &format!("{{{beside},"), 1)
         };
-        read(&mut histories, dialect, &conversation.write(dialect));
+        let first = read(&mut histories, dialect, &conversation.write(dialect)).lead;
         let news = read(&mut histories, dialect, &write(&conversation, beside));
-        let [system] = &*news.prompt.turns else { panic!("{:?}", news.prompt.turns) };
+        let system = news.system.unwrap();
         assert_eq!(system.role, Role::System);
         assert!(system.parts.contains(&perimeter_interceptor::Part::Other(part.into())), "{system:?}");
+        assert_ne!(news.lead.hash, first.hash);
         conversation.messages.push(Message::new("c"));
         let body = write(&conversation, beside);
         assert_eq!(skipped(&histories, dialect, &body).0, 2);
         let news = read(&mut histories, dialect, &body);
-        assert_eq!((news.known, texts(&news).concat().as_str()), (2, "c"));
+        assert_eq!((news.passed, texts(&news).last().unwrap().as_str()), (2, "c"));
         // Alone it is a system prompt too, and no reason to read everything again.
         conversation.system = None;
-        assert_eq!(read(&mut histories, dialect, &write(&conversation, beside)).known, 3);
-        assert_eq!(read(&mut histories, dialect, &write(&conversation, beside)).prompt.turns.len(), 0);
-        // Without it, the same words are another system prompt, which was told at the beginning.
+        assert_eq!(read(&mut histories, dialect, &write(&conversation, beside)).passed, 3);
+        // Without it, the same words are another system prompt.
         conversation.system = Some("Be brief.".into());
-        let news = read(&mut histories, dialect, &write(&conversation, beside));
-        assert_eq!(news.prompt.turns.len(), 1);
+        let together = read(&mut histories, dialect, &write(&conversation, beside));
         let news = read(&mut histories, dialect, &conversation.write(dialect));
-        assert_eq!(texts(&news).concat(), "Be brief.");
+        assert_ne!(news.lead.hash, together.lead.hash);
     }
 }
 
@@ -266,9 +265,10 @@ fn a_message_of_the_system_at_the_head_of_the_list_is_no_system_prompt() {
         for turn in 0..4 {
             let body = format!(r#"{{"messages":[{}]{system}}}"#, items.join(","));
             let news = read(&mut histories, dialect, &body);
-            assert_eq!(news.known, turn, "{system}");
-            let told = usize::from(turn == 0 && system.contains("kind"));
-            assert_eq!(news.prompt.turns.len(), 1 + told, "{system}");
+            assert_eq!(news.passed, turn, "{system}");
+            assert_eq!((news.prompt.turns.len(), news.lead.messages), (1, 1), "{system}");
+            let told = turn == 0 && system.contains("kind");
+            assert_eq!(news.system.is_some(), told, "{system}");
             items.push(format!(r#"{{"role":"user","content":"{turn}"}}"#));
         }
     }
@@ -280,22 +280,22 @@ fn what_follows_an_edit_is_new() {
     let dialect = Dialect::OpenAiChat;
     read(&mut histories, dialect, &Conversation::new(&["a", "b", "c", "d"]).write(dialect));
     let news = read(&mut histories, dialect, &Conversation::new(&["a", "x", "c", "d"]).write(dialect));
-    assert_eq!((news.known, texts(&news).concat().as_str()), (1, "xcd"));
+    assert_eq!((news.passed, texts(&news).concat().as_str()), (1, "xcd"));
     // Both branches are remembered.
     let news = read(&mut histories, dialect, &Conversation::new(&["a", "b", "c", "d", "e"]).write(dialect));
-    assert_eq!((news.known, texts(&news).concat().as_str()), (4, "e"));
+    assert_eq!((news.passed, texts(&news).concat().as_str()), (4, "e"));
     let news = read(&mut histories, dialect, &Conversation::new(&["a", "x", "c", "d", "f"]).write(dialect));
-    assert_eq!((news.known, texts(&news).concat().as_str()), (4, "f"));
+    assert_eq!((news.passed, texts(&news).concat().as_str()), (4, "f"));
 }
 
 #[test]
-fn a_system_prompt_is_news_when_the_session_has_not_seen_it() {
+fn a_system_prompt_is_read_when_it_is_another() {
     let mut histories = Histories::default();
     let dialect = Dialect::AnthropicMessages;
     let mut conversation = Conversation::new(&["a"]);
     let told = |histories: &mut Histories, conversation: &Conversation| {
         let news = read(histories, dialect, &conversation.write(dialect));
-        (news.known, texts(&news).concat())
+        (news.passed, texts(&news).concat())
     };
     assert_eq!(told(&mut histories, &conversation), (0, "Be kind.a".into()));
     conversation.system = Some("Be brief.".into());
@@ -353,7 +353,7 @@ fn what_was_cut_is_not_remembered_and_not_compared() {
     assert!(histories.latest.is_empty());
     read(&mut histories, dialect, &body);
     let news = histories.read(&asked(dialect), CallId(0), None, cut, false);
-    assert_eq!((news.known, news.prompt.partial), (0, true));
+    assert_eq!((news.passed, news.prompt.partial), (0, true));
 }
 
 /// What a client does between two requests.
@@ -490,49 +490,16 @@ impl Client {
     }
 }
 
-/// How many messages stand in a request's list.
-fn messages_in(body: &[u8]) -> Option<usize> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let list = |body: &serde_json::Value| {
-        ["messages", "input", "contents"].iter().find_map(|name| body.get(name)?.as_array().map(Vec::len))
-    };
-    list(&body).or_else(|| list(body.get("request")?))
-}
-
-/// What the session has been told of.
-#[derive(Default)]
-struct Seen {
-    systems: Vec<Turn>,
-    messages: Vec<Vec<Turn>>,
-}
-
-impl Seen {
-    /// What is known and what is news make up what the request says, and what is known was said before.
-    fn check(&mut self, body: &[u8], news: &News, mut full: Prompt) {
-        assert_eq!(news.prompt.model, full.model);
-        assert_eq!((news.prompt.streaming, news.prompt.partial), (full.streaming, full.partial));
-        assert_eq!(*news.tools, *full.tools);
-        let has_system = match messages_in(body) {
-            Some(messages) => full.turns.len() > messages,
-            // What is no JSON shows it by what was told of it.
-            None => {
-                let (first, told) = (full.turns.first(), &news.prompt.turns);
-                let is_message = news.known + told.len() == full.turns.len() && told.first() != first;
-                first.is_some_and(|turn| turn.role == Role::System) && !is_message
-            }
-        };
-        self.messages.push(full.turns.clone());
-        let system = has_system.then(|| full.turns.remove(0));
-        let (known, fresh) = full.turns.split_at(news.known);
-        match news.prompt.turns.strip_suffix(fresh) {
-            Some([]) => assert!(system.as_ref().is_none_or(|system| self.systems.contains(system))),
-            Some(told) => assert_eq!(told, system.as_slice()),
-            None => panic!("{:?} is not the end of {:?}", news.prompt.turns, full.turns),
-        }
-        assert!(known.is_empty() || self.messages.iter().any(|earlier| earlier.starts_with(known)));
-        self.systems.extend(system);
-        self.messages.push(full.turns);
-    }
+/// What was passed over and what was read make up what the request says.
+fn check(news: &News, all: &News) {
+    assert_eq!(news.prompt.model, all.prompt.model);
+    assert_eq!((news.prompt.streaming, news.prompt.partial), (all.prompt.streaming, all.prompt.partial));
+    assert_eq!((&news.prompt.names, &news.prompt.previous), (&all.prompt.names, &all.prompt.previous));
+    assert_eq!(*news.tools, *all.tools);
+    assert_eq!(news.units, all.units);
+    assert_eq!(news.lead, all.lead);
+    assert_eq!(news.prompt.turns, all.prompt.turns[news.passed..]);
+    assert!(news.system == all.system || news.system.is_none() && news.passed_system);
 }
 
 proptest! {
@@ -545,14 +512,17 @@ proptest! {
     ) {
         let mut client =
             Client { dialect, now: Conversation::new(&["a", "b"]), other: Conversation::new(&["a", "c"]) };
-        let (mut histories, mut seen) = (Histories::default(), Seen::default());
+        let mut histories = Histories::default();
         for (step, way) in steps {
             client.go(&step);
             let (body, whole) = way.write(&client.now, client.dialect);
             let asked = asked(client.dialect);
-            let full = asked.read_request(CallId(0), None, &body, whole);
+            let all = Histories::new(&histories.seed).read(&asked, CallId(0), None, &body, whole);
             let news = histories.read(&asked, CallId(0), None, &body, whole);
-            seen.check(&body, &news, full);
+            check(&news, &all);
+            let full = asked.read_request(CallId(0), None, &body, whole);
+            let turns: Vec<_> = all.system.iter().chain(&all.prompt.turns).collect();
+            prop_assert_eq!(turns, full.turns.iter().collect::<Vec<_>>());
             prop_assert!(histories.latest.len() <= MOST);
         }
     }
@@ -569,7 +539,9 @@ proptest! {
             conversation.messages.extend(messages);
             let body = conversation.write(dialect);
             prop_assert_eq!(skipped(&histories, dialect, &body).0, before);
-            prop_assert_eq!(read(&mut histories, dialect, &body).known, before);
+            // What the model says on and on is read as one.
+            let passed = read(&mut histories, dialect, &body).passed;
+            prop_assert!(passed == before || passed == 0);
             before = conversation.messages.len();
         }
     }

@@ -329,7 +329,7 @@ fn only_sockets_that_carry_calls_are_told_to_those_who_want_calls() {
 }
 
 #[test]
-fn a_session_without_a_name_is_the_socket() {
+fn what_begins_anew_on_a_socket_is_another_session() {
     let mut talk = Talk::on("/v1/responses");
     talk.over();
     let mut desk = talk.desk;
@@ -342,9 +342,9 @@ fn a_session_without_a_name_is_the_socket() {
     upstream.upgraded("websocket");
     let mut talk =
         Talk { desk, client: Some(client), upstream: Some(upstream), compress: None, cut: usize::MAX };
-    for _ in 0..2 {
-        talk.asks(&asked("Hello", "null"));
-        talk.answers(&[&created("r1"), &completed("r1", "Hi")]);
+    for (response, previous) in [("r1", "null"), ("r2", "null"), ("r3", r#""r1""#)] {
+        talk.asks(&asked("Hello", previous));
+        talk.answers(&[&created(response), &completed(response, "Hi")]);
     }
     talk.over();
     let sessions: Vec<_> = talk
@@ -352,11 +352,11 @@ fn a_session_without_a_name_is_the_socket() {
         .events()
         .into_iter()
         .filter_map(|event| match event {
-            LlmEvent::Call(call) => Some((call.session.call, call.session.is_new, call.session.told)),
+            LlmEvent::Call(call) => Some((call.session.call, call.session.parent, call.session.told)),
             _ => None,
         })
         .collect();
-    assert_eq!(sessions, [(1, true, false), (2, false, false)]);
+    assert_eq!(sessions, [(1, None, false), (1, None, false), (2, Some(1), false)]);
 }
 
 proptest! {

@@ -1,0 +1,284 @@
+//! What identifies a conversation: its messages, without what clients change of them on the way.
+//!
+//! A unit is what one side says at once: a message of the user's or a tool's; or all that the model says until then,
+//! in however many messages. White space, thinking, signatures, marks, ids of items, system prompts and what clients
+//! put in and take out again are no part of it.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use foldhash::quality::RandomState;
+use perimeter_interceptor::{Part, Role, ToolUse, Turn};
+use serde_json::Value;
+
+use crate::scribe::markers::lasting;
+
+/// Makes hashes that nobody outside can make collide: they are others in each run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seed(RandomState);
+
+impl Seed {
+    pub(crate) fn of_bytes(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    pub(crate) fn of_turn(&self, turn: &Turn) -> u64 {
+        self.0.hash_one(turn)
+    }
+
+    /// What follows `before`.
+    pub(crate) fn then(&self, before: u64, next: u64) -> u64 {
+        self.0.hash_one((before, next))
+    }
+
+    /// A text without its white space.
+    pub(crate) fn of_text(&self, text: &str) -> u64 {
+        let mut bytes = Vec::with_capacity(text.len());
+        dense(text, &mut bytes);
+        self.of_bytes(&bytes)
+    }
+}
+
+/// What one side says at once, as a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unit(u64);
+
+impl Unit {
+    fn new(hash: u64, by_model: bool) -> Self {
+        Self(hash & !1 | u64::from(by_model))
+    }
+
+    /// Whether the model said it.
+    pub(crate) fn by_model(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    pub(crate) fn hash(self) -> u64 {
+        self.0
+    }
+}
+
+/// The messages of a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// What is said, one side after the other.
+    pub(crate) list: Vec<Unit>,
+    /// Of each message: how many units, from the first, there are once it is said; and whether it is instructions.
+    ends: Vec<(u32, bool)>,
+    /// What the model is to go on with, where its own words are the last.
+    pub(crate) open: Option<Run>,
+}
+
+/// What the model said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    text: Vec<u8>,
+    tools: Vec<u8>,
+}
+
+impl Units {
+    /// The units of these messages.
+    pub(crate) fn of(seed: &Seed, turns: &[Turn]) -> Self {
+        let mut units = Self::default();
+        units.extend(seed, turns);
+        units
+    }
+
+    /// Adds messages. The last one before them is not the model's where the first of them is.
+    pub(crate) fn extend(&mut self, seed: &Seed, turns: &[Turn]) {
+        self.open = None;
+        let mut run: Option<(std::ops::Range<usize>, Run)> = None;
+        let mut scratch = Vec::new();
+        for turn in turns {
+            match turn.role {
+                Role::System => self.ends.push((self.count(), true)),
+                Role::Assistant => {
+                    let at = self.ends.len();
+                    let (messages, run) = run.get_or_insert_with(|| (at..at, Run::default()));
+                    messages.end = at + 1;
+                    run.add(&turn.parts);
+                    self.ends.push((self.count(), false));
+                }
+                _ => {
+                    if let Some((messages, run)) = run.take() {
+                        self.close(seed, messages, &run);
+                    }
+                    scratch.clear();
+                    others(turn, &mut scratch);
+                    if !scratch.is_empty() {
+                        self.list.push(Unit::new(seed.of_bytes(&scratch), false));
+                    }
+                    self.ends.push((self.count(), false));
+                }
+            }
+        }
+        if let Some((messages, run)) = run {
+            self.close(seed, messages, &run);
+            self.open = (!run.is_empty()).then_some(run);
+        }
+    }
+
+    /// How many messages, from the first, are said with so many units. Instructions belong to what comes behind them.
+    pub(crate) fn messages(&self, units: usize) -> usize {
+        self.ends.partition_point(|(end, is_system)| *end as usize + usize::from(*is_system) <= units)
+    }
+
+    /// Whether the message of this number is instructions, with nothing said before it.
+    pub(crate) fn leads(&self, message: usize) -> bool {
+        self.ends.get(message) == Some(&(0, true))
+    }
+
+    /// The first so many messages. `None` where the model goes on to speak behind them.
+    pub(crate) fn prefix(&self, messages: usize) -> Option<Self> {
+        let (ends, behind) = self.ends.split_at_checked(messages)?;
+        let units = ends.last().map_or(0, |(end, _)| *end as usize);
+        let list = self.list.get(..units)?;
+        let is_model = list.last().is_some_and(|unit| unit.by_model());
+        let goes_on = behind.first().is_some_and(|(end, is_system)| *end as usize == units && !is_system);
+        (!is_model || !goes_on).then(|| Self { list: list.to_vec(), ends: ends.to_vec(), open: None })
+    }
+
+    /// Whether the model's words were the last.
+    pub(crate) fn ends_by_model(&self) -> bool {
+        self.list.last().is_some_and(|unit| unit.by_model())
+    }
+
+    /// About how many bytes of memory they take.
+    pub(crate) fn weight(&self) -> usize {
+        self.list.capacity() * size_of::<Unit>() + self.ends.capacity() * size_of::<(u32, bool)>()
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.list.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The model has said what these messages are.
+    fn close(&mut self, seed: &Seed, messages: std::ops::Range<usize>, run: &Run) {
+        let Some(unit) = run.unit(seed) else { return };
+        self.list.push(unit);
+        let count = self.count();
+        for (at, end) in self.ends.iter_mut().enumerate().skip(messages.start) {
+            *end = (count, at >= messages.end);
+        }
+    }
+}
+
+impl Run {
+    /// Adds what else the model says.
+    pub(crate) fn add(&mut self, parts: &[Part]) {
+        for part in parts {
+            match part {
+                Part::Text(text) | Part::Refusal(text) => dense(text, &mut self.text),
+                Part::ToolUse(tool) if !tool.hosted => tool_use(tool, &mut self.tools),
+                _ => {}
+            }
+        }
+    }
+
+    /// As a unit, where anything was said.
+    pub(crate) fn unit(&self, seed: &Seed) -> Option<Unit> {
+        let hash = || seed.then(seed.of_bytes(&self.text), seed.of_bytes(&self.tools));
+        (!self.is_empty()).then(|| Unit::new(hash(), true))
+    }
+
+    /// Whether hardly any other model would have said the same: it is long, or asks for a tool.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.text.len() >= TELLING || !self.tools.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.tools.is_empty()
+    }
+}
+
+/// So long an answer is hardly given twice, bytes without white space.
+const TELLING: usize = 80;
+
+/// What a user or a tool says.
+fn others(turn: &Turn, out: &mut Vec<u8>) {
+    if let Role::Other(word) = &turn.role {
+        mark(b'r', word, out);
+    }
+    for part in &turn.parts {
+        match part {
+            Part::Text(text) | Part::Refusal(text) => dense(&lasting(text), out),
+            Part::Thinking(_) => {}
+            Part::ToolUse(tool) => tool_use(tool, out),
+            Part::ToolResult(result) => {
+                mark(b'a', result.id.as_deref().unwrap_or_default(), out);
+                dense(&lasting(&result.text), out);
+            }
+            Part::Media(media) => {
+                mark(b'm', &media.kind, out);
+                out.extend_from_slice(&media.size.to_le_bytes());
+            }
+            Part::Other(word) => mark(b'o', word, out),
+            _ => {}
+        }
+    }
+}
+
+fn tool_use(tool: &ToolUse, out: &mut Vec<u8>) {
+    mark(b't', tool.id.as_deref().unwrap_or_default(), out);
+    mark(b'n', &tool.name, out);
+    match serde_json::from_str::<Value>(&tool.input) {
+        Ok(input) => json(&input, out),
+        Err(_) if tool.input.trim().is_empty() => out.extend_from_slice(b"{}"),
+        Err(_) => dense(&tool.input, out),
+    }
+}
+
+/// A word that no text can be taken for: no text holds the byte 255.
+fn mark(kind: u8, word: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0xff, kind]);
+    out.extend_from_slice(word.as_bytes());
+    out.push(0xff);
+}
+
+/// A value, however it was written: members in the order of their names, whole numbers alike, no white space.
+fn json(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.push(b'0'),
+        Value::Bool(truth) => out.push(if *truth { b'+' } else { b'-' }),
+        Value::Number(number) => match number.as_f64() {
+            Some(number) => {
+                out.push(b'#');
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+            None => mark(b'#', &number.to_string(), out),
+        },
+        Value::String(text) => {
+            out.push(0xff);
+            dense(text, out);
+        }
+        Value::Array(items) => {
+            out.push(b'[');
+            items.iter().for_each(|item| json(item, out));
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort_unstable();
+            out.push(b'{');
+            for name in names {
+                mark(b'k', name, out);
+                if let Some(value) = members.get(name) {
+                    json(value, out);
+                }
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// A text without its white space.
+fn dense(text: &str, out: &mut Vec<u8>) {
+    if text.is_ascii() {
+        out.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+        return;
+    }
+    for piece in text.split_whitespace() {
+        out.extend_from_slice(piece.as_bytes());
+    }
+}

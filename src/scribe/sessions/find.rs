@@ -1,0 +1,568 @@
+//! Where a call belongs: by the name that the client tells, by the response that it continues, by what was said before
+//! in it; and, where it begins anew, by what it begins with.
+//!
+//! Two people must never share a session. So whoever goes on with one that was recognised has the credential and the
+//! user of the one who began it, and brings back what the model answered there; and where several sessions would do
+//! alike, it is none of them.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use perimeter_interceptor::{CallId, Exchange, Operation, Relation, Turn};
+
+use super::Sessions;
+use super::index::{At, By};
+use super::quotes::{Kind, Source};
+use super::state::State;
+use super::tree::{How, Node, Telling};
+use crate::dialect::{Asked, Dialect, Lead, Names, News, Units};
+use crate::journal::between;
+use crate::scribe::caller::Caller;
+use crate::scribe::markers;
+
+/// For so long the same opening may be another attempt at a call that failed.
+const RETRY_WITHIN: Duration = Duration::from_secs(300);
+
+/// A call that is looking for its session.
+#[derive(Debug)]
+pub(in crate::scribe) struct Ask<'a> {
+    pub(in crate::scribe) exchange: &'a Exchange,
+    pub(in crate::scribe) caller: &'a Caller,
+    pub(in crate::scribe) call: CallId,
+    pub(in crate::scribe) asked: &'a Asked,
+    pub(in crate::scribe) model: Option<&'a std::sync::Arc<str>>,
+    /// What its body says.
+    pub(in crate::scribe) names: &'a Names,
+    pub(in crate::scribe) previous: Option<&'a str>,
+    pub(in crate::scribe) conversation: Option<&'a std::sync::Arc<str>>,
+    pub(in crate::scribe) units: &'a Units,
+    pub(in crate::scribe) lead: &'a Lead,
+    /// The system prompt outside of the list of messages, where it was read.
+    pub(in crate::scribe) system: Option<&'a Turn>,
+    /// The messages that were read: all, or the last.
+    pub(in crate::scribe) turns: &'a [Turn],
+    pub(in crate::scribe) tools: usize,
+}
+
+impl<'a> Ask<'a> {
+    /// The call of this exchange whose request was read so.
+    pub(in crate::scribe) fn new(
+        exchange: &'a Exchange,
+        caller: &'a Caller,
+        call: CallId,
+        asked: &'a Asked,
+        news: &'a News,
+    ) -> Self {
+        let News { prompt, system, tools, units, lead, .. } = news;
+        Self {
+            exchange,
+            caller,
+            call,
+            asked,
+            model: prompt.model.as_ref(),
+            names: &prompt.names,
+            previous: prompt.previous.as_deref(),
+            conversation: prompt.conversation.as_ref(),
+            units,
+            lead,
+            system: system.as_ref(),
+            turns: &prompt.turns,
+            tools: tools.len(),
+        }
+    }
+
+    /// Whether it is a part of a conversation, or may be.
+    fn converses(&self) -> bool {
+        matches!(self.asked.operation, Operation::Chat | Operation::TextCompletion | Operation::CountTokens)
+            && self.asked.dialect != Dialect::OpenAiRealtime
+    }
+
+    fn is_probe(&self) -> bool {
+        self.asked.operation == Operation::CountTokens
+    }
+
+    /// The first message that is no instructions.
+    fn first(&self) -> Option<&Turn> {
+        self.turns.iter().find(|turn| turn.role != perimeter_interceptor::Role::System)
+    }
+}
+
+/// Where a call belongs.
+#[derive(Clone, Debug)]
+pub(in crate::scribe) struct Found {
+    pub(super) place: Place,
+    pub(super) relation: Relation,
+    /// The call that it follows, or belongs to.
+    pub(super) parent: Option<u32>,
+    /// The call whose answer it goes on from.
+    pub(super) goes_on: u32,
+    pub(super) thread: Option<u16>,
+    /// It takes the place of this call in the tree, since it is the same.
+    pub(super) instead: Option<u8>,
+    /// So many of its units are known.
+    pub(super) known: usize,
+    /// Who may go on with it.
+    pub(super) scope: u64,
+    /// What was said before its messages, as a hash.
+    pub(super) base: u64,
+    pub(super) telling: Telling,
+}
+
+/// In which session.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// One that is held.
+    Held(u32),
+    /// A new one of this name.
+    Named(std::sync::Arc<str>),
+    /// A new one.
+    New,
+    /// One of this exchange alone.
+    Alone,
+}
+
+impl Found {
+    fn new(place: Place, scope: u64) -> Self {
+        Self {
+            place,
+            relation: Relation::Opening,
+            parent: None,
+            goes_on: 0,
+            thread: None,
+            instead: None,
+            known: 0,
+            scope,
+            base: scope,
+            telling: Telling::No,
+        }
+    }
+
+    /// A new line of talk in a session that is held.
+    fn beside(session: u32, scope: u64, relation: Relation, parent: Option<u32>) -> Self {
+        Self { relation, parent, ..Self::new(Place::Held(session), scope) }
+    }
+}
+
+/// A call that another one may follow.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    session: u32,
+    node: Node,
+    relation: Relation,
+    instead: Option<u8>,
+    known: usize,
+}
+
+/// How sure it is, the greater the better; and whether it is the next turn.
+type Rank = (u8, bool);
+
+impl Sessions {
+    /// Where a call belongs that is made now.
+    pub(in crate::scribe) fn find(&self, now: std::time::Instant, ask: &Ask<'_>) -> Found {
+        let is_alone =
+            !self.enabled || ask.asked.dialect == Dialect::OpenAiRealtime && self.name_of(ask).is_none();
+        if is_alone {
+            return Found::new(Place::Alone, 0);
+        }
+        if let Some(name) = self.name_of(ask) {
+            return self.find_named(now, ask, &name);
+        }
+        if let Some(previous) = ask.previous {
+            let scope = self.response_scope();
+            let source = self.quotes.find(Kind::Response, scope, self.seed.of_text(previous));
+            return match source.and_then(|source| Some((source, self.held(source)?))) {
+                Some((source, state)) => self.continued(ask, source, state, previous),
+                None => {
+                    Found { base: self.seed.of_text(previous), ..Found::new(Place::New, self.scope(ask)) }
+                }
+            };
+        }
+        let scope = self.scope(ask);
+        if !ask.converses() {
+            return self.by_trace(ask, scope).unwrap_or_else(|| Found::new(Place::Alone, 0));
+        }
+        let found = self.by_what_was_said(now, ask, scope, None);
+        found.or_else(|| self.by_beginning(ask, scope, None)).unwrap_or_else(|| {
+            let mut found = Found::new(Place::New, scope);
+            if ask.is_probe() || self.is_side(ask) {
+                found.relation = Relation::Side;
+            }
+            found
+        })
+    }
+
+    /// The name that the client tells.
+    fn name_of(&self, ask: &Ask<'_>) -> Option<std::sync::Arc<str>> {
+        let told = ask.exchange.labels.session.as_ref().or(ask.caller.names.session.as_ref());
+        told.or(ask.names.session.as_ref()).or(ask.conversation).cloned()
+    }
+
+    /// Who may go on with a session that is recognised: who has the same credential, and calls for the same user.
+    pub(super) fn scope(&self, ask: &Ask<'_>) -> u64 {
+        let person = ask.caller.person(&self.seed);
+        match &ask.names.user {
+            Some(user) => self.seed.then(person, self.seed.of_bytes(user.as_bytes())),
+            None => person,
+        }
+    }
+
+    /// A response's id is the provider's, and names one response.
+    pub(super) fn response_scope(&self) -> u64 {
+        0
+    }
+
+    fn find_named(&self, now: std::time::Instant, ask: &Ask<'_>, name: &std::sync::Arc<str>) -> Found {
+        let scope = self.seed.then(1, self.seed.of_bytes(name.as_bytes()));
+        let Some(slot) = self.by_name.get(name).copied() else {
+            let mut found = Found::new(Place::Named(name.clone()), scope);
+            if !ask.converses() || ask.is_probe() || self.is_side(ask) {
+                found.relation = Relation::Side;
+            }
+            return found;
+        };
+        let Some(state) = self.state(slot) else { return Found::new(Place::Named(name.clone()), scope) };
+        let latest = state.tree.latest();
+        if !ask.converses() {
+            return Found::beside(slot, scope, Relation::Side, latest.map(|node| node.call));
+        }
+        if let Some(previous) = ask.previous {
+            let what = self.seed.of_text(previous);
+            let source = self.quotes.find(Kind::Response, self.response_scope(), what);
+            if let Some(source) = source.filter(|source| source.session == slot)
+                && let Some(state) = self.held(source)
+            {
+                return self.continued(ask, source, state, previous);
+            }
+        }
+        if ask.previous.is_some() || ask.conversation.is_some() {
+            // The provider knows what was said before; whatever it looks like, it is new.
+            let base = self.seed.then(scope, u64::from(state.calls) + 1);
+            return match latest {
+                Some(node) => Found {
+                    base,
+                    parent: Some(node.call),
+                    goes_on: node.call,
+                    thread: Some(node.thread),
+                    ..Found::beside(slot, scope, Relation::Turn, None)
+                },
+                None => Found { base, ..Found::new(Place::Held(slot), scope) },
+            };
+        }
+        if let Some(found) = self.by_what_was_said(now, ask, scope, Some(slot)) {
+            return found;
+        }
+        if let Some(found) = self.by_beginning(ask, scope, Some(slot)) {
+            return found;
+        }
+        let relation = if ask.caller.names.agent.is_some() && latest.is_some() {
+            Relation::SubAgent
+        } else if ask.is_probe() || self.is_side(ask) {
+            Relation::Side
+        } else {
+            Relation::Opening
+        };
+        let parent = latest.filter(|_| relation != Relation::Opening).map(|node| node.call);
+        Found::beside(slot, scope, relation, parent)
+    }
+
+    /// It continues a response.
+    fn continued(&self, ask: &Ask<'_>, source: Source, state: &State, previous: &str) -> Found {
+        let base = self.seed.then(state.scope, self.seed.of_text(previous));
+        let found = Found { base, ..Found::new(Place::Held(source.session), state.scope) };
+        let Some(node) = state.tree.of_call(source.call).and_then(|at| state.tree.get(at)) else {
+            return Found { relation: Relation::Turn, parent: Some(source.call), thread: Some(0), ..found };
+        };
+        let asked = self.chain(base, ask.units).last().copied().unwrap_or(base);
+        let (relation, same) = next_of(state, node, asked);
+        Found {
+            relation,
+            parent: Some(same.map_or(node.call, |same| same.call)),
+            goes_on: node.call,
+            thread: Some(node.thread),
+            instead: same
+                .filter(|_| relation == Relation::Retry)
+                .and_then(|same| state.tree.of_call(same.call)),
+            known: if same.is_some() { ask.units.list.len() } else { 0 },
+            telling: node.telling.after(),
+            ..found
+        }
+    }
+
+    /// The hashes of all that was said, message by message.
+    pub(super) fn chain(&self, base: u64, units: &Units) -> Vec<u64> {
+        let mut said = base;
+        let then = |unit: &crate::dialect::Unit| {
+            said = self.seed.then(said, unit.hash());
+            said
+        };
+        units.list.iter().map(then).collect()
+    }
+
+    /// By the longest beginning of what was said that a session knows.
+    fn by_what_was_said(
+        &self,
+        now: std::time::Instant,
+        ask: &Ask<'_>,
+        scope: u64,
+        told: Option<u32>,
+    ) -> Option<Found> {
+        let chain = self.chain(scope, ask.units);
+        let mut hit = None;
+        let key = |at| self.key(at);
+        for (before, said) in chain.iter().enumerate().rev() {
+            let known = before + 1;
+            let hits = self.index.find(*said, &key);
+            let mut best: Option<(Rank, Hit)> = None;
+            let mut is_clear = true;
+            for at in hits {
+                let Some((rank, next)) = self.fits(now, ask, at, known, &chain, told) else { continue };
+                let order = best.as_ref().map_or(Ordering::Greater, |(known, best)| {
+                    let same = best.session == next.session;
+                    rank.cmp(known).then(if same {
+                        next.node.call.cmp(&best.node.call)
+                    } else {
+                        Ordering::Equal
+                    })
+                });
+                match order {
+                    Ordering::Greater => {
+                        is_clear = true;
+                        best = Some((rank, next));
+                    }
+                    Ordering::Equal => is_clear = false,
+                    Ordering::Less => {}
+                }
+            }
+            if let Some((_, best)) = best {
+                if !is_clear {
+                    return Some(Found::new(Place::New, scope));
+                }
+                hit = Some(best);
+                break;
+            }
+        }
+        if hit.is_none_or(|hit| matches!(hit.relation, Relation::Edit | Relation::Fork))
+            && let Some(found) = self.by_last_answer(ask, scope, told)
+        {
+            return Some(found);
+        }
+        hit.map(|hit| self.found(ask, scope, hit))
+    }
+
+    fn found(&self, ask: &Ask<'_>, scope: u64, hit: Hit) -> Found {
+        let Hit { session, node, relation, instead, known } = hit;
+        let is_beside = relation == Relation::Fork && node.how == How::Open;
+        let repeats = matches!(relation, Relation::Retry | Relation::Regenerate) || instead.is_some();
+        let before = (node.parent > 0).then_some(node.parent);
+        let mut found = Found {
+            relation,
+            parent: before.filter(|_| is_beside).or(Some(node.call)),
+            goes_on: if repeats || is_beside { node.parent } else { node.call },
+            thread: Some(node.thread),
+            instead,
+            known,
+            telling: node.telling.after(),
+            ..Found::new(Place::Held(session), scope)
+        };
+        if instead.is_some() && relation != Relation::Retry {
+            // What was only counted is asked now.
+            found.parent = before;
+        }
+        if ask.is_probe() {
+            (found.relation, found.instead, found.thread) = (Relation::Side, None, None);
+        }
+        found
+    }
+
+    /// Whether a call may follow this one, as which all of its first `known` units were said before.
+    fn fits(
+        &self,
+        now: std::time::Instant,
+        ask: &Ask<'_>,
+        at: At,
+        known: usize,
+        chain: &[u64],
+        told: Option<u32>,
+    ) -> Option<(Rank, Hit)> {
+        let state = self.state(at.session)?;
+        let node = *state.tree.get(at.node)?;
+        let is_told = told == Some(at.session);
+        if told.is_some() != is_told || !is_told && state.told {
+            return None;
+        }
+        let (address, program) = ask.caller.near();
+        let is_near = state.near == (address, program);
+        let closeness = match (state.near.0 == address, state.near.1 == program) {
+            _ if is_told => 4,
+            (true, true) => 3,
+            (true, false) => 2,
+            (false, true) => 1,
+            (false, false) => 0,
+        };
+        let is_whole = known == chain.len();
+        let hit = |relation, known| Some(Hit { session: at.session, node, relation, instead: None, known });
+        let instead = |relation| hit(relation, known).map(|hit| Hit { instead: Some(at.node), ..hit });
+        let is_opening = node.parent == 0;
+        // What it is, as something that goes on from this call.
+        let follow = |known| {
+            let asked = chain.last().copied().unwrap_or(0);
+            Some(match next_of(state, &node, asked) {
+                (relation, Some(same)) => {
+                    let instead =
+                        (relation == Relation::Retry).then(|| state.tree.of_call(same.call)).flatten();
+                    Hit { session: at.session, node: *same, relation, instead, known: chain.len() }
+                }
+                (relation, None) => Hit { session: at.session, node, relation, instead: None, known },
+            })
+        };
+        // Nothing of the model's has come back that shows whose it is.
+        let is_bare = is_opening && !is_told;
+        let retries = ask.caller.names.retries.unwrap_or(0);
+        let hit = match at.by {
+            By::Pair => None,
+            By::Asked if is_whole => match node.how {
+                How::Probe => instead(if is_opening { Relation::Opening } else { Relation::Turn }),
+                _ if ask.is_probe() => hit(Relation::Side, known),
+                How::Failed | How::Cut => {
+                    let soon = between(state.last, now) <= RETRY_WITHIN;
+                    if is_bare && !(is_near && soon) { None } else { instead(Relation::Retry) }
+                }
+                How::Open | How::Answered if retries > 0 && (is_near || !is_bare) => {
+                    hit(Relation::Retry, known)
+                }
+                How::Open | How::Answered if is_bare => None,
+                How::Open => hit(Relation::Fork, known),
+                How::Answered => hit(Relation::Regenerate, known),
+            },
+            By::Asked => {
+                let by_model = ask.units.list.get(known).is_some_and(|unit| unit.by_model());
+                match node.how {
+                    How::Cut if by_model && (is_near || !is_bare) => follow(known + 1),
+                    How::Answered if by_model && node.answered == 0 && !is_bare => follow(known + 1),
+                    How::Answered if is_told => hit(Relation::Edit, known),
+                    How::Answered if !by_model && !is_bare => hit(Relation::Edit, known),
+                    How::Failed | How::Cut | How::Open if !by_model && (is_near || !is_bare) => follow(known),
+                    How::Probe => hit(Relation::Turn, known).filter(|_| !is_bare),
+                    _ => None,
+                }
+            }
+            By::Answered => {
+                if !is_told && !is_near && node.telling == Telling::No {
+                    return None;
+                }
+                if is_whole { hit(Relation::Turn, known) } else { follow(known) }
+            }
+        }?;
+        let is_next = matches!(hit.relation, Relation::Turn | Relation::Retry);
+        Some(((closeness, is_next), hit))
+    }
+
+    /// By the model's last words, where what was said before is not all there, or another: the client left it out.
+    fn by_last_answer(&self, ask: &Ask<'_>, scope: u64, told: Option<u32>) -> Option<Found> {
+        let units = &ask.units.list;
+        let last = units.iter().rposition(|unit| unit.by_model())?;
+        let (before, answer) = (units.get(last.checked_sub(1)?)?, units.get(last)?);
+        let pair = self.pair(scope, before.hash(), answer.hash());
+        let fits = |at: &At| {
+            let state = self.state(at.session)?;
+            let node = state.tree.get(at.node)?;
+            let is_told = told == Some(at.session);
+            let fits = at.by == By::Pair
+                && told.is_some() == is_told
+                && (is_told || !state.told && node.telling == Telling::Itself)
+                && state.tree.is_tip(node.call);
+            fits.then_some((at.session, *node))
+        };
+        let key = |at| self.key(at);
+        let mut hits = self.index.find(pair, &key).filter_map(|at| fits(&at));
+        let (session, node) = hits.next()?;
+        if hits.next().is_some() {
+            return None;
+        }
+        let is_summary = ask.first().is_some_and(markers::is_summary);
+        let relation = if is_summary { Relation::Compaction } else { Relation::Truncation };
+        let hit = Hit { session, node, relation, instead: None, known: last + 1 };
+        Some(self.found(ask, scope, hit))
+    }
+
+    /// By what it begins with: the task of a sub-agent, a summary, words of a conversation that it stands beside.
+    fn by_beginning(&self, ask: &Ask<'_>, scope: u64, told: Option<u32>) -> Option<Found> {
+        let first = ask.first()?;
+        let here = |source: &Source| told.is_none_or(|slot| slot == source.session);
+        let task = self.quotes.within(Kind::Task, scope, first).filter(here);
+        if let Some(source) = task
+            && let Some(state) = self.held(source)
+            && state.tree.is_tip(source.call)
+            && ask.units.list.len() < 3
+        {
+            return Some(Found::beside(source.session, scope, Relation::SubAgent, Some(source.call)));
+        }
+        if markers::is_summary(first) {
+            let latest = || {
+                let node = self.state(told?)?.tree.latest()?;
+                Some((told?, node.call))
+            };
+            let quoted = || self.quotes.within(Kind::Summary, scope, first).filter(here);
+            let near = self.near(ask);
+            let waiting = || self.quotes.find(Kind::Summarising, scope, near).filter(here);
+            let source = quoted().or_else(waiting);
+            let source = source.filter(|source| self.held(*source).is_some());
+            let (session, call) = source.map(|source| (source.session, source.call)).or_else(latest)?;
+            let thread = self.state(session)?.tree.of_call(call);
+            let thread = thread.and_then(|at| Some(self.state(session)?.tree.get(at)?.thread));
+            let found = Found::beside(session, scope, Relation::Compaction, Some(call));
+            return Some(Found { goes_on: call, thread: thread.or(Some(0)), ..found });
+        }
+        if told.is_none() && self.is_side(ask) {
+            let source =
+                ask.turns.iter().rev().find_map(|turn| self.quotes.within(Kind::Said, scope, turn))?;
+            self.held(source)?;
+            return Some(Found::beside(source.session, scope, Relation::Side, Some(source.call)));
+        }
+        None
+    }
+
+    /// By the trace that it is a part of, where only one session is too.
+    fn by_trace(&self, ask: &Ask<'_>, scope: u64) -> Option<Found> {
+        let trace = self.trace(ask.caller.names.trace?);
+        let source = self.quotes.find(Kind::Trace, scope, trace)?;
+        self.held(source)?;
+        Some(Found::beside(source.session, scope, Relation::Side, Some(source.call)))
+    }
+
+    fn is_side(&self, ask: &Ask<'_>) -> bool {
+        let system = ask.system.or_else(|| ask.turns.first()).map(Turn::text);
+        markers::side_call(system.as_deref(), ask.turns, ask.tools).is_some()
+    }
+
+    pub(super) fn pair(&self, scope: u64, before: u64, answer: u64) -> u64 {
+        self.seed.then(self.seed.then(scope, before), self.seed.then(2, answer))
+    }
+
+    pub(super) fn near(&self, ask: &Ask<'_>) -> u64 {
+        let (address, program) = ask.caller.near();
+        self.seed.then(self.seed.of_bytes(address.to_string().as_bytes()), program)
+    }
+
+    pub(super) fn trace(&self, trace: u128) -> u64 {
+        self.seed.of_bytes(&trace.to_le_bytes())
+    }
+}
+
+/// What a call is that goes on from the answer to `node`: `asked` is all that it says. The call that is the same, where
+/// there is one.
+fn next_of<'s>(state: &'s State, node: &Node, asked: u64) -> (Relation, Option<&'s Node>) {
+    let same =
+        state.tree.children(node.call).filter(|child| child.asked == asked).max_by_key(|child| child.call);
+    let mut others = state.tree.children(node.call).peekable();
+    match same {
+        Some(same) => match same.how {
+            How::Failed | How::Cut => (Relation::Retry, Some(same)),
+            How::Open => (Relation::Fork, Some(same)),
+            How::Answered | How::Probe => (Relation::Regenerate, Some(same)),
+        },
+        None if others.peek().is_none() => (Relation::Turn, None),
+        None if others.any(|child| child.how == How::Open) => (Relation::Fork, None),
+        None => (Relation::Edit, None),
+    }
+}

@@ -1,0 +1,84 @@
+//! Where a conversation was before: calls by what had been said when they were made, and when they were answered.
+
+use hashbrown::HashTable;
+
+/// So many calls have the same words behind them, at most, and are told apart. What more there are is not found by them.
+const ALIKE: usize = 8;
+
+/// A call of a session that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) session: u32,
+    /// Its node in the session's tree.
+    pub(super) node: u8,
+    pub(super) by: By,
+}
+
+/// What of a call it is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// All that was said when it was made.
+    Asked,
+    /// That, and the answer to it.
+    Answered,
+    /// The answer, and what was said right before it.
+    Pair,
+}
+
+/// Six bytes: there is one for each call that is held, and more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry([u16; 3]);
+
+impl From<At> for Entry {
+    fn from(at: At) -> Self {
+        let by = match at.by {
+            By::Asked => 0,
+            By::Answered => 1,
+            By::Pair => 2,
+        };
+        Self([(at.session & 0xffff) as u16, (at.session >> 16) as u16, u16::from(at.node) << 8 | by])
+    }
+}
+
+impl From<Entry> for At {
+    fn from(Entry([low, high, rest]): Entry) -> Self {
+        let by = match rest & 0xff {
+            0 => By::Asked,
+            1 => By::Answered,
+            _ => By::Pair,
+        };
+        let session = u32::from(high) << 16 | u32::from(low);
+        Self { session, node: rest.to_be_bytes()[0], by }
+    }
+}
+
+/// Calls by these hashes, which they hold themselves: `key` says which one.
+#[derive(Debug, Default)]
+pub(super) struct Index(HashTable<Entry>);
+
+impl Index {
+    /// Adds a call by a key that is none of those that it is found by.
+    pub(super) fn insert(&mut self, at: At, key: &impl Fn(At) -> u64) {
+        let hash = key(at);
+        let alike = self.0.iter_hash(hash).filter(|entry| key((**entry).into()) == hash).take(ALIKE).count();
+        if hash != 0 && alike < ALIKE {
+            self.0.insert_unique(hash, at.into(), |entry| key((*entry).into()));
+        }
+    }
+
+    pub(super) fn remove(&mut self, at: At, key: &impl Fn(At) -> u64) {
+        if let Ok(entry) = self.0.find_entry(key(at), |entry| *entry == at.into()) {
+            entry.remove();
+        }
+    }
+
+    /// The calls with this key.
+    pub(super) fn find(&self, hash: u64, key: &impl Fn(At) -> u64) -> impl Iterator<Item = At> {
+        self.0.iter_hash(hash).map(|entry| At::from(*entry)).filter(move |at| key(*at) == hash)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
