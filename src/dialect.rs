@@ -20,6 +20,7 @@ mod inputs;
 mod json;
 mod measured;
 mod money;
+mod names;
 mod openai_chat;
 mod openai_completions;
 mod openai_realtime;
@@ -38,6 +39,7 @@ use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
 pub(crate) use self::asked::{Asked, is_call};
 pub(crate) use self::history::{Histories, Lead, News};
 pub(crate) use self::measured::Form as MultipartForm;
+pub(crate) use self::names::{Names, name};
 pub(crate) use self::openai_realtime::Conversation;
 pub(crate) use self::reader::{Form, Reader};
 pub(crate) use self::socket::{Heading, is_socket, request_of};
@@ -131,19 +133,23 @@ impl Asked {
                 Dialect::AnthropicMessages => anthropic_messages::read_request(call, body, &mut prompt),
                 Dialect::Gemini => gemini::read_request(call, body, &mut prompt),
                 Dialect::OpenAiOther | Dialect::AnthropicOther | Dialect::GeminiOther => {
-                    measured::read_request(self.operation, content_type, body, &mut prompt)
+                    measured::read_request(self, content_type, body, &mut prompt)
                 }
             };
             prompt.partial = !whole || read != json::Read::Fine;
             (prompt, read)
         };
         let closed = if whole { None } else { json::close(body) };
-        let body = closed.as_deref().unwrap_or(body);
-        let (prompt, first) = read(body);
+        let text = closed.as_deref().unwrap_or(body);
+        let (mut prompt, first) = read(text);
         if first == json::Read::Broken
-            && let Some(mended) = json::mend(body)
+            && let Some(mended) = json::mend(text)
         {
-            return read(&mended).0;
+            prompt = read(&mended).0;
+        }
+        if closed.is_some() && prompt.names != Names::default() {
+            // The text that was brought to an end may be a name, and half a name is another.
+            prompt.names = read(body).0.names;
         }
         prompt
     }
@@ -194,17 +200,6 @@ pub(crate) struct Prompt {
     pub(crate) tools: Vec<Tool>,
     /// What the body says of whose conversation it is.
     pub(crate) names: Names,
-}
-
-/// Names that a request's body holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Names {
-    /// The session, in a member that clients write it in.
-    pub(crate) session: Option<Arc<str>>,
-    /// The app's own user for whom it calls.
-    pub(crate) user: Option<Arc<str>>,
-    /// What the app says has the same beginning: OpenAI's `prompt_cache_key`.
-    pub(crate) cache_key: Option<Arc<str>>,
 }
 
 /// The role that this word means, in all dialects that have roles of these names.

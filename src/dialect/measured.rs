@@ -28,19 +28,20 @@ const KEPT_DATA: usize = 8 * 1024;
 /// How much of what is no text is looked at to see what it is.
 const SNIFFED: usize = 16;
 
-/// Reads what a request of this operation says of itself: its model, and what it brings.
+/// Reads what such a request says of itself: its model, and what it brings.
 pub(super) fn read_request(
-    operation: Operation,
+    asked: &Asked,
     content_type: Option<&[u8]>,
     body: &[u8],
     prompt: &mut Prompt,
 ) -> json::Read {
+    let operation = asked.operation;
     let may_be_empty = matches!(operation, Operation::Files | Operation::Batches | Operation::Retrieval);
     if body.is_empty() && may_be_empty {
         // Such as a request to cancel it.
         return json::Read::Fine;
     }
-    let Some(mut form) = Form::of(content_type) else { return request::read(operation, body, prompt) };
+    let Some(mut form) = Form::of(content_type) else { return request::read(asked, body, prompt) };
     form.feed(body);
     if form.fill(operation, prompt) { json::Read::Fine } else { json::Read::Odd }
 }

@@ -7,13 +7,17 @@ use serde::de::MapAccess;
 
 use super::inputs::Inputs;
 use super::json::{self, Flag, Name, Read, Room, Take};
+use super::names::{self, Heard};
 use super::openai_chat::{self, Holds};
 use super::reader::Answered;
 use super::{Prompt, openai_chat::Stream};
 
 /// Reads a request into `prompt`.
 pub(super) fn read_request(body: &[u8], prompt: &mut Prompt) -> Read {
-    json::read(body, Request(prompt))
+    let mut heard = Heard::of(names::OPENAI);
+    let read = json::read(body, Request { heard: &mut heard, prompt });
+    prompt.names = heard.names();
+    read
 }
 
 /// Reads a whole answer.
@@ -26,11 +30,14 @@ pub(super) fn stream(call: CallId, status: u16, limit: usize) -> Stream {
     Stream::of(Holds::Text, call, status, limit)
 }
 
-struct Request<'p>(&'p mut Prompt);
+struct Request<'p> {
+    heard: &'p mut Heard,
+    prompt: &'p mut Prompt,
+}
 
 impl<'de> Take<'de> for Request<'_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let prompt = self.0;
+        let Self { heard, prompt } = self;
         let mut fine = true;
         while let Some(key) = json::key(&mut object)? {
             fine &= match &*key {
@@ -42,7 +49,7 @@ impl<'de> Take<'de> for Request<'_> {
                     prompt.turns = vec![turn];
                     read?
                 }
-                _ => json::skip(&mut object)?,
+                key => heard.member(&mut object, None, key)?,
             };
         }
         Ok(fine)

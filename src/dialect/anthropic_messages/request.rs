@@ -5,6 +5,7 @@ use serde::de::{MapAccess, SeqAccess};
 
 use super::block::Content;
 use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::names::{self, Heard};
 use crate::dialect::tools::Tools;
 use crate::dialect::{Prompt, role};
 
@@ -13,7 +14,9 @@ pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut P
     let room = Room::new();
     let mut system = Vec::new();
     let content = Content::of_message(call, &room, &mut system);
-    let read = json::read(body, Request { call, room: &room, system: content, prompt });
+    let mut heard = Heard::of(names::ANTHROPIC);
+    let read = json::read(body, Request { call, room: &room, system: content, heard: &mut heard, prompt });
+    prompt.names = heard.names();
     if !system.is_empty() {
         prompt.turns.insert(0, Turn::new(Role::System, system));
     }
@@ -24,12 +27,13 @@ struct Request<'p, 'r> {
     call: CallId,
     room: &'r Room,
     system: Content<'p, 'r>,
+    heard: &'p mut Heard,
     prompt: &'p mut Prompt,
 }
 
 impl<'de> Take<'de> for Request<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let Self { call, room, system, prompt } = self;
+        let Self { call, room, system, heard, prompt } = self;
         let mut fine = true;
         while let Some(key) = json::key(&mut object)? {
             fine &= match &*key {
@@ -38,7 +42,7 @@ impl<'de> Take<'de> for Request<'_, '_> {
                 "system" => json::value(&mut object, Content::of_message(call, room, &mut *system.parts))?,
                 "messages" => json::value(&mut object, Messages { call, room, turns: &mut prompt.turns })?,
                 "tools" => json::value(&mut object, Tools { room, tools: &mut prompt.tools })?,
-                _ => json::skip(&mut object)?,
+                key => heard.member(&mut object, None, key)?,
             };
         }
         Ok(fine)

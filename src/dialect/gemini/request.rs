@@ -9,12 +9,17 @@ use serde::de::{MapAccess, SeqAccess};
 use super::content::Content;
 use crate::dialect::Prompt;
 use crate::dialect::json::{self, Name, Read, Room, Str, Take};
+use crate::dialect::names::{self, Heard};
 
 /// Reads a request into `prompt`.
 pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut Prompt) -> Read {
     let room = Room::new();
     let mut system = Turn::new(Role::System, Vec::new());
-    let read = json::read(body, Request { call, room: &room, system: &mut system, prompt });
+    let mut heard = Heard::of(names::GEMINI);
+    let within = None;
+    let request = Request { call, room: &room, within, system: &mut system, heard: &mut heard, prompt };
+    let read = json::read(body, request);
+    prompt.names = heard.names();
     if !system.parts.is_empty() {
         // It may name a role, and is what it is.
         system.role = Role::System;
@@ -26,13 +31,16 @@ pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut P
 struct Request<'p, 'r> {
     call: CallId,
     room: &'r Room,
+    /// The object that it stands in, where it is not at the top.
+    within: Option<&'static str>,
     system: &'p mut Turn,
+    heard: &'p mut Heard,
     prompt: &'p mut Prompt,
 }
 
 impl<'de> Take<'de> for Request<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let Self { call, room, system, prompt } = self;
+        let Self { call, room, within, system, heard, prompt } = self;
         let mut fine = true;
         while let Some(key) = json::key(&mut object)? {
             fine &= match &*key {
@@ -57,10 +65,11 @@ impl<'de> Take<'de> for Request<'_, '_> {
                 }
                 // Code Assist wraps it.
                 "request" => {
-                    let (system, prompt) = (&mut *system, &mut *prompt);
-                    json::value(&mut object, Request { call, room, system, prompt })?
+                    let within = Some("request");
+                    let (system, heard, prompt) = (&mut *system, &mut *heard, &mut *prompt);
+                    json::value(&mut object, Request { call, room, within, system, heard, prompt })?
                 }
-                _ => json::skip(&mut object)?,
+                key => heard.member(&mut object, within, key)?,
             };
         }
         Ok(fine)

@@ -6,16 +6,25 @@ use std::sync::Arc;
 use perimeter_interceptor::{Media, Operation, Part, Role, Turn};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
-use crate::dialect::Prompt;
 use crate::dialect::inputs::{Inputs, counted};
 use crate::dialect::json::{self, Flag, Number, Read, Room, Str, Take};
+use crate::dialect::names::{self, Heard};
+use crate::dialect::{self, Prompt};
 
 /// Reads a request into `prompt`.
-pub(super) fn read(operation: Operation, body: &[u8], prompt: &mut Prompt) -> Read {
+pub(super) fn read(asked: &dialect::Asked, body: &[u8], prompt: &mut Prompt) -> Read {
     let room = Room::new();
-    let mut asked = Asked { operation, room: &room, prompt, parts: Vec::new(), file: File::default() };
+    let mut asked = Asked {
+        operation: asked.operation,
+        room: &room,
+        heard: Heard::of(names::of(asked.dialect)),
+        prompt,
+        parts: Vec::new(),
+        file: File::default(),
+    };
     let read = json::read(body, &mut asked);
-    let Asked { prompt, mut parts, file, .. } = asked;
+    let Asked { prompt, heard, mut parts, file, .. } = asked;
+    prompt.names = heard.names();
     parts.extend(file.part());
     if !parts.is_empty() {
         prompt.turns.push(Turn::new(Role::User, parts));
@@ -26,6 +35,7 @@ pub(super) fn read(operation: Operation, body: &[u8], prompt: &mut Prompt) -> Re
 struct Asked<'p, 'r, 'de> {
     operation: Operation,
     room: &'r Room,
+    heard: Heard,
     prompt: &'p mut Prompt,
     parts: Vec<Part>,
     file: File<'de>,
@@ -58,7 +68,7 @@ impl<'de> Take<'de> for &mut Asked<'_, '_, 'de> {
                 ("filename", Operation::Files) => json::value(&mut object, Str(&mut self.file.name))?,
                 ("mime_type", Operation::Files) => json::value(&mut object, Str(&mut self.file.media_type))?,
                 ("bytes", Operation::Files) => json::value(&mut object, Number(&mut self.file.size))?,
-                _ => json::skip(&mut object)?,
+                (key, _) => self.heard.member(&mut object, None, key)?,
             };
         }
         Ok(fine)

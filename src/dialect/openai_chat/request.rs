@@ -5,24 +5,29 @@ use serde::de::{MapAccess, SeqAccess};
 
 use super::message::Message;
 use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::names::{self, Heard};
 use crate::dialect::tools::Tools;
 use crate::dialect::{Prompt, role};
 
 /// Reads a request into `prompt`.
 pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut Prompt) -> Read {
     let room = Room::new();
-    json::read(body, Request { call, room: &room, prompt })
+    let mut heard = Heard::of(names::OPENAI);
+    let read = json::read(body, Request { call, room: &room, heard: &mut heard, prompt });
+    prompt.names = heard.names();
+    read
 }
 
 struct Request<'p, 'r> {
     call: CallId,
     room: &'r Room,
+    heard: &'p mut Heard,
     prompt: &'p mut Prompt,
 }
 
 impl<'de> Take<'de> for Request<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let Self { call, room, prompt } = self;
+        let Self { call, room, heard, prompt } = self;
         let mut fine = true;
         while let Some(key) = json::key(&mut object)? {
             fine &= match &*key {
@@ -30,7 +35,7 @@ impl<'de> Take<'de> for Request<'_, '_> {
                 "stream" => json::value(&mut object, Flag(&mut prompt.streaming))?,
                 "messages" => json::value(&mut object, Messages { call, room, turns: &mut prompt.turns })?,
                 "tools" | "functions" => json::value(&mut object, Tools { room, tools: &mut prompt.tools })?,
-                _ => json::skip(&mut object)?,
+                key => heard.member(&mut object, None, key)?,
             };
         }
         Ok(fine)

@@ -10,13 +10,17 @@ use super::item::{Item, Items};
 use super::piece::Content;
 use crate::dialect::Prompt;
 use crate::dialect::json::{self, Flag, Name, Read, Room, Take};
+use crate::dialect::names::{self, Heard};
 use crate::dialect::tools::Tools;
 
 /// Reads a request into `prompt`: instructions are its first turn, and then each item of the input is one.
 pub(in crate::dialect) fn read_request(call: CallId, body: &[u8], prompt: &mut Prompt) -> Read {
     let room = Room::new();
     let mut system = Vec::new();
-    let read = json::read(body, Request { call, room: &room, system: &mut system, prompt });
+    let mut heard = Heard::of(names::OPENAI);
+    let request = Request { call, room: &room, system: &mut system, heard: &mut heard, prompt };
+    let read = json::read(body, request);
+    prompt.names = heard.names();
     if !system.is_empty() {
         prompt.turns.insert(0, Turn::new(Role::System, system));
     }
@@ -27,12 +31,13 @@ struct Request<'p, 'r> {
     call: CallId,
     room: &'r Room,
     system: &'p mut Vec<Part>,
+    heard: &'p mut Heard,
     prompt: &'p mut Prompt,
 }
 
 impl<'de> Take<'de> for Request<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let Self { call, room, system, prompt } = self;
+        let Self { call, room, system, heard, prompt } = self;
         let mut fine = true;
         while let Some(key) = json::key(&mut object)? {
             fine &= match &*key {
@@ -47,7 +52,7 @@ impl<'de> Take<'de> for Request<'_, '_> {
                 "tools" => json::value(&mut object, Tools { room, tools: &mut prompt.tools })?,
                 "previous_response_id" => json::value(&mut object, Name(&mut prompt.previous))?,
                 "conversation" => json::value(&mut object, Id(&mut prompt.conversation))?,
-                _ => json::skip(&mut object)?,
+                key => heard.member(&mut object, None, key)?,
             };
         }
         Ok(fine)
