@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod base_url;
+pub(crate) mod header;
 mod host;
 mod load;
 mod problem;
@@ -198,7 +199,7 @@ pub struct Observe {
 #[serde(default, deny_unknown_fields)]
 pub struct Mask {
     /// Header names.
-    #[serde(deserialize_with = "header_names")]
+    #[serde(deserialize_with = "header::deserialize")]
     pub headers: Vec<String>,
     /// Query parameter names.
     pub query: Vec<String>,
@@ -283,6 +284,9 @@ pub struct Session {
     pub completion_timeout: Duration,
     /// Which meaning the predecessor's session headers have.
     pub legacy_headers: LegacyHeaders,
+    /// Headers that name the session, before those that are known.
+    #[serde(serialize_with = "header::serialize", deserialize_with = "header::deserialize_sessions")]
+    pub headers: Vec<http::HeaderName>,
 }
 
 /// `pricing`: what models cost.
@@ -361,6 +365,7 @@ impl Default for Session {
             session_ttl_seconds: Duration::from_secs(3600),
             completion_timeout: Duration::from_secs(30),
             legacy_headers: LegacyHeaders::V2,
+            headers: Vec::new(),
         }
     }
 }
@@ -407,24 +412,6 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::
     match usize::deserialize(deserializer)? {
         0 => Err(D::Error::custom("expected at least 1")),
         number => Ok(number),
-    }
-}
-
-/// Each name is checked at its own place.
-fn header_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let names = Vec::<HeaderName>::deserialize(deserializer)?;
-    Ok(names.into_iter().map(|HeaderName(name)| name).collect())
-}
-
-struct HeaderName(String);
-
-impl<'de> Deserialize<'de> for HeaderName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        match http::HeaderName::from_bytes(name.as_bytes()) {
-            Ok(_) => Ok(Self(name)),
-            Err(_) => Err(D::Error::custom("expected the name of a header, such as x-my-key")),
-        }
     }
 }
 

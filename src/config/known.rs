@@ -36,7 +36,7 @@ const SECTIONS: [(&str, &[&str]); 8] = [
     ("observe.mask", &["headers", "query"]),
     ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),
     ("pricing", &["file"]),
-    ("session", &["max_sessions", "session_ttl_seconds", "completion_timeout", "legacy_headers"]),
+    ("session", &["max_sessions", "session_ttl_seconds", "completion_timeout", "legacy_headers", "headers"]),
 ];
 
 /// The section that `key` belongs to, if it is a key at all.

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
+use http::HeaderName;
 use serde::Deserialize;
 
 use super::problem::{ConfigError, Problem, What};
@@ -286,6 +287,14 @@ fn check(config: &Config, root: &Node) -> Result<(), Problem> {
             "server.admin.port",
             "this is server.port; the admin listener needs its own",
         ));
+    }
+    let masked = &config.observe.mask.headers;
+    let is_masked =
+        |header: &HeaderName| masked.iter().any(|name| header.as_str().eq_ignore_ascii_case(name));
+    if let Some(header) = config.session.headers.iter().find(|header| is_masked(header)) {
+        let message =
+            format!("{header} is a secret in observe.mask.headers, and would be kept as a session's name");
+        return Err(problem_at(root, "session.headers", &message));
     }
     Ok(())
 }

@@ -7,20 +7,6 @@ use ring::hmac;
 
 use crate::config;
 
-/// Headers whose values are secrets.
-const HEADERS: [&str; 10] = [
-    "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "ocp-apim-subscription-key",
-    "x-amz-security-token",
-    "cookie",
-    "set-cookie",
-    "x-perimeter-key",
-];
-
 /// Headers that hold an address, which may have secrets in it.
 const ADDRESSES: [HeaderName; 3] =
     [http::header::REFERER, http::header::LOCATION, http::header::CONTENT_LOCATION];
@@ -47,7 +33,7 @@ pub(crate) struct Masks {
 impl Masks {
     /// The built-in table and `more`. The fingerprints of secrets are made with `key`.
     pub(crate) fn new(key: &[u8], more: &config::Mask) -> Self {
-        let names = HEADERS.into_iter().chain(more.headers.iter().map(String::as_str));
+        let names = config::header::SECRETS.into_iter().chain(more.headers.iter().map(String::as_str));
         let query = QUERY.into_iter().chain(more.query.iter().map(String::as_str));
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),

@@ -127,7 +127,8 @@ const HEADERS: &[Header] = &[
     ),
 ];
 
-/// What these headers name. Those of `added` name the session before all that are known.
+/// What these headers name. Those of `added` name the session before all that are known. They are masked already: a
+/// secret that somebody has in one of them is told by its fingerprint, which names a session as well.
 pub(super) fn of(headers: &HeaderMap, added: &[HeaderName]) -> Names {
     let session =
         added.iter().find_map(|header| value(headers, header)).or_else(|| first(headers, Kind::Session));

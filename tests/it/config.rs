@@ -306,6 +306,18 @@ fn a_key_that_nobody_beyond_loopback_may_use_is_warned_about() {
     }
 }
 
+#[test]
+fn headers_that_name_the_session_are_kept_in_their_order_and_in_small_letters() {
+    let config = accepted("{LLM}session: {headers: [X-My-Session, x-author-chat, my_thread]}\n");
+    assert_eq!(
+        shown(&config)["session"]["headers"],
+        serde_json::json!(["x-my-session", "x-author-chat", "my_thread"])
+    );
+    let sixteen = (0..16).map(|number| format!("x-{number}")).collect::<Vec<_>>().join(", ");
+    assert_eq!(accepted(&format!("{{LLM}}session: {{headers: [{sixteen}]}}\n")).session.headers.len(), 16);
+    assert_eq!(accepted("{LLM}session: {headers: }\n").session.headers.len(), 0);
+}
+
 // The examples.
 
 #[test]

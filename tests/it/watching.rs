@@ -20,6 +20,7 @@ mod finishing;
 mod found;
 mod gemini;
 mod labels;
+mod names;
 mod settings;
 mod sockets;
 

@@ -170,6 +170,68 @@ fn a_header_name_that_is_none_is_refused() {
 }
 
 #[test]
+fn a_header_that_cannot_name_a_session_is_refused() {
+    let headers =
+        |list: &str| refused(&format!("{{LLM}}session:\n  headers:\n    - x-my-session\n    - {list}\n"));
+    assert_snapshot!(headers("x session"), @r#"
+    config.yaml:5:7: session.headers[1]: found "x session"; expected the name of a header, such as x-my-session
+      |
+    5 |     - x session
+      |       ^^^^^^^^^
+    "#);
+    assert_snapshot!(headers("Authorization"), @r#"
+    config.yaml:5:7: session.headers[1]: found "Authorization"; expected a header that names the session; this one holds a credential, which would be kept as a name
+      |
+    5 |     - Authorization
+      |       ^^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(headers("x-my-api-key"), @r#"
+    config.yaml:5:7: session.headers[1]: found "x-my-api-key"; expected a header that names the session; this one holds a credential, which would be kept as a name
+      |
+    5 |     - x-my-api-key
+      |       ^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(headers("X-Perimeter-Session-Id"), @r#"
+    config.yaml:5:7: session.headers[1]: found "X-Perimeter-Session-Id"; expected a header of your own; what this one means is fixed
+      |
+    5 |     - X-Perimeter-Session-Id
+      |       ^^^^^^^^^^^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(headers("User-Agent"), @r#"
+    config.yaml:5:7: session.headers[1]: found "User-Agent"; expected a header that is the same in each request of a session, and another in other sessions
+      |
+    5 |     - User-Agent
+      |       ^^^^^^^^^^
+    "#);
+    assert_snapshot!(refused("{LLM}session:\n  headers: x-my-session\n"), @"config.yaml:3:12: session.headers: found a single value; expected a list");
+    let many = (0..17).map(|number| format!("x-{number}")).collect::<Vec<_>>().join(", ");
+    assert_snapshot!(refused(&format!("{{LLM}}session:\n  headers: [{many}]\n")), @"config.yaml:3:12: session.headers: found a list; expected at most 16 names of headers");
+    let masked = "{LLM}session:\n  headers: [x-ours, x-other]\nobserve:\n  mask:\n    headers: [X-Other]\n";
+    assert_snapshot!(refused(masked), @"config.yaml:3:12: session.headers: found a list; x-other is a secret in observe.mask.headers, and would be kept as a session's name");
+}
+
+#[test]
+fn no_credential_can_name_a_session() {
+    for header in [
+        "proxy-authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "ocp-apim-subscription-key",
+        "x-amz-security-token",
+        "cookie",
+        "set-cookie",
+        "x-perimeter-key",
+        "helicone-auth",
+        "x-session-token",
+        "x_my_secret",
+    ] {
+        let error = refused(&format!("{{LLM}}session: {{headers: [{header}]}}\n"));
+        assert!(error.contains("this one holds a credential"), "{header}: {error}");
+    }
+}
+
+#[test]
 fn a_key_given_twice_is_refused() {
     assert_snapshot!(refused("{LLM}server:\n  port: 1\n  host: localhost\n  port: 2\n"), @r"
     config.yaml:5:3: server.port: this key stands here a second time; first in line 3
