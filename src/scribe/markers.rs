@@ -14,7 +14,9 @@ use std::borrow::Cow;
 
 use perimeter_interceptor::{Part, Role, Turn};
 
-use self::phrases::{CLAUDE_CODE, Place, SIDE_CALLS, SUMMARIES, SUMMARY_REQUEST_ENDS, SUMMARY_REQUESTS};
+use self::phrases::{
+    CLAUDE_CODE, CLEARED, Place, SIDE_CALLS, SUMMARIES, SUMMARY_REQUEST_ENDS, SUMMARY_REQUESTS,
+};
 
 /// How much of a text's beginning is looked at, and of its end.
 const LOOKED_AT: usize = 4 * 1024;
@@ -117,6 +119,11 @@ pub(crate) fn is_summary(first: &Turn) -> bool {
         let own = after_reminders(text);
         SUMMARIES.iter().any(|phrase| begins(own, phrase))
     }) || first.role == Role::User && only_text(first) == Some(phrases::OPENCODE_SUMMARY)
+}
+
+/// Whether this, a tool's result, is what the client wrote in its place, to make the history shorter.
+pub(crate) fn is_cleared(result: &str) -> bool {
+    CLEARED.contains(&result.trim())
 }
 
 /// The text without what a client puts into a message in one request and takes away, or writes anew, in the next: a

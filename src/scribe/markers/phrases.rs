@@ -51,7 +51,6 @@ pub(super) const SIDE_CALLS: &[Row] = &[
     // calls quote it: decolua/9router runtimeConfig.js SKIP_PATTERNS, Wei-Shaw/sub2api detectInterceptType.
     row(WholeWithoutSystem, SideCall::Quota, "quota"),
     row(WholeWithoutSystem, SideCall::TokenCount, "count"),
-    row(WholeOfClaudeCode, SideCall::Quota, "quota"),
     row(WholeOfClaudeCode, SideCall::Warmup, "Warmup"),
     row(System, SideCall::Topic, "Analyze if this message indicates a new conversation topic."),
     row(System, SideCall::Title, "Summarize this coding conversation in under 50 characters."),
@@ -218,3 +217,11 @@ pub(super) const SUMMARIES: &[&str] = &[
 
 /// OpenCode writes this and nothing else, and the summary as the model's answer: sst/opencode session/message-v2.ts.
 pub(super) const OPENCODE_SUMMARY: &str = "What did we do so far?";
+
+/// What stands in the place of a tool's result that the client has taken out of its history.
+pub(super) const CLEARED: &[&str] = &[
+    // Claude Code (its package); OpenCode: sst/opencode session/message-v2.ts.
+    "[Old tool result content cleared]",
+    // LangChain: agents/middleware/context_editing.py, ClearToolUsesEdit.
+    "[cleared]",
+];

@@ -149,6 +149,7 @@ fn a_user_who_writes_of_titles_and_summaries_is_no_side_call() {
         "Please write a 5-10 word title for the following poem: Shall I compare thee",
         "Generate a concise title for this conversation",
         "Summarize this coding conversation in under 50 characters. It is for my blog.",
+        "quota",
         "What is your quota?",
         "Quota",
         "warmup",
@@ -242,6 +243,15 @@ fn the_summary_of_a_history_is_known() {
         assert!(!is_summary(&user(text)), "{text}");
     }
     assert!(!is_summary(&turn(Role::Assistant, "What did we do so far?")));
+}
+
+#[test]
+fn a_result_that_was_taken_out_is_known() {
+    for text in CLEARED {
+        assert!(is_cleared(text) && is_cleared(&format!("{text}\n")));
+        assert!(!is_cleared(&format!("{text} and more")));
+    }
+    assert!(!is_cleared("") && !is_cleared("cleared") && !is_cleared(&" ".repeat(100_000)));
 }
 
 #[test]
