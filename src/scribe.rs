@@ -23,6 +23,8 @@ mod attach;
 pub(crate) mod bounded;
 mod caller;
 mod clients;
+#[cfg(test)]
+mod corpus;
 pub(crate) mod decode;
 pub(crate) mod events;
 mod frames;
