@@ -7,6 +7,10 @@
 
 mod support;
 
+#[expect(dead_code, reason = "the scribe's own tests need more of it")]
+#[path = "../corpus/corpus.rs"]
+mod corpus;
+
 mod random;
 mod transparency;
 
@@ -35,3 +39,5 @@ mod logging;
 mod prices;
 
 mod watching;
+
+mod sessions;

@@ -16,6 +16,7 @@ use perimeter_interceptor::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::corpus::score::Found;
 use crate::support::latin1;
 
 /// What it does, as a configuration says.
@@ -205,7 +206,7 @@ impl Interceptor for Witness {
         let mut line = json!({"event": format!("{event:?}")});
         if let LlmEvent::Call(call) = event {
             line["call"] = json!({"session": &*call.session.id, "told": call.session.told, "number": call.session.call,
-                "is_new": call.session.is_new, "agent": call.session.agent.told.as_deref(), "model": call.model.as_deref()});
+                "is_new": call.session.is_new, "agent": call.session.agent.told.as_deref(), "model": call.model.as_deref(), "found": Found::of(call)});
         }
         self.tell("on_llm", cx, line)
     }
