@@ -240,13 +240,13 @@ impl Score {
 
     /// Says what must be perfect and is not.
     #[track_caller]
-    pub(crate) fn assert_good(&self) {
-        assert!(self.told.precision() >= 1.0 && self.told.recall() >= 1.0, "{self}");
-        assert!(self.untold.precision() >= 1.0 && self.untold.recall() >= 0.98, "{self}");
-        assert!(self.wrong.is_empty(), "{self}");
+    pub(crate) fn assert_good(&self, played: &str) {
+        assert!(self.told.precision() >= 1.0 && self.told.recall() >= 1.0, "{played}: {self}");
+        assert!(self.untold.precision() >= 1.0 && self.untold.recall() >= 0.98, "{played}: {self}");
+        assert!(self.wrong.is_empty(), "{played}: {self}");
         assert!(
             self.outgrown.is_empty(),
-            "these are right now, though said to be wrong: {:?}",
+            "{played}: right by now, though said to be wrong: {:?}",
             self.outgrown
         );
     }

@@ -68,8 +68,7 @@ fn sessions_are_recognised_in_any_order_of_their_steps() {
     for seed in 0..4 {
         for keys in [Keys::Own, Keys::Shared] {
             let score = judged(&scenarios, |stage| interwoven(stage, &scenarios, keys, seed));
-            eprintln!("{keys:?} keys, seed {seed}: {score}");
-            score.assert_good();
+            score.assert_good(&format!("{keys:?} keys, seed {seed}"));
         }
     }
 }
@@ -80,7 +79,6 @@ fn sessions_are_recognised_while_many_talk_at_once() {
     let scenarios = timeless();
     for (seed, keys) in [(0, Keys::Own), (1, Keys::Shared)] {
         let score = judged(&scenarios, |stage| at_once(stage, &scenarios, keys, seed));
-        eprintln!("{keys:?} keys: {score}");
-        score.assert_good();
+        score.assert_good(&format!("{keys:?} keys"));
     }
 }
