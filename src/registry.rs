@@ -86,7 +86,7 @@ impl Hire {
 }
 
 /// Kinds that the predecessor had, or that come later.
-const NOT_BUILT: [&str; 4] = ["http_recorder", "live_trace", "cylestio_trace", "session_detector"];
+const NOT_BUILT: [&str; 3] = ["http_recorder", "live_trace", "cylestio_trace"];
 
 impl Registry {
     /// The interceptors that come with the proxy.
@@ -96,6 +96,7 @@ impl Registry {
             .register("printer", perimeter_printer::Printer::new)
             .register("message_logger", perimeter_recorder::MessageLogger::new)
             .register("event_recorder", perimeter_recorder::EventRecorder::new)
+            .register("session_detector", perimeter_session_detector::SessionDetector::new)
             .register("test_recorder", |settings| {
                 Ok::<_, Infallible>(perimeter_recorder::TestRecorder::new(&settings).interceptor())
             });

@@ -19,6 +19,7 @@ mod events;
 mod finishing;
 mod found;
 mod gemini;
+mod index;
 mod labels;
 mod names;
 mod settings;

@@ -5,19 +5,19 @@
 //! - [`TestRecorder`]: the same in memory, for tests.
 //!
 //! Lines are written whole or not at all, whatever becomes of the disk, and secrets in them are replaced first
-//! ([`perimeter_redact`]).
+//! ([`perimeter_redact`]). Other interceptors that write [`lines`] do it with what is here.
 
 mod ending;
 pub mod event_recorder;
 pub mod events;
 mod file;
-mod line;
-mod lines;
+pub mod line;
+pub mod lines;
 mod members;
 pub mod message_logger;
-mod size;
+pub mod size;
 pub mod test_recorder;
-mod time;
+pub mod time;
 
 pub use event_recorder::EventRecorder;
 pub use file::OpenError;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// This as JSON. Line ends can only stand between the tokens of what was taken over as it was written, where a space
 /// means the same.
-pub(crate) fn of(value: &impl Serialize) -> String {
+pub fn of(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();
     match memchr::memchr2(b'\n', b'\r', text.as_bytes()) {
         Some(_) => text.replace(['\n', '\r'], " "),

@@ -1,11 +1,11 @@
 //! Lines on their way to a file: held for a moment, so that writes are large, and for as long as a disk is full.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::file::LineFile;
+use crate::file::{LineFile, OpenError, Rotation, expand_home};
 
 /// From here on they are written, however few they are.
 const WRITE_FROM: usize = 64 << 10;
@@ -37,7 +37,7 @@ pub struct Lost {
 }
 
 /// A file, and the lines that are not in it yet.
-pub(crate) struct Lines {
+pub struct Lines {
     file: LineFile,
     /// How many lines are held at most before they are written.
     at_most: usize,
@@ -48,17 +48,29 @@ pub(crate) struct Lines {
     stuck: bool,
 }
 
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").field("file", &self.file).field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
 impl Lines {
-    /// Writes to `file` when `at_most` lines are held, or as they get large.
-    pub(crate) fn new(file: LineFile, at_most: usize) -> Self {
-        Self { file, at_most, held: Vec::new(), count: 0, stuck: false }
+    /// Opens the file at `path` (`~/` at its start is the home directory), which is turned over at `max_size` bytes
+    /// (0: never) and of which `backups` are kept. Makes it, and its directory, where they are not there yet. Lines are
+    /// written when `at_most` of them are held, or as they get large.
+    ///
+    /// # Errors
+    /// [`OpenError`], where that cannot be.
+    pub fn open(path: &Path, max_size: u64, backups: u32, at_most: usize) -> Result<Self, OpenError> {
+        let file = LineFile::open(&expand_home(path)?, Rotation { max_size, backups })?;
+        Ok(Self { file, at_most, held: Vec::new(), count: 0, stuck: false })
     }
 
     /// Takes a line, which must hold no line end. Blocks while nothing can be written and too much is held.
     ///
     /// # Errors
     /// [`WriteError`], the first time that lines cannot be written. The line is held all the same.
-    pub(crate) fn push(&mut self, line: &str) -> Result<(), WriteError> {
+    pub fn push(&mut self, line: &str) -> Result<(), WriteError> {
         while self.stuck && self.held.len() > HOLD {
             self.flush()?;
             if self.stuck {
@@ -78,7 +90,7 @@ impl Lines {
     ///
     /// # Errors
     /// [`WriteError`], if it is the first since it went well.
-    pub(crate) fn flush(&mut self) -> Result<(), WriteError> {
+    pub fn flush(&mut self) -> Result<(), WriteError> {
         match self.write() {
             Ok(()) => {
                 if self.stuck {
@@ -99,7 +111,7 @@ impl Lines {
     ///
     /// # Errors
     /// [`Lost`], where something is left.
-    pub(crate) fn finish(mut self) -> Result<(), Lost> {
+    pub fn finish(mut self) -> Result<(), Lost> {
         self.write().map_err(|source| Lost { path: self.file.path().to_owned(), lines: self.count, source })
     }
 

@@ -15,7 +15,7 @@ use perimeter_interceptor::{
 use perimeter_redact::redact;
 
 use crate::ending::Ending;
-use crate::file::{LineFile, OpenError, Rotation, expand_home};
+use crate::file::OpenError;
 use crate::lines::{Lines, WriteError};
 
 mod line;
@@ -44,10 +44,9 @@ impl MessageLogger {
     /// # Errors
     /// [`OpenError`], where that cannot be.
     pub fn new(settings: Settings) -> std::result::Result<Self, OpenError> {
-        let path = expand_home(&settings.directory)?.join(&settings.filename);
-        let rotation = Rotation { max_size: settings.max_file_size, backups: settings.backup_count };
-        let file = LineFile::open(&path, rotation)?;
-        let lines = Lines::new(file, settings.buffer_size);
+        let path = settings.directory.join(&settings.filename);
+        let Settings { max_file_size, backup_count, buffer_size, .. } = settings;
+        let lines = Lines::open(&path, max_file_size, backup_count, buffer_size)?;
         Ok(Self { settings, lines })
     }
 

@@ -17,7 +17,11 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+/// Reads a size.
+///
+/// # Errors
+/// Where it is none.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     deserializer.deserialize_any(Size)
 }
 

@@ -1,0 +1,33 @@
+use std::path::PathBuf;
+
+use perimeter_recorder::size;
+use serde::Deserialize;
+
+/// What the [`SessionDetector`](super::SessionDetector) writes, and where.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The directory. `~/` at its start is the home directory.
+    pub directory: PathBuf,
+    /// The file in it.
+    pub filename: PathBuf,
+    /// Whether secrets are replaced by `[REDACTED]`: names and tags are the client's own words.
+    pub redact_credentials: bool,
+    /// The size in bytes at which the file is turned over; 0: never.
+    #[serde(deserialize_with = "size::deserialize")]
+    pub max_file_size: u64,
+    /// How many turned-over files are kept; 0: none, the file starts again.
+    pub backup_count: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("./session_logs"),
+            filename: PathBuf::from("sessions.jsonl"),
+            redact_credentials: true,
+            max_file_size: 100_000_000,
+            backup_count: 5,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The index of sessions, as the proxy leaves it on disk.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Provider, Proxy};
+
+const ANSWER: &str = r#"{"id":"c","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
+
+fn indexing(folder: &Path) -> String {
+    format!("interceptors: [{{type: session_detector, config: {{directory: {}}}}}]\n", folder.display())
+}
+
+/// A call in a session of this name, answered.
+pub(crate) fn call(provider: &Provider, proxy: &Proxy, session: &str) {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "Hello"}]}).to_string();
+    let mut client = proxy.connect();
+    client.send(format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: app\r\nContent-Type: application/json\r\nx-perimeter-session-id: {session}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut upstream = provider.accept();
+    let head = upstream.head();
+    upstream.body(&head);
+    upstream.send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{ANSWER}",
+        ANSWER.len()
+    ));
+    upstream.close();
+    assert_eq!(client.head().status(), 200);
+    client.expect(ANSWER);
+}
+
+/// The lines so far, each whole.
+fn lines(folder: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join("sessions.jsonl")).unwrap_or_default();
+    assert!(text.is_empty() || text.ends_with('\n'), "{text}");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn told(folder: &Path) -> Vec<(String, String, Option<u64>)> {
+    let tell = |line: Value| {
+        let word = |name: &str| line[name].as_str().unwrap().to_owned();
+        (word("event"), word("session_id"), line["calls"].as_u64())
+    };
+    lines(folder).into_iter().map(tell).collect()
+}
+
+fn start(session: &str) -> (String, String, Option<u64>) {
+    ("start".to_owned(), session.to_owned(), None)
+}
+
+fn end(session: &str, calls: u64) -> (String, String, Option<u64>) {
+    ("end".to_owned(), session.to_owned(), Some(calls))
+}
+
+#[test]
+fn sessions_are_lines_of_a_file_that_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = folder.path().join("index");
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).yaml(&indexing(&index)).start();
+    for session in ["a", "a", "b"] {
+        call(&provider, &proxy, session);
+    }
+    proxy.stop();
+    let mut told = told(&index);
+    told.sort();
+    assert_eq!(told, [end("a", 2), end("b", 1), start("a"), start("b")]);
+    let first = &lines(&index)[0];
+    assert_eq!(
+        (&first["told"], &first["model"], &first["vendor"]),
+        (&json!(true), &json!("m"), &json!("openai"))
+    );
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&index), mode(&index.join("sessions.jsonl"))), (0o700, 0o600));
+}
+
+#[test]
+fn a_kill_leaves_whole_lines_and_the_next_run_goes_on_behind_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let mut proxy = Proxy::to(&provider).yaml(&indexing(folder.path())).start();
+    for session in ["a", "b"] {
+        call(&provider, &proxy, session);
+    }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while lines(folder.path()).len() < 2 {
+        assert!(Instant::now() < deadline, "{:?}", lines(folder.path()));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    proxy.signal(Signal::KILL);
+    proxy.exit();
+    assert_eq!(told(folder.path()), [start("a"), start("b")]);
+
+    let proxy = Proxy::to(&provider).yaml(&indexing(folder.path())).start();
+    call(&provider, &proxy, "a");
+    proxy.stop();
+    assert_eq!(told(folder.path()), [start("a"), start("b"), start("a"), end("a", 1)]);
+    assert!(lines(folder.path()).iter().all(|line| line.get("resumed").is_none()));
+}
+
+#[test]
+fn a_session_that_ends_while_the_proxy_runs_is_written_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let yaml = indexing(folder.path()) + "session: {completion_timeout: 1s}\n";
+    let proxy = Proxy::to(&provider).yaml(&yaml).start();
+    call(&provider, &proxy, "a");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while told(folder.path()) != [start("a"), end("a", 1)] {
+        assert!(Instant::now() < deadline, "{:?}", lines(folder.path()));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    call(&provider, &proxy, "a");
+    proxy.stop();
+    assert_eq!(told(folder.path()), [start("a"), end("a", 1), start("a"), end("a", 2)]);
+    assert_eq!(lines(folder.path())[2]["resumed"], true);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let provider = Provider::start();
+    let exit = Proxy::to(&provider)
+        .args(&["--port", "0"])
+        .yaml(&indexing(&folder.path().join("file/index")))
+        .fails();
+    assert_eq!(exit.code, Some(1), "{}", exit.stderr);
+    assert!(exit.stderr.contains("interceptor session_detector cannot start"), "{}", exit.stderr);
+}
