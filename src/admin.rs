@@ -1,7 +1,9 @@
-//! The second listener: `/health`, `/ready`, `/metrics`, `/config`. Never a provider's paths, never a provider's time.
+//! The second listener: `/health`, `/ready`, `/metrics`, `/config`, `/sessions`. Never a provider's paths, never a
+//! provider's time.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -20,6 +22,12 @@ use crate::body::Body;
 use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
 use crate::config::{Config, Secret};
 use crate::metrics::{self, Metrics, Observation};
+use crate::scribe::live::Asker;
+
+mod sessions;
+
+/// A page, on its way.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// What the pages tell from.
 #[derive(Debug)]
@@ -29,11 +37,12 @@ pub(crate) struct Admin {
     token: Option<Secret>,
     threads: Vec<Arc<Metrics>>,
     observation: Option<Arc<Observation>>,
+    asker: Option<Asker>,
     ready: AtomicBool,
 }
 
 impl Admin {
-    /// Pages about `config`, what `threads` count, and how those who watch are doing.
+    /// Pages about `config`, what `threads` count, how those who watch are doing, and what `asker` says of sessions.
     ///
     /// # Errors
     /// Where the configuration cannot be written as JSON.
@@ -41,12 +50,14 @@ impl Admin {
         config: &Config,
         threads: Vec<Arc<Metrics>>,
         observation: Option<Arc<Observation>>,
+        asker: Option<Asker>,
     ) -> Result<Arc<Self>, serde_json::Error> {
         Ok(Arc::new(Self {
             config: serde_json::to_string_pretty(config)?,
             token: config.server.admin.token.clone(),
             threads,
             observation,
+            asker,
             ready: AtomicBool::new(false),
         }))
     }
@@ -74,8 +85,13 @@ impl Admin {
         let Ok(local) = tcp.local_addr() else { return };
         let service = service_fn(|request: http::Request<Incoming>| {
             let parts = request.into_parts().0;
-            let answer = self.answer(&parts, local).unwrap_or_else(not_found);
-            async move { Ok::<_, Infallible>(answer) }
+            let answer = self.answer(&parts, local);
+            async move {
+                Ok::<_, Infallible>(match answer {
+                    Some(answer) => answer.await,
+                    None => not_found(),
+                })
+            }
         });
         let served =
             http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(tcp), service).await;
@@ -85,17 +101,21 @@ impl Admin {
     }
 
     /// The page that `head` asks for, where it is one of ours; `local` is our end of the connection.
-    pub(crate) fn answer(&self, head: &Parts, local: SocketAddr) -> Option<Response<Body>> {
-        let page: fn(&Self) -> Response<Body> = match head.uri.path() {
-            "/health" => |_| json_page(StatusCode::OK, &json!({"status": "healthy"})),
-            "/ready" => Self::ready,
-            "/metrics" => Self::metrics,
-            "/config" => |admin| page(StatusCode::OK, "application/json", admin.config.clone()),
+    pub(crate) fn answer(&self, head: &Parts, local: SocketAddr) -> Option<Answer> {
+        let page: fn(&Self, &Parts) -> Answer = match head.uri.path() {
+            "/health" => |_, _| at_once(json_page(StatusCode::OK, &json!({"status": "healthy"}))),
+            "/ready" => |admin, _| at_once(admin.ready()),
+            "/metrics" => |admin, _| at_once(admin.metrics()),
+            "/config" => |admin, _| at_once(page(StatusCode::OK, "application/json", admin.config.clone())),
+            "/sessions" => |admin, head| {
+                let query = head.uri.query().map(str::to_owned);
+                Box::pin(sessions::answer(admin.asker.clone(), query))
+            },
             _ => return None,
         };
         Some(match self.refusal(head, local) {
-            Some(refusal) => refusal,
-            None => page(self),
+            Some(refusal) => at_once(refusal),
+            None => page(self, head),
         })
     }
 
@@ -148,8 +168,15 @@ impl Admin {
     }
 }
 
+fn at_once(page: Response<Body>) -> Answer {
+    Box::pin(std::future::ready(page))
+}
+
 fn not_found() -> Response<Body> {
-    json_page(StatusCode::NOT_FOUND, &json!({"error": "there are /health, /ready, /metrics and /config"}))
+    json_page(
+        StatusCode::NOT_FOUND,
+        &json!({"error": "there are /health, /ready, /metrics, /config and /sessions"}),
+    )
 }
 
 fn json_page(status: StatusCode, value: &serde_json::Value) -> Response<Body> {

@@ -112,7 +112,8 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
     let threads: Vec<_> = (0..config.server.workers).map(|_| Arc::new(Metrics::default())).collect();
     let watchers = Watchers::start(&config, hires)?;
     let observation = watchers.as_ref().map(|watchers| watchers.observation.clone());
-    let admin = Admin::new(&config, threads.clone(), observation)?;
+    let asker = watchers.as_ref().and_then(|watchers| watchers.asker.clone());
+    let admin = Admin::new(&config, threads.clone(), observation, asker)?;
     let (stop, stopping) = watch::channel(false);
     let places = Arc::new(Semaphore::new(config.server.max_connections));
     let start_line = start_line(&config, &listeners);

@@ -99,7 +99,7 @@ pub struct Server {
     pub client_keys: Vec<Secret>,
     /// Whether anyone who reaches that listener may use it without such a key.
     pub allow_open: bool,
-    /// Whether `/health`, `/ready`, `/metrics` and `/config` are answered on the proxy's port too.
+    /// Whether `/health`, `/ready`, `/metrics`, `/sessions` and `/config` are answered on the proxy's port too.
     pub admin_on_proxy_port: bool,
 }
 

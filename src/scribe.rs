@@ -31,7 +31,7 @@ mod frames;
 mod head;
 mod labels;
 mod list;
-mod live;
+pub(crate) mod live;
 pub(crate) mod markers;
 mod mask;
 mod names;
@@ -51,6 +51,7 @@ pub(crate) mod websocket;
 
 use attach::{Attach, Tickets};
 use caller::Caller;
+use live::Live;
 pub(crate) use mask::Masks;
 use pending::Pending;
 use reading::{Outcome, Reading};
@@ -163,7 +164,7 @@ impl Scribe {
         let id = self.id(number, began);
         let mut exchange = Exchange::new(id, began, client, self.settings.upstream.clone());
         exchange.labels = labels::labels(&head, self.settings.session.legacy_headers);
-        let caller = Caller::of(&head, client.ip(), &[], self.sessions.seed());
+        let caller = Caller::of(&head, client.ip(), &self.settings.session.headers, self.sessions.seed());
         self.settings.masks.headers(&mut head.headers);
         self.settings.masks.uri(&mut head.uri);
         let reads = self.settings.interest.includes(Interest::LLM);
@@ -278,6 +279,16 @@ impl Scribe {
         if let Some(end) = self.sessions.exchange_over(&open.exchange, lasted) {
             tell(session_end(end));
         }
+    }
+
+    /// The sessions that are held, the latest first, no more than `limit` of them.
+    pub(crate) fn live(&self, now: Instant, limit: usize) -> Vec<Live> {
+        self.sessions.live(now, limit)
+    }
+
+    /// How many sessions are held.
+    pub(crate) fn held(&self) -> usize {
+        self.sessions.count()
     }
 
     /// Time has passed.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use perimeter_interceptor::Interest;
+
 use super::RunError;
 use crate::config::Config;
 use crate::crew::{Crew, Leaving, dismiss};
@@ -14,6 +16,7 @@ use crate::metrics::Observation;
 use crate::prices::Prices;
 use crate::priority;
 use crate::registry::Hire;
+use crate::scribe::live::{Asker, questions};
 use crate::scribe::tally::Tally;
 use crate::scribe::{self, Masks, Scribe};
 use crate::state;
@@ -25,6 +28,8 @@ pub(super) struct Watchers {
     pub(super) journal: Journal,
     /// How they are doing.
     pub(super) observation: Arc<Observation>,
+    /// Who is asked about sessions; nobody, where nobody wants calls to be read.
+    pub(super) asker: Option<Asker>,
     leaving: Vec<Leaving>,
 }
 
@@ -65,17 +70,21 @@ impl Watchers {
             prices: Arc::new(Prices::load(config.pricing.file.as_deref())?),
         };
         let scribe = Scribe::new(settings, memory, tally.clone(), (Instant::now(), SystemTime::now()));
+        let (asker, questions) = questions();
+        let asker = appetite.interest.includes(Interest::LLM).then_some(asker);
         let (ends, scribe_leaves) = Leaving::new("scribe");
         thread::Builder::new()
             .name("perimeter-scribe".to_owned())
             .spawn(move || {
                 priority::behind_the_traffic();
-                scribe::task::run(reader, scribe, crew, &tally);
+                scribe::task::run(reader, scribe, crew, &questions, &tally);
+                // Who asks from now on hears so at once.
+                drop(questions);
                 drop(ends);
             })
             .map_err(|source| RunError::System { what: "thread", source })?;
         leaving.insert(0, scribe_leaves);
-        Ok(Some(Self { journal, observation, leaving }))
+        Ok(Some(Self { journal, observation, asker, leaving }))
     }
 
     /// Lets everyone finish: the journal ends when the last exchange has let go of it, and the interceptors with it.

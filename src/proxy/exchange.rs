@@ -91,7 +91,7 @@ impl Gateway {
         if let Some(admin) = &self.admin
             && let Some(answer) = admin.answer(&parts, client.local)
         {
-            return exchange.respond(answer, Outcome::Complete);
+            return exchange.respond(answer.await, Outcome::Complete);
         }
 
         // The configured key, while the head still says for whom the client takes us.

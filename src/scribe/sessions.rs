@@ -77,7 +77,6 @@ pub(super) struct Ticket {
     /// What was said last before the answer.
     before: u64,
     open: Option<Run>,
-    telling: Telling,
     asks_for_summary: bool,
     over: bool,
 }
@@ -200,7 +199,6 @@ impl Sessions {
             said: said.unwrap_or(found.base),
             before: before.map_or(0, |unit| unit.hash()),
             open: ask.units.open.clone(),
-            telling: found.telling,
             asks_for_summary: last.is_some_and(markers::asks_for_summary),
             over: false,
         };
@@ -400,7 +398,7 @@ impl Sessions {
         told: bool,
         over: &mut dyn FnMut(SessionEnd),
     ) -> u32 {
-        while self.lively.len() + self.quiet.len() >= self.max && self.forget_one(over) {}
+        while self.count() >= self.max && self.forget_one(over) {}
         self.generation = self.generation.wrapping_add(1);
         let state = Box::new(State::new(Beginning {
             id,
@@ -502,16 +500,21 @@ impl Sessions {
         self.seed.then(1, self.seed.of_bytes(name.as_bytes()))
     }
 
-    /// The sessions that are held, the one that was heard of last first.
-    pub(super) fn live(&self, now: Instant, limit: usize) -> (Vec<Live>, usize) {
+    /// Those that are held, the one that was heard of last first, no more than `limit` of them.
+    pub(super) fn live(&self, now: Instant, limit: usize) -> Vec<Live> {
         let all = self.lively.iter().chain(self.quiet.iter());
-        let live = all.filter_map(|(slot, ())| self.state(*slot)).take(limit).map(|state| Live {
+        let live = |state: &State| Live {
             end: state.end(),
             quiet: now.saturating_duration_since(state.last),
             open: state.open,
             over: state.ended,
-        });
-        (live.collect(), self.lively.len() + self.quiet.len())
+        };
+        all.filter_map(|(slot, ())| self.state(*slot)).take(limit).map(live).collect()
+    }
+
+    /// How many are held.
+    pub(super) fn count(&self) -> usize {
+        self.lively.len() + self.quiet.len()
     }
 
     /// Forgets the session that has been quiet for the longest time.

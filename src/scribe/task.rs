@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Scribe;
+use super::live::Questions;
 use super::tally::Tally;
 use crate::crew::Crew;
 use crate::journal::{self, between};
@@ -19,8 +20,14 @@ const POST_AFTER: usize = 1024;
 /// Memory is given back to the journal when so much has been read, bytes.
 const RELEASE_AFTER: usize = 64 * 1024;
 
-/// Reads the journal to its end, then lets the crew go. Blocks.
-pub(crate) fn run(mut journal: journal::Reader, mut scribe: Scribe, mut crew: Crew, tally: &Arc<Tally>) {
+/// Reads the journal to its end, answers questions meanwhile, then lets the crew go. Blocks.
+pub(crate) fn run(
+    mut journal: journal::Reader,
+    mut scribe: Scribe,
+    mut crew: Crew,
+    questions: &Questions,
+    tally: &Arc<Tally>,
+) {
     let mut batch = Vec::new();
     let mut ticked = Instant::now();
     loop {
@@ -37,6 +44,7 @@ pub(crate) fn run(mut journal: journal::Reader, mut scribe: Scribe, mut crew: Cr
             scribe.tick(ticked, &mut |notice| crew.tell(&notice));
             crew.post();
         }
+        questions.answer(|limit| (scribe.held(), scribe.live(Instant::now(), limit)));
     }
     scribe.close(Instant::now(), &mut |notice| crew.tell(&notice));
     crew.post();

@@ -78,7 +78,7 @@ fn only_reading_is_possible() {
 #[test]
 fn a_foreign_host_is_told_nothing() {
     let (_provider, proxy) = start();
-    for path in ["/health", "/ready", "/config", "/metrics"] {
+    for path in ["/health", "/ready", "/config", "/metrics", "/sessions"] {
         for host in ["evil.example", "evil.example:PORT", "localhost:1"] {
             let answer = page(&proxy, path, &format!("Host: {host}"));
             assert_eq!(answer.head.status(), 403, "{path} for {host}: {}", answer.body);
@@ -105,7 +105,7 @@ fn a_page_of_somebody_elses_is_told_nothing() {
 fn a_token_is_asked_for_where_one_is_set() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).yaml("server: {admin: {host: 0.0.0.0, token: at-1}}").start();
-    for path in ["/health", "/ready", "/config", "/metrics"] {
+    for path in ["/health", "/ready", "/config", "/metrics", "/sessions"] {
         for credential in
             ["X-A: 1", "Authorization: Bearer at-2", "Authorization: Bearer at-", "Authorization: Basic at-1"]
         {
@@ -129,7 +129,7 @@ fn beyond_loopback_there_is_no_admin_listener_without_a_token() {
 fn its_pages_are_on_the_proxy_port_where_that_is_written_out() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).yaml("server: {admin_on_proxy_port: true}").start();
-    for path in ["/health", "/ready", "/config", "/metrics"] {
+    for path in ["/health", "/ready", "/config", "/metrics", "/sessions"] {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", proxy.address());
         assert_eq!(ask(proxy.address(), &request).head.status(), 200, "{path}");

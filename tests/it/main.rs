@@ -23,6 +23,7 @@ mod expect;
 mod failures;
 mod keys;
 mod limits;
+mod live_sessions;
 mod sending_once;
 mod upgrade;
 

@@ -267,7 +267,7 @@ fn a_request_that_is_read_only_where_it_is_new_tells_the_same_names() {
             let body = if target == CODE_ASSIST { json!({"request": request}) } else { body };
             let body = body.to_string();
             let news = histories.read(&asked, CallId(0), None, body.as_bytes(), true);
-            assert_eq!(news.known, if turns == 5 { 3 } else { turns - 1 });
+            assert_eq!(news.passed, if turns == 5 { 3 } else { turns - 1 });
             assert_eq!(news.prompt.names, read(target, body.as_bytes(), true));
             assert!(news.prompt.names.session.is_some());
         }

@@ -7,32 +7,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::live_sessions::call;
 use crate::support::{Provider, Proxy};
-
-const ANSWER: &str = r#"{"id":"c","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
 
 fn indexing(folder: &Path) -> String {
     format!("interceptors: [{{type: session_detector, config: {{directory: {}}}}}]\n", folder.display())
-}
-
-/// A call in a session of this name, answered.
-pub(crate) fn call(provider: &Provider, proxy: &Proxy, session: &str) {
-    let body = json!({"model": "m", "messages": [{"role": "user", "content": "Hello"}]}).to_string();
-    let mut client = proxy.connect();
-    client.send(format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: app\r\nContent-Type: application/json\r\nx-perimeter-session-id: {session}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    ));
-    let mut upstream = provider.accept();
-    let head = upstream.head();
-    upstream.body(&head);
-    upstream.send(format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{ANSWER}",
-        ANSWER.len()
-    ));
-    upstream.close();
-    assert_eq!(client.head().status(), 200);
-    client.expect(ANSWER);
 }
 
 /// The lines so far, each whole.
