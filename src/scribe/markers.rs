@@ -143,6 +143,8 @@ struct Said<'a> {
     is_claude_code: bool,
     /// The last message that is not the system's, where it is the user's.
     last: Option<&'a Turn>,
+    /// What that says, after reminders.
+    says: Option<&'a str>,
     /// Whether it is the only one.
     is_alone: bool,
     tools: usize,
@@ -157,20 +159,18 @@ impl<'a> Said<'a> {
         let mut others = turns.iter().filter(|turn| turn.role != Role::System);
         let last = others.next_back();
         let is_alone = last.is_some() && others.next_back().is_none();
-        Self { system, is_claude_code, last: last.filter(|turn| turn.role == Role::User), is_alone, tools }
+        let last = last.filter(|turn| turn.role == Role::User);
+        let says = last.and_then(last_text).map(after_reminders);
+        Self { system, is_claude_code, last, says, is_alone, tools }
     }
 
     fn is(&self, place: Place, phrase: &str) -> bool {
-        let last = || last_text(self.last?).map(after_reminders);
+        let says = || self.says.is_some_and(|text| begins(text, phrase));
         match place {
             Place::System => self.tools == 0 && begins(self.system, phrase),
-            Place::Alone => {
-                self.tools == 0 && self.is_alone && last().is_some_and(|text| begins(text, phrase))
-            }
-            Place::AloneForSchema => {
-                self.tools <= 1 && self.is_alone && last().is_some_and(|text| begins(text, phrase))
-            }
-            Place::Last => last().is_some_and(|text| begins(text, phrase)),
+            Place::Alone => self.tools == 0 && self.is_alone && says(),
+            Place::AloneForSchema => self.tools <= 1 && self.is_alone && says(),
+            Place::Last => says(),
             Place::BesideLast => {
                 self.last.is_some_and(|last| texts(last).take(TEXTS).any(|text| begins(text, phrase)))
             }
