@@ -32,9 +32,10 @@ mod source;
 mod tools;
 mod units;
 
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
-use perimeter_interceptor::{CallId, Media, Part, Role, Tool, ToolResult, Turn};
+use perimeter_interceptor::{CallId, Media, Operation, Part, Role, Tool, ToolResult, Turn};
 
 pub(crate) use self::asked::{Asked, is_call};
 pub(crate) use self::history::{Histories, Lead, News};
@@ -104,6 +105,18 @@ impl Dialect {
 }
 
 impl Asked {
+    /// What is asked of the conversation whose tokens are counted, where that is what is asked.
+    pub(crate) fn counted(&self) -> Option<Self> {
+        let dialect = match self.dialect {
+            _ if self.operation != Operation::CountTokens => return None,
+            Dialect::OpenAiOther => Dialect::OpenAiResponses,
+            Dialect::AnthropicOther => Dialect::AnthropicMessages,
+            Dialect::GeminiOther => Dialect::Gemini,
+            _ => return None,
+        };
+        Some(Self { dialect, ..self.clone() })
+    }
+
     /// Reads the body of the request `call`, decoded, and of this content type. Where it is not `whole`, it tells
     /// what was in it before the cut.
     pub(crate) fn read_request(
@@ -232,9 +245,20 @@ fn tool_result(id: Option<Arc<str>>, is_error: bool, content: Vec<Part>) -> (Too
     (result, rest)
 }
 
+/// Tells content from other content: for [`Media::hash`].
+fn content_hash(content: &str) -> u64 {
+    if content.is_empty() {
+        return 0;
+    }
+    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
+    hasher.write(content.as_bytes());
+    hasher.finish()
+}
+
 /// Something that is given as a URL. One of the scheme `data` holds it.
 fn media(kind: &str, url: &str) -> Media {
     let mut media = Media::new(kind);
+    media.hash = content_hash(url);
     if let Some((head, data)) = url.strip_prefix("data:").and_then(|url| url.split_once(',')) {
         let media_type = head.split(';').next().filter(|media_type| !media_type.is_empty());
         media.media_type = media_type.map(Into::into);

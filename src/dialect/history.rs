@@ -103,6 +103,16 @@ impl News {
         Self { prompt, system, tools, passed: 0, passed_system: false, units, lead }
     }
 
+    /// With what is told of a request that only counts: how much there is, not what.
+    pub(crate) fn counting(self, prompt: Prompt) -> Self {
+        Self { prompt, system: None, passed: 0, passed_system: false, ..self }
+    }
+
+    /// Whether the system prompt was passed over, or messages at its beginning.
+    pub(crate) fn is_passed(&self) -> bool {
+        self.passed > 0 || self.passed_system
+    }
+
     /// Whether all is there that is new to somebody who knows so many messages, and the lead or not.
     pub(crate) fn suffices(&self, known: usize, knows_lead: bool) -> bool {
         self.passed <= known

@@ -6,7 +6,7 @@ use perimeter_interceptor::Media;
 use serde::de::MapAccess;
 
 use super::json::{self, Str, Take};
-use super::media;
+use super::{content_hash, media};
 
 /// Takes a URL, data, or an object that holds the one or the other.
 #[derive(Debug, Default)]
@@ -38,6 +38,7 @@ impl Source<'_> {
     pub(super) fn audio(self) -> Media {
         let mut audio = Media::new("audio");
         audio.size = self.text().len() as u64;
+        audio.hash = content_hash(self.text());
         audio.media_type = self.format.map(|format| format!("audio/{format}").into());
         audio
     }

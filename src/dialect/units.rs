@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 use perimeter_interceptor::{Part, Role, ToolUse, Turn};
 use serde_json::Value;
 
-use crate::scribe::markers::lasting;
+use crate::scribe::markers::{is_cleared, lasting};
 
 /// Makes hashes that nobody outside can make collide: they are others in each run.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +68,13 @@ pub(crate) struct Units {
     ends: Vec<(u32, bool)>,
     /// What the model is to go on with, where its own words are the last.
     pub(crate) open: Option<Run>,
+    /// Of the model's last words, where they are several messages: what it had said after the first, the second and so
+    /// on. The others may be the client's.
+    pub(crate) begun: Vec<Unit>,
 }
+
+/// So many messages of the model's in a row are looked at one by one.
+const BEGUN: usize = 8;
 
 /// What the model said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,8 +95,17 @@ impl Units {
     pub(crate) fn extend(&mut self, seed: &Seed, turns: &[Turn]) {
         self.open = None;
         let mut run: Option<(std::ops::Range<usize>, Run)> = None;
+        let last = turns.iter().rposition(|turn| turn.role == Role::Assistant);
+        let last = last.map(|last| {
+            let is_other = |turn: &Turn| !matches!(turn.role, Role::Assistant | Role::System);
+            let from = turns.get(..last).and_then(|before| before.iter().rposition(is_other));
+            from.map_or(0, |from| from + 1)..last
+        });
+        if last.is_some() {
+            self.begun.clear();
+        }
         let mut scratch = Vec::new();
-        for turn in turns {
+        for (number, turn) in turns.iter().enumerate() {
             match turn.role {
                 Role::System => self.ends.push((self.count(), true)),
                 Role::Assistant => {
@@ -98,6 +113,9 @@ impl Units {
                     let (messages, run) = run.get_or_insert_with(|| (at..at, Run::default()));
                     messages.end = at + 1;
                     run.add(&turn.parts);
+                    if last.as_ref().is_some_and(|last| last.contains(&number)) && self.begun.len() < BEGUN {
+                        self.begun.extend(run.unit(seed));
+                    }
                     self.ends.push((self.count(), false));
                 }
                 _ => {
@@ -136,7 +154,9 @@ impl Units {
         let list = self.list.get(..units)?;
         let is_model = list.last().is_some_and(|unit| unit.by_model());
         let goes_on = behind.first().is_some_and(|(end, is_system)| *end as usize == units && !is_system);
-        (!is_model || !goes_on).then(|| Self { list: list.to_vec(), ends: ends.to_vec(), open: None })
+        let is_same = !self.list.get(units..)?.iter().any(|unit| unit.by_model());
+        let begun = if is_same { self.begun.clone() } else { Vec::new() };
+        (!is_model || !goes_on).then(|| Self { list: list.to_vec(), ends: ends.to_vec(), open: None, begun })
     }
 
     /// Whether the model's words were the last.
@@ -195,6 +215,9 @@ impl Run {
 /// So long an answer is hardly given twice, bytes without white space.
 const TELLING: usize = 80;
 
+/// So long an id is hardly given twice, bytes.
+const UNIQUE: usize = 16;
+
 /// What a user or a tool says.
 fn others(turn: &Turn, out: &mut Vec<u8>) {
     if let Role::Other(word) = &turn.role {
@@ -206,12 +229,17 @@ fn others(turn: &Turn, out: &mut Vec<u8>) {
             Part::Thinking(_) => {}
             Part::ToolUse(tool) => tool_use(tool, out),
             Part::ToolResult(result) => {
-                mark(b'a', result.id.as_deref().unwrap_or_default(), out);
-                dense(&lasting(&result.text), out);
+                let id = result.id.as_deref().unwrap_or_default();
+                mark(b'a', id, out);
+                // Clients take old results out of their histories. An id says enough, where it is one.
+                if id.len() < UNIQUE && !is_cleared(&result.text) {
+                    dense(&lasting(&result.text), out);
+                }
             }
             Part::Media(media) => {
                 mark(b'm', &media.kind, out);
                 out.extend_from_slice(&media.size.to_le_bytes());
+                out.extend_from_slice(&media.hash.to_le_bytes());
             }
             Part::Other(word) => mark(b'o', word, out),
             _ => {}

@@ -8,7 +8,7 @@ use perimeter_interceptor::{CallId, Exchange, LlmEvent, Session, SessionEnd};
 
 use super::caller::Caller;
 use super::pending::Pending;
-use super::sessions::{Ask, Known, Sessions, Ticket};
+use super::sessions::{Ask, Found, Known, Sessions, Ticket};
 use crate::dialect::{Asked, Histories, News, Seed};
 
 /// The calls of an exchange that have their place in a session, and are not over.
@@ -25,6 +25,9 @@ pub(super) struct Attach<'a> {
     tickets: Tickets,
     ended: Vec<SessionEnd>,
 }
+
+/// So few messages are read again where some were passed over.
+const SHORT: usize = 2;
 
 /// Where the requests of a conversation are remembered.
 #[derive(Clone, Copy, Debug)]
@@ -51,29 +54,35 @@ impl<'a> Attach<'a> {
         self.sessions.seed()
     }
 
-    /// Gives a call its session. `again` reads all of its request, where more of it is new there than was read.
+    /// Gives a call its session. `again` reads all of its request, where more of it is wanted than was read.
     pub(super) fn session(
         &mut self,
         asked: &Asked,
         call: CallId,
         mut news: News,
-        again: impl FnOnce(&Seed) -> News,
+        again: impl Fn(&Seed) -> News,
     ) -> (Arc<Session>, News, Known) {
-        let Self { sessions, exchange, caller, ended, .. } = self;
-        let mut ask = Ask::new(exchange, caller, call, asked, &news);
-        let mut found = sessions.find(self.at, &ask);
-        let mut known = sessions.known(&ask, &found);
-        let whole;
-        if !news.suffices(known.messages, known.lead) {
-            news = again(sessions.seed());
-            whole = &news;
-            ask = Ask::new(exchange, caller, call, asked, whole);
-            found = sessions.find(self.at, &ask);
-            known = sessions.known(&ask, &found);
+        // It may stand beside the conversation: how it begins shows that.
+        if news.is_passed() && news.units.list.len() <= SHORT {
+            news = again(self.sessions.seed());
         }
+        let (mut found, mut known) = self.find(asked, call, &news);
+        if !news.suffices(known.messages, known.lead) {
+            news = again(self.sessions.seed());
+            (found, known) = self.find(asked, call, &news);
+        }
+        let Self { sessions, exchange, caller, ended, .. } = self;
+        let ask = Ask::new(exchange, caller, call, asked, &news);
         let (session, ticket) = sessions.attach(self.at, &ask, found, &mut |end| ended.push(end));
         self.tickets.0.extend(ticket.map(|ticket| (call, ticket)));
         (Arc::new(session), news, known)
+    }
+
+    fn find(&self, asked: &Asked, call: CallId, news: &News) -> (Found, Known) {
+        let ask = Ask::new(&self.exchange, &self.caller, call, asked, news);
+        let found = self.sessions.find(self.at, &ask);
+        let known = self.sessions.known(&ask, &found);
+        (found, known)
     }
 
     /// Where requests like this are remembered: by the name of the session, or by how they begin.
@@ -84,7 +93,7 @@ impl<'a> Attach<'a> {
             let key = self.sessions.shelf_of(name);
             return Some(Shelf { key, or: key });
         }
-        let (key, or) = Histories::openings(asked, body, seed)?;
+        let (key, or) = Histories::openings(asked.counted().as_ref().unwrap_or(asked), body, seed)?;
         Some(Shelf { key: seed.then(2, key), or: seed.then(2, or) })
     }
 

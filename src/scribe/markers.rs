@@ -104,6 +104,13 @@ pub(crate) fn side_call(system: Option<&str>, turns: &[Turn], tools: usize) -> O
     SIDE_CALLS.iter().find(|row| said.is(row.place, row.phrase)).map(|row| row.kind)
 }
 
+/// The same, by the user's last message alone: what stands before it may be anything.
+pub(crate) fn side_turn(last: &Turn) -> Option<SideCall> {
+    let said = Said::of(Some(""), std::slice::from_ref(last), 1);
+    let rows = SIDE_CALLS.iter().filter(|row| matches!(row.place, Place::Last | Place::BesideLast));
+    rows.into_iter().find(|row| said.is(row.place, row.phrase)).map(|row| row.kind)
+}
+
 /// Whether this, the last message, is the client's own instruction to summarise the conversation, so as to go on with
 /// the summary in its place.
 pub(crate) fn asks_for_summary(last: &Turn) -> bool {

@@ -216,15 +216,23 @@ impl Reading {
             return self.read_all(attach.seed(), body, whole);
         };
         let mut histories = attach.histories(shelf);
-        let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        let news = histories.read(&self.asked, self.id, content_type, body, whole);
+        let news = self.read_with(&mut histories, body, whole);
         attach.remember(shelf, histories);
         news
     }
 
-    fn read_all(&self, seed: &Seed, body: &Bytes, whole: bool) -> News {
+    fn read_with(&self, histories: &mut Histories, body: &Bytes, whole: bool) -> News {
         let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        Histories::new(seed).read(&self.asked, self.id, content_type, body, whole)
+        match self.asked.counted() {
+            None => histories.read(&self.asked, self.id, content_type, body, whole),
+            Some(conversation) => histories
+                .read(&conversation, self.id, content_type, body, whole)
+                .counting(self.asked.read_request(self.id, content_type, body, whole)),
+        }
+    }
+
+    fn read_all(&self, seed: &Seed, body: &Bytes, whole: bool) -> News {
+        self.read_with(&mut Histories::new(seed), body, whole)
     }
 
     /// The response's head came.

@@ -78,6 +78,7 @@ pub(super) struct Ticket {
     before: u64,
     open: Option<Run>,
     asks_for_summary: bool,
+    lane: u64,
     over: bool,
 }
 
@@ -122,6 +123,9 @@ impl Sessions {
             Place::Held(slot) => self.state(slot),
             _ => None,
         };
+        if ask.asked.operation == Operation::CountTokens {
+            return Known { messages: 0, lead: true };
+        }
         let Some(state) = state else { return Known { messages: 0, lead: ask.lead.hash == 0 } };
         Known { messages: ask.units.messages(found.known), lead: state.knows_lead(ask.lead.hash) }
     }
@@ -152,6 +156,7 @@ impl Sessions {
             }
         };
         self.touch(slot);
+        let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
         let (mut session, source) = {
             let Some(state) = self.state_mut(slot) else { return (self.alone(ask), None) };
             state.calls = state.calls.saturating_add(1);
@@ -162,6 +167,9 @@ impl Sessions {
             let mut branch = Branch::new(state.calls, found.relation);
             branch.parent = found.parent;
             branch.thread = u32::from(found.thread.unwrap_or_else(|| state.begin_thread()));
+            if let Some(agent) = agent {
+                state.add_agent(agent, u16::try_from(branch.thread).unwrap_or(u16::MAX));
+            }
             state.branch(branch);
             let mut session = Session::new(state.id.clone());
             (session.told, session.is_new) = (state.told, state.calls == 1);
@@ -200,6 +208,7 @@ impl Sessions {
             before: before.map_or(0, |unit| unit.hash()),
             open: ask.units.open.clone(),
             asks_for_summary: last.is_some_and(markers::asks_for_summary),
+            lane: found.lane,
             over: false,
         };
         if is_entered {
@@ -351,7 +360,7 @@ impl Sessions {
             run.add(&answer.parts);
             let Some(unit) = run.unit(&seed) else { continue };
             let telling = if run.is_telling() { Telling::Itself } else { node.telling };
-            let pair = self.pair(scope, ticket.before, unit.hash());
+            let pair = self.pair(ticket.lane, ticket.before, unit.hash());
             let answered = Node { answered: seed.then(ticket.said, unit.hash()), pair, telling, ..node };
             self.give_answer(ticket.session, place, answered, std::mem::take(&mut is_first));
         }

@@ -305,12 +305,14 @@ pub struct Media {
     pub name: Option<Arc<str>>,
     /// Its size as it stands in the request (base64), in bytes; 0 where it is only referred to.
     pub size: u64,
+    /// Tells it from others, by what stands in the request: the same content has the same; 0 where that was not seen.
+    pub hash: u64,
 }
 
 impl Media {
     /// Something of this kind.
     pub fn new(kind: impl Into<Arc<str>>) -> Self {
-        Self { kind: kind.into(), media_type: None, name: None, size: 0 }
+        Self { kind: kind.into(), media_type: None, name: None, size: 0, hash: 0 }
     }
 }
 

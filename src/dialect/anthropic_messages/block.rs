@@ -9,7 +9,7 @@ use serde::de::{MapAccess, SeqAccess};
 use super::is_hosted;
 use super::outcome::Outcome;
 use crate::dialect::json::{self, Flag, Room, Str, Take};
-use crate::dialect::{media, tool_result};
+use crate::dialect::{content_hash, media, tool_result};
 
 /// A block, as far as it was read.
 struct Block<'de, 'r> {
@@ -130,6 +130,9 @@ fn size_of_text(part: &Part) -> u64 {
 impl Source<'_> {
     fn media(self, kind: &str) -> Media {
         let mut media = media(kind, self.url.as_deref().unwrap_or_default());
+        if let Some(data) = &self.data {
+            media.hash = content_hash(data);
+        }
         media.size = self.data.map_or(media.size + self.texts, |data| data.len() as u64);
         media.media_type = self.media_type.map(Into::into).or(media.media_type);
         media

@@ -7,6 +7,7 @@ use perimeter_interceptor::{CallId, Media, Part, ToolResult, ToolUse};
 use serde::de::{MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
+use crate::dialect::content_hash;
 use crate::dialect::fields::Fields;
 use crate::dialect::json::{self, Flag, Room, Str, Take};
 
@@ -41,6 +42,7 @@ struct Details<'de> {
     media_type: Option<Cow<'de, str>>,
     /// The size of the data, base64.
     size: u64,
+    hash: u64,
     /// What comes with a function's response.
     media: Vec<Details<'de>>,
 }
@@ -115,7 +117,7 @@ impl Details<'_> {
         let class = class.filter(|class| matches!(*class, "image" | "audio" | "video"));
         let mut media = Media::new(class.unwrap_or("document"));
         media.media_type = self.media_type.as_deref().map(Into::into);
-        media.size = self.size;
+        (media.size, media.hash) = (self.size, self.hash);
         media
     }
 }
@@ -223,7 +225,8 @@ impl<'de> Take<'de> for &mut Details<'de> {
                 "data" => {
                     let mut data = None;
                     let read = json::value(&mut object, Str(&mut data))?;
-                    self.size = data.map_or(0, |data| data.len() as u64);
+                    let data = data.unwrap_or_default();
+                    (self.size, self.hash) = (data.len() as u64, content_hash(&data));
                     read
                 }
                 "parts" => json::value(&mut object, ResponseParts(&mut self.media))?,

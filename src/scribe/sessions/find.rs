@@ -15,10 +15,18 @@ use super::index::{At, By};
 use super::quotes::{Kind, Source};
 use super::state::State;
 use super::tree::{How, Node, Telling};
-use crate::dialect::{Asked, Dialect, Lead, Names, News, Units};
+use crate::dialect::{Asked, Dialect, Lead, Names, News, Unit, Units};
 use crate::journal::between;
 use crate::scribe::caller::Caller;
 use crate::scribe::markers;
+
+/// With more messages than this a request does not begin.
+const BEGINNING: usize = 2;
+
+/// So many of the model's last words are looked for, each with what it answers.
+const PAIRS: usize = 8;
+/// So many of them may be the last that a session knows: the client may have added others behind.
+const LAST_PAIRS: usize = 4;
 
 /// For so long the same opening may be another attempt at a call that failed.
 const RETRY_WITHIN: Duration = Duration::from_secs(300);
@@ -41,6 +49,7 @@ pub(in crate::scribe) struct Ask<'a> {
     pub(in crate::scribe) system: Option<&'a Turn>,
     /// The messages that were read: all, or the last.
     pub(in crate::scribe) turns: &'a [Turn],
+    pub(in crate::scribe) is_all: bool,
     pub(in crate::scribe) tools: usize,
 }
 
@@ -67,6 +76,7 @@ impl<'a> Ask<'a> {
             lead,
             system: system.as_ref(),
             turns: &prompt.turns,
+            is_all: !news.is_passed(),
             tools: tools.len(),
         }
     }
@@ -103,6 +113,8 @@ pub(in crate::scribe) struct Found {
     pub(super) known: usize,
     /// Who may go on with it.
     pub(super) scope: u64,
+    /// The same, and which agent of the session, where it has several.
+    pub(super) lane: u64,
     /// What was said before its messages, as a hash.
     pub(super) base: u64,
     pub(super) telling: Telling,
@@ -132,9 +144,22 @@ impl Found {
             instead: None,
             known: 0,
             scope,
+            lane: scope,
             base: scope,
             telling: Telling::No,
         }
+    }
+
+    /// What stands beside the call that this one would follow.
+    fn beside_it(&self) -> Option<Self> {
+        match self.place {
+            Place::Held(session) => Some(Self::beside(session, self.scope, Relation::Side, self.parent)),
+            _ => None,
+        }
+    }
+
+    fn in_lane(self, lane: u64) -> Self {
+        Self { lane, base: lane, ..self }
     }
 
     /// A new line of talk in a session that is held.
@@ -155,6 +180,9 @@ struct Hit {
 
 /// How sure it is, the greater the better; and whether it is the next turn.
 type Rank = (u8, bool);
+
+/// The best call to follow, or none where several are as good.
+type Clear = (Rank, Option<Hit>);
 
 impl Sessions {
     /// Where a call belongs that is made now.
@@ -182,12 +210,15 @@ impl Sessions {
             return self.by_trace(ask, scope).unwrap_or_else(|| Found::new(Place::Alone, 0));
         }
         let found = self.by_what_was_said(now, ask, scope, None);
-        found.or_else(|| self.by_beginning(ask, scope, None)).unwrap_or_else(|| {
-            let mut found = Found::new(Place::New, scope);
-            if ask.is_probe() || self.is_side(ask) {
-                found.relation = Relation::Side;
-            }
-            found
+        if self.is_side(ask) {
+            let beside = found.as_ref().and_then(|found| found.beside_it());
+            let beside = beside.or_else(|| self.by_what_it_is_about(ask, scope));
+            return beside
+                .unwrap_or_else(|| Found { relation: Relation::Side, ..Found::new(Place::New, scope) });
+        }
+        found.or_else(|| self.by_beginning(ask, scope, None, None)).unwrap_or_else(|| {
+            let relation = if ask.is_probe() { Relation::Side } else { Relation::Opening };
+            Found { relation, ..Found::new(Place::New, scope) }
         })
     }
 
@@ -214,16 +245,26 @@ impl Sessions {
     fn find_named(&self, now: std::time::Instant, ask: &Ask<'_>, name: &std::sync::Arc<str>) -> Found {
         let scope = self.seed.then(1, self.seed.of_bytes(name.as_bytes()));
         let Some(slot) = self.by_name.get(name).copied() else {
-            let mut found = Found::new(Place::Named(name.clone()), scope);
+            let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
+            let lane = agent.map_or(scope, |agent| self.seed.then(scope, agent));
+            let mut found = Found::new(Place::Named(name.clone()), scope).in_lane(lane);
             if !ask.converses() || ask.is_probe() || self.is_side(ask) {
                 found.relation = Relation::Side;
+            } else if ask.caller.names.parent_session.is_some() {
+                found.relation = Relation::SubAgent;
             }
             return found;
         };
         let Some(state) = self.state(slot) else { return Found::new(Place::Named(name.clone()), scope) };
-        let latest = state.tree.latest();
-        if !ask.converses() {
-            return Found::beside(slot, scope, Relation::Side, latest.map(|node| node.call));
+        let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
+        let lane = agent.map_or(scope, |agent| self.seed.then(scope, agent));
+        let latest = state.tree.latest(None);
+        let found = (ask.previous.is_none() && ask.conversation.is_none())
+            .then(|| self.by_what_was_said(now, ask, lane, Some(slot)))
+            .flatten();
+        if !ask.converses() || self.is_side(ask) {
+            let parent = found.and_then(|found| found.parent).or(latest.map(|node| node.call));
+            return Found::beside(slot, scope, Relation::Side, parent);
         }
         if let Some(previous) = ask.previous {
             let what = self.seed.of_text(previous);
@@ -231,7 +272,7 @@ impl Sessions {
             if let Some(source) = source.filter(|source| source.session == slot)
                 && let Some(state) = self.held(source)
             {
-                return self.continued(ask, source, state, previous);
+                return Found { lane, ..self.continued(ask, source, state, previous) };
             }
         }
         if ask.previous.is_some() || ask.conversation.is_some() {
@@ -248,21 +289,25 @@ impl Sessions {
                 None => Found { base, ..Found::new(Place::Held(slot), scope) },
             };
         }
-        if let Some(found) = self.by_what_was_said(now, ask, scope, Some(slot)) {
-            return found;
+        if let Some(found) = found {
+            return Found { scope, ..found };
         }
-        if let Some(found) = self.by_beginning(ask, scope, Some(slot)) {
-            return found;
+        // Of an agent that was started by another one, or by the main one.
+        let is_agent = agent.is_some();
+        let thread = agent.and_then(|agent| state.thread_of(agent));
+        let starter = ask.caller.names.parent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
+        let starter = starter.map_or(Some(0), |agent| state.thread_of(agent)).filter(|_| is_agent);
+        if let Some(found) = self.by_beginning(ask, scope, Some(slot), starter) {
+            return Found { thread: found.thread.or(thread), ..found.in_lane(lane) };
         }
-        let relation = if ask.caller.names.agent.is_some() && latest.is_some() {
-            Relation::SubAgent
-        } else if ask.is_probe() || self.is_side(ask) {
-            Relation::Side
-        } else {
-            Relation::Opening
+        let starter = starter.and_then(|thread| state.tree.latest(Some(thread))).or(latest);
+        let (relation, parent) = match starter {
+            Some(node) if is_agent && thread.is_none() => (Relation::SubAgent, Some(node.call)),
+            Some(node) if ask.is_probe() => (Relation::Side, Some(node.call)),
+            None if ask.is_probe() => (Relation::Side, None),
+            _ => (Relation::Opening, None),
         };
-        let parent = latest.filter(|_| relation != Relation::Opening).map(|node| node.call);
-        Found::beside(slot, scope, relation, parent)
+        Found { thread, ..Found::beside(slot, scope, relation, parent).in_lane(lane) }
     }
 
     /// It continues a response.
@@ -291,7 +336,7 @@ impl Sessions {
     /// The hashes of all that was said, message by message.
     pub(super) fn chain(&self, base: u64, units: &Units) -> Vec<u64> {
         let mut said = base;
-        let then = |unit: &crate::dialect::Unit| {
+        let then = |unit: &Unit| {
             said = self.seed.then(said, unit.hash());
             said
         };
@@ -307,46 +352,77 @@ impl Sessions {
         told: Option<u32>,
     ) -> Option<Found> {
         let chain = self.chain(scope, ask.units);
-        let mut hit = None;
         let key = |at| self.key(at);
+        let answer = ask.units.list.iter().rposition(|unit| unit.by_model());
+        let mut best: Option<Clear> = None;
         for (before, said) in chain.iter().enumerate().rev() {
             let known = before + 1;
-            let hits = self.index.find(*said, &key);
-            let mut best: Option<(Rank, Hit)> = None;
-            let mut is_clear = true;
-            for at in hits {
-                let Some((rank, next)) = self.fits(now, ask, at, known, &chain, told) else { continue };
-                let order = best.as_ref().map_or(Ordering::Greater, |(known, best)| {
-                    let same = best.session == next.session;
-                    rank.cmp(known).then(if same {
-                        next.node.call.cmp(&best.node.call)
-                    } else {
-                        Ordering::Equal
-                    })
+            let mut next = self.clearest(now, ask, self.index.find(*said, &key), known, &chain, told);
+            if next.is_none() && answer == Some(before) {
+                // What else stands there in the model's name may be the client's.
+                let said = before.checked_sub(1).and_then(|at| chain.get(at)).copied().unwrap_or(scope);
+                next = ask.units.begun.iter().rev().find_map(|unit| {
+                    let answered = self.index.find(self.seed.then(said, unit.hash()), &key);
+                    let answered = answered.filter(|at| at.by == By::Answered);
+                    self.clearest(now, ask, answered, known, &chain, told)
                 });
-                match order {
-                    Ordering::Greater => {
-                        is_clear = true;
-                        best = Some((rank, next));
-                    }
-                    Ordering::Equal => is_clear = false,
-                    Ordering::Less => {}
-                }
             }
-            if let Some((_, best)) = best {
-                if !is_clear {
-                    return Some(Found::new(Place::New, scope));
-                }
-                hit = Some(best);
+            // Another's who says the same is no better than one's own that goes on.
+            let is_better = |best: &Clear, next: &Clear| !best.0.1 && next.0.1 && next.0.0 > best.0.0;
+            best = match (best, next) {
+                (Some(best), Some(next)) if is_better(&best, &next) => Some(next),
+                (None, next) => next,
+                (best, _) => best,
+            };
+            let is_enough = |best: &Clear| best.0.1 || answer.is_none_or(|answer| before <= answer);
+            if best.as_ref().is_some_and(is_enough) {
                 break;
             }
         }
+        let hit = match best {
+            Some((_, None)) => return Some(Found::new(Place::New, scope)),
+            Some((_, hit)) => hit,
+            None => None,
+        };
         if hit.is_none_or(|hit| matches!(hit.relation, Relation::Edit | Relation::Fork))
             && let Some(found) = self.by_last_answer(ask, scope, told)
         {
             return Some(found);
         }
         hit.map(|hit| self.found(ask, scope, hit))
+    }
+
+    /// The best of these calls to follow; none of them where several are alike.
+    fn clearest(
+        &self,
+        now: std::time::Instant,
+        ask: &Ask<'_>,
+        calls: impl Iterator<Item = At>,
+        known: usize,
+        chain: &[u64],
+        told: Option<u32>,
+    ) -> Option<Clear> {
+        let mut best: Option<Clear> = None;
+        for at in calls {
+            let Some((rank, next)) = self.fits(now, ask, at, known, chain, told) else { continue };
+            let order = best.as_ref().map_or(Ordering::Greater, |(known, best)| {
+                let later = |best: &Hit| next.node.call.cmp(&best.node.call);
+                let same = best.as_ref().filter(|best| best.session == next.session);
+                rank.cmp(known).then(same.map_or(Ordering::Equal, later))
+            });
+            match order {
+                Ordering::Greater => best = Some((rank, Some(next))),
+                Ordering::Equal
+                    if best
+                        .as_ref()
+                        .is_some_and(|(_, best)| best.is_none_or(|best| best.session != next.session)) =>
+                {
+                    best = Some((rank, None));
+                }
+                _ => {}
+            }
+        }
+        best
     }
 
     fn found(&self, ask: &Ask<'_>, scope: u64, hit: Hit) -> Found {
@@ -460,46 +536,66 @@ impl Sessions {
     /// By the model's last words, where what was said before is not all there, or another: the client left it out.
     fn by_last_answer(&self, ask: &Ask<'_>, scope: u64, told: Option<u32>) -> Option<Found> {
         let units = &ask.units.list;
-        let last = units.iter().rposition(|unit| unit.by_model())?;
-        let (before, answer) = (units.get(last.checked_sub(1)?)?, units.get(last)?);
-        let pair = self.pair(scope, before.hash(), answer.hash());
-        let fits = |at: &At| {
-            let state = self.state(at.session)?;
-            let node = state.tree.get(at.node)?;
-            let is_told = told == Some(at.session);
-            let fits = at.by == By::Pair
-                && told.is_some() == is_told
-                && (is_told || !state.told && node.telling == Telling::Itself)
-                && state.tree.is_tip(node.call);
-            fits.then_some((at.session, *node))
+        let answers = units.iter().enumerate().rev().filter(|(_, unit)| unit.by_model());
+        let pair = |(at, unit): (usize, &Unit)| {
+            let before = units.get(at.checked_sub(1)?)?;
+            Some((at, self.pair(scope, before.hash(), unit.hash())))
         };
+        let pairs: Vec<(usize, u64)> = answers.take(PAIRS).filter_map(pair).collect();
         let key = |at| self.key(at);
-        let mut hits = self.index.find(pair, &key).filter_map(|at| fits(&at));
-        let (session, node) = hits.next()?;
-        if hits.next().is_some() {
-            return None;
+        for (at, last) in pairs.iter().take(LAST_PAIRS) {
+            let fits = |found: At| {
+                let state = self.state(found.session)?;
+                let node = *state.tree.get(found.node)?;
+                let is_told = told == Some(found.session);
+                if found.by != By::Pair || told.is_some() != is_told || !is_told && state.told {
+                    return None;
+                }
+                let shared =
+                    pairs.iter().filter(|(_, pair)| state.tree.iter().any(|(_, node)| node.pair == *pair));
+                let is_clear = is_told
+                    || node.telling == Telling::Itself
+                    || state.near == ask.caller.near() && shared.count() > 1;
+                (is_clear && state.tree.is_tip(node.call)).then_some((found.session, node))
+            };
+            let mut hits = self.index.find(*last, &key).filter_map(fits);
+            let Some((session, node)) = hits.next() else { continue };
+            if hits.next().is_some() {
+                return None;
+            }
+            let is_summary = ask.first().is_some_and(markers::is_summary);
+            let relation = if is_summary { Relation::Compaction } else { Relation::Truncation };
+            let hit = Hit { session, node, relation, instead: None, known: at + 1 };
+            return Some(self.found(ask, scope, hit));
         }
-        let is_summary = ask.first().is_some_and(markers::is_summary);
-        let relation = if is_summary { Relation::Compaction } else { Relation::Truncation };
-        let hit = Hit { session, node, relation, instead: None, known: last + 1 };
-        Some(self.found(ask, scope, hit))
+        None
     }
 
-    /// By what it begins with: the task of a sub-agent, a summary, words of a conversation that it stands beside.
-    fn by_beginning(&self, ask: &Ask<'_>, scope: u64, told: Option<u32>) -> Option<Found> {
+    /// By what it begins with: the task of a sub-agent, or a summary. `starter` is the line of talk that it comes from,
+    /// where that is told.
+    fn by_beginning(
+        &self,
+        ask: &Ask<'_>,
+        scope: u64,
+        told: Option<u32>,
+        starter: Option<u16>,
+    ) -> Option<Found> {
         let first = ask.first()?;
         let here = |source: &Source| told.is_none_or(|slot| slot == source.session);
-        let task = self.quotes.within(Kind::Task, scope, first).filter(here);
-        if let Some(source) = task
+        let system = ask.system.or_else(|| ask.turns.first());
+        let task = |turn| self.quotes.within(Kind::Task, scope, turn).filter(here);
+        if let Some(source) = task(first).or_else(|| task(system?))
             && let Some(state) = self.held(source)
+            && let Some(node) = state.tree.of_call(source.call).and_then(|at| state.tree.get(at))
             && state.tree.is_tip(source.call)
-            && ask.units.list.len() < 3
+            && starter.is_none_or(|thread| node.thread == thread)
+            && ask.units.list.len() <= BEGINNING
         {
             return Some(Found::beside(source.session, scope, Relation::SubAgent, Some(source.call)));
         }
         if markers::is_summary(first) {
             let latest = || {
-                let node = self.state(told?)?.tree.latest()?;
+                let node = self.state(told?)?.tree.latest(None)?;
                 Some((told?, node.call))
             };
             let quoted = || self.quotes.within(Kind::Summary, scope, first).filter(here);
@@ -513,13 +609,15 @@ impl Sessions {
             let found = Found::beside(session, scope, Relation::Compaction, Some(call));
             return Some(Found { goes_on: call, thread: thread.or(Some(0)), ..found });
         }
-        if told.is_none() && self.is_side(ask) {
-            let source =
-                ask.turns.iter().rev().find_map(|turn| self.quotes.within(Kind::Said, scope, turn))?;
-            self.held(source)?;
-            return Some(Found::beside(source.session, scope, Relation::Side, Some(source.call)));
-        }
         None
+    }
+
+    /// By the words of a conversation that stands in a call beside it.
+    fn by_what_it_is_about(&self, ask: &Ask<'_>, scope: u64) -> Option<Found> {
+        let about = |turn: &Turn| self.quotes.within(Kind::Said, scope, turn);
+        let source = ask.turns.iter().rev().find_map(about)?;
+        self.held(source)?;
+        Some(Found::beside(source.session, scope, Relation::Side, Some(source.call)))
     }
 
     /// By the trace that it is a part of, where only one session is too.
@@ -531,7 +629,10 @@ impl Sessions {
     }
 
     fn is_side(&self, ask: &Ask<'_>) -> bool {
-        let system = ask.system.or_else(|| ask.turns.first()).map(Turn::text);
+        if !ask.is_all {
+            return ask.turns.last().is_some_and(|last| markers::side_turn(last).is_some());
+        }
+        let system = ask.system.map(Turn::text);
         markers::side_call(system.as_deref(), ask.turns, ask.tools).is_some()
     }
 

@@ -13,6 +13,8 @@ use crate::journal::between;
 const MODELS: usize = 16;
 /// So many calls that are no next turn are told at its end: the latest.
 const BRANCHES: usize = 64;
+/// So many agents of a session are told apart: the latest.
+const AGENTS: usize = 64;
 /// So many system prompts are known to have been told: the latest.
 const LEADS: usize = 6;
 
@@ -46,6 +48,8 @@ pub(super) struct State {
     leads: [u32; LEADS],
     pub(super) tree: Tree,
     branches: Vec<Branch>,
+    /// The agents that the client tells apart, each with its line of talk.
+    agents: Vec<(u64, u16)>,
 }
 
 /// Tokens.
@@ -96,6 +100,21 @@ impl State {
             leads: [0; LEADS],
             tree: Tree::default(),
             branches: Vec::new(),
+            agents: Vec::new(),
+        }
+    }
+
+    /// The line of talk of an agent that the client tells.
+    pub(super) fn thread_of(&self, agent: u64) -> Option<u16> {
+        self.agents.iter().find(|(known, _)| *known == agent).map(|(_, thread)| *thread)
+    }
+
+    pub(super) fn add_agent(&mut self, agent: u64, thread: u16) {
+        if self.thread_of(agent).is_none() {
+            if self.agents.len() >= AGENTS {
+                self.agents.remove(0);
+            }
+            self.agents.push((agent, thread));
         }
     }
 

@@ -104,12 +104,14 @@ impl Tree {
         self.children(call).next().is_none()
     }
 
-    /// The latest call that was answered, and nothing goes on from.
-    pub(super) fn latest(&self) -> Option<&Node> {
+    /// The latest call that was answered, and nothing goes on from: of a thread, or of all.
+    pub(super) fn latest(&self, thread: Option<u16>) -> Option<&Node> {
+        let within = |node: &&Node| thread.is_none_or(|thread| node.thread == thread);
         let answered = |node: &&Node| matches!(node.how, How::Answered | How::Cut);
         let latest = |nodes: &mut dyn Iterator<Item = &'_ Node>| nodes.map(|node| node.call).max();
-        let tips = latest(&mut self.0.iter().filter(answered).filter(|node| self.is_tip(node.call)));
-        let call = tips.or_else(|| latest(&mut self.0.iter()))?;
+        let tips =
+            latest(&mut self.0.iter().filter(within).filter(answered).filter(|node| self.is_tip(node.call)));
+        let call = tips.or_else(|| latest(&mut self.0.iter().filter(within)))?;
         self.0.iter().find(|node| node.call == call)
     }
 
