@@ -107,6 +107,7 @@ fn history(bytes: &[u8]) {
             let full = asked.read_request(CallId(0), None, body, true);
             let news = histories.read(&asked, CallId(0), None, body, true);
             assert_eq!((&news.prompt.model, news.prompt.partial), (&full.model, full.partial));
+            assert_eq!(news.prompt.names, full.names);
             assert!(news.passed + news.prompt.turns.len() <= full.turns.len());
             assert!(full.turns.ends_with(&news.prompt.turns));
             assert!(histories.weight() <= 64 * 1024 + 64 * bytes.len());

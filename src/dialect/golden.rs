@@ -214,6 +214,13 @@ fn show_prompt(out: &mut String, asked: &Asked, prompt: &Prompt) {
         write!(out, " conversation={id}").unwrap();
     }
     out.push_str(if prompt.partial { " partial\n" } else { "\n" });
+    let names = &prompt.names;
+    for (what, name) in [("session", &names.session), ("user", &names.user), ("cache key", &names.cache_key)]
+    {
+        if let Some(name) = name {
+            writeln!(out, "  {what} {name}").unwrap();
+        }
+    }
     for tool in &prompt.tools {
         writeln!(out, "  tool {} {:?}", tool.name, tool.description.as_deref().unwrap_or_default()).unwrap();
     }
