@@ -164,9 +164,10 @@ impl Scribe {
         let id = self.id(number, began);
         let mut exchange = Exchange::new(id, began, client, self.settings.upstream.clone());
         exchange.labels = labels::labels(&head, self.settings.session.legacy_headers);
-        let caller = Caller::of(&head, client.ip(), &self.settings.session.headers, self.sessions.seed());
+        let mut caller = Caller::of(&head, client.ip(), self.sessions.seed());
         self.settings.masks.headers(&mut head.headers);
         self.settings.masks.uri(&mut head.uri);
+        caller.names = names::of(&head.headers, &self.settings.session.headers);
         let reads = self.settings.interest.includes(Interest::LLM);
         let limit = self.settings.body_limit;
         let (mut reading, mut socket) = (None, None);

@@ -10,7 +10,7 @@ use perimeter_interceptor::{Client, RequestHead};
 use serde::Deserialize;
 
 use super::clients::client_of;
-use super::names::{self, Names};
+use super::names::Names;
 use crate::dialect::Seed;
 
 /// Who makes a request.
@@ -22,7 +22,7 @@ pub(super) struct Caller {
     /// Of the program's name, a hash.
     pub(super) program: u64,
     pub(super) client: Option<Arc<Client>>,
-    /// What it says of the session.
+    /// What it says of the session, in headers that are masked: unlike a hash, a name comes to rest.
     pub(super) names: Names,
 }
 
@@ -31,7 +31,7 @@ const KEYS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
 impl Caller {
     /// Who makes the request of this head, in which nothing is masked yet.
-    pub(super) fn of(head: &RequestHead, address: IpAddr, added: &[http::HeaderName], seed: &Seed) -> Self {
+    pub(super) fn of(head: &RequestHead, address: IpAddr, seed: &Seed) -> Self {
         let headers = &head.headers;
         let bearer = headers.get(AUTHORIZATION).map(|value| of_authorization(value.as_bytes(), seed));
         let key = || KEYS.iter().find_map(|name| headers.get(*name)).map(|key| seed.of_bytes(key.as_bytes()));
@@ -42,7 +42,7 @@ impl Caller {
             address,
             program,
             client: client_of(headers).map(Arc::new),
-            names: names::of(headers, added),
+            names: Names::default(),
         }
     }
 
