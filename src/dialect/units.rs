@@ -215,8 +215,14 @@ impl Run {
 /// So long an answer is hardly given twice, bytes without white space.
 const TELLING: usize = 80;
 
-/// So long an id is hardly given twice, bytes.
-const UNIQUE: usize = 16;
+/// Whether hardly any other call of a tool has the same id: letters and digits stand in it in no order.
+fn is_unique(id: &str) -> bool {
+    id.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|part| {
+        part.len() >= 9
+            && part.bytes().any(|byte| byte.is_ascii_digit())
+            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+    })
+}
 
 /// What a user or a tool says.
 fn others(turn: &Turn, out: &mut Vec<u8>) {
@@ -231,8 +237,8 @@ fn others(turn: &Turn, out: &mut Vec<u8>) {
             Part::ToolResult(result) => {
                 let id = result.id.as_deref().unwrap_or_default();
                 mark(b'a', id, out);
-                // Clients take old results out of their histories. An id says enough, where it is one.
-                if id.len() < UNIQUE && !is_cleared(&result.text) {
+                // Clients take old results out of their histories.
+                if !is_unique(id) && !is_cleared(&result.text) {
                     dense(&lasting(&result.text), out);
                 }
             }
@@ -248,8 +254,13 @@ fn others(turn: &Turn, out: &mut Vec<u8>) {
 }
 
 fn tool_use(tool: &ToolUse, out: &mut Vec<u8>) {
-    mark(b't', tool.id.as_deref().unwrap_or_default(), out);
+    let id = tool.id.as_deref().unwrap_or_default();
+    mark(b't', id, out);
     mark(b'n', &tool.name, out);
+    // Clients complete what the model wrote, such as with the values of fields that it left out.
+    if is_unique(id) {
+        return;
+    }
     match serde_json::from_str::<Value>(&tool.input) {
         Ok(input) => json(&input, out),
         Err(_) if tool.input.trim().is_empty() => out.extend_from_slice(b"{}"),
