@@ -14,6 +14,7 @@ mod generate_config;
 mod output;
 mod prices;
 mod run;
+mod sessions;
 mod validate_config;
 
 /// A run-time failure: a port taken, a file that cannot be written.
@@ -38,6 +39,7 @@ enum Command {
     ValidateConfig(validate_config::ValidateConfig),
     GenerateConfig(generate_config::GenerateConfig),
     Prices(prices::Prices),
+    Sessions(sessions::Sessions),
 }
 
 const EXAMPLES: &str = "\
@@ -48,6 +50,7 @@ Examples:
   perimeter validate-config perimeter.yaml
   perimeter run --config perimeter.yaml
   perimeter prices gpt-5-2025-08-07
+  perimeter sessions
 
 `perimeter run --help` lists the environment variables and the exit codes.";
 
@@ -78,6 +81,7 @@ pub fn main_with(
         Command::ValidateConfig(validate) => validate.execute(registry),
         Command::GenerateConfig(generate) => generate.execute(),
         Command::Prices(prices) => prices.execute(registry),
+        Command::Sessions(sessions) => sessions.execute(registry),
     }
 }
 

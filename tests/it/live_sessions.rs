@@ -1,5 +1,6 @@
 //! The sessions that a running proxy holds, as it shows them.
 
+mod command;
 mod page;
 
 use serde_json::json;

@@ -30,12 +30,12 @@ mod exchange;
 mod head;
 mod json;
 mod look;
-mod measure;
+pub mod measure;
 mod paint;
 mod problem;
 mod redaction;
 mod settings;
-mod text;
+pub mod text;
 
 use call::{Keep, Shown};
 use exchange::Following;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use perimeter_interceptor::Usd;
 
 /// A duration in at most six characters: `3.2ms`, `312ms`, `1.24s`, `12.4s`, `2m05s`, `1h02m`.
-pub(crate) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let micros = duration.as_micros();
     let millis = micros / 1000;
     let seconds = millis / 1000;
@@ -21,7 +21,7 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// A number, exact up to 9999: `1204`, `48.2k`, `1.3M`.
-pub(crate) fn count(count: u64) -> String {
+pub fn count(count: u64) -> String {
     match count {
         0..10_000 => count.to_string(),
         10_000..1_000_000 => scaled(count, 1000, "k"),
@@ -41,7 +41,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 
 /// An amount of money, to the cent from a dollar on, and below that to two digits that tell something: `$12.34`,
 /// `$0.31`, `$0.0042`.
-pub(crate) fn dollars(amount: Usd) -> String {
+pub fn dollars(amount: Usd) -> String {
     let round = |unit: u64| (amount.0 + unit / 2) / unit * unit;
     // A tenth of the unit of the first digit, and nothing finer than a millionth of a dollar.
     let mut unit = Usd::DOLLAR / 100;

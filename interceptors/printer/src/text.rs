@@ -102,7 +102,7 @@ fn stand_in(c: char) -> char {
 
 /// Makes the string of one JSON object safe to print: what JSON leaves as it is and a terminal would act on is
 /// escaped, which changes nothing of what it says.
-pub(crate) fn escape_in_json(json: &str) -> Cow<'_, str> {
+pub fn escape_in_json(json: &str) -> Cow<'_, str> {
     if !json.chars().any(is_unsafe) {
         return json.into();
     }
@@ -118,7 +118,7 @@ pub(crate) fn escape_in_json(json: &str) -> Cow<'_, str> {
 }
 
 /// The cells that clean text takes.
-pub(crate) fn cells(text: &str) -> usize {
+pub fn cells(text: &str) -> usize {
     clusters(text).map(|(_, cluster)| cells_of_cluster(cluster)).sum()
 }
 
@@ -211,7 +211,7 @@ impl Row {
 }
 
 /// The text in one line of at most `width` cells, its end cut off with `…` if need be.
-pub(crate) fn line(text: &str, width: Option<usize>) -> String {
+pub fn line(text: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
     let mut row = Row::default();
     // How much of it leaves room for the `…`.
