@@ -14,7 +14,7 @@ const USUAL: usize = 100;
 const MOST: usize = 10_000;
 
 /// So many are written before others get their turn: on the proxy's port, the traffic is on this thread.
-const AT_ONCE: usize = 50;
+const AT_ONCE: usize = 16;
 
 /// The page, for a request with this query.
 pub(super) async fn answer(asker: Option<Asker>, query: Option<String>) -> Response<Body> {
