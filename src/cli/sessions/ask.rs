@@ -47,9 +47,9 @@ pub(super) enum AskError {
     #[error("the token holds a character that no header may carry")]
     Token,
     #[error(
-        "nobody answers at {0}. Is perimeter running? Its start line says where its admin listener is (`admin on http://…`): say so with --url, or with --config"
+        "nobody answers at {0} ({1}). Is perimeter running? Its start line says where its admin listener is (`admin on http://…`): say so with --url, or with --config"
     )]
-    Nobody(Address, #[source] io::Error),
+    Nobody(Address, io::Error),
     #[error("{0} did not answer within {seconds} s", seconds = PATIENCE.as_secs())]
     Late(Address),
     #[error(

@@ -59,6 +59,7 @@ struct Usage {
 
 #[derive(Deserialize)]
 struct Branch {
+    call: u32,
     relation: String,
 }
 
@@ -144,16 +145,13 @@ fn cost(session: &Session) -> String {
 /// What is no simple turn, in words: `2 sub-agents, 1 retry, 1 failed`.
 fn also(session: &Session) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
-    for branch in &session.tree {
+    // That each session has a first call goes without saying.
+    for branch in session.tree.iter().filter(|branch| branch.call > 1) {
         *counts.entry(&branch.relation).or_default() += 1;
-    }
-    // Each session begins, so a first opening says nothing.
-    if let Some(openings) = counts.get_mut("opening") {
-        *openings -= 1;
     }
     let mut words: Vec<_> = counts
         .into_iter()
-        .filter(|(relation, count)| *count > 0 && *relation != "turn")
+        .filter(|(relation, _)| *relation != "turn")
         .map(|(relation, count)| plural(count, relation))
         .collect();
     if session.failed > 0 {
@@ -241,10 +239,8 @@ mod tests {
 
     fn sessions() -> Vec<Value> {
         let tree = |relations: &[&str]| -> Vec<Value> {
-            relations
-                .iter()
-                .map(|relation| json!({"call": 1, "parent": null, "relation": relation, "thread": 0}))
-                .collect()
+            let branch = |(call, relation): (u32, &&str)| json!({"call": call, "parent": null, "relation": relation, "thread": 0});
+            (1..).zip(relations).map(branch).collect()
         };
         vec![
             session(
@@ -297,7 +293,7 @@ mod tests {
         fn any_name_stays_in_its_line_and_its_column(name in "\\PC{0,60}|(?s).{0,60}") {
             let change = json!({
                 "agent": {"id": name, "prompt": "p", "stable": "s", "name": name}, "models": [name, name], "state": name,
-                "tree": [{"relation": name}]
+                "tree": [{"call": 2, "relation": name}]
             });
             let table = table(&[session(&name, change)], 1, false);
             let lines: Vec<_> = table.split('\n').collect();
