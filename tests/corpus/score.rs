@@ -156,6 +156,10 @@ impl Score {
 
     fn pair(&mut self, one: &Judged<'_>, other: &Judged<'_>) {
         let (mine, theirs) = (&one.exchange.label, &other.exchange.label);
+        if one.scenario.name == other.scenario.name && [mine, theirs].iter().any(|label| label.session == "-")
+        {
+            return;
+        }
         let belong = one.scenario.name == other.scenario.name && mine.session == theirs.session;
         let joined = match (one.found, other.found) {
             (Some(one), Some(other)) => one.session == other.session,
