@@ -242,6 +242,11 @@ impl Score {
         }
     }
 
+    /// The calls of which nothing was told.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        self.wrong.iter().filter(|wrong| wrong.kind == "call").map(|wrong| wrong.place.clone()).collect()
+    }
+
     /// Says what must be perfect and is not.
     #[track_caller]
     pub(crate) fn assert_good(&self, played: &str) {
