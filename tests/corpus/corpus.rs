@@ -16,13 +16,28 @@ use scenario::{Scenario, read};
 
 /// All scenarios, by their names.
 pub(crate) fn scenarios() -> Vec<Scenario> {
+    named(|name| name.to_owned())
+}
+
+/// All untold scenarios, as they happen to other people at other addresses: these say the same and are answered alike.
+pub(crate) fn scenarios_of_others() -> Vec<Scenario> {
+    let mut scenarios = named(|name| format!("{name}_of_others"));
+    let is_told = |scenario: &Scenario| scenario.exchanges.iter().any(|exchange| exchange.label.told);
+    scenarios.retain(|scenario| !scenario.single && !is_told(scenario));
+    for exchange in scenarios.iter_mut().flat_map(|scenario| &mut scenario.exchanges) {
+        exchange.client.ip = Some(exchange.client.ip() + 100);
+    }
+    scenarios
+}
+
+fn named(new_name: impl Fn(&str) -> String) -> Vec<Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sessions");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "yaml"));
     files.sort();
     let scenario = |file: &Path| {
         let name = file.file_stem().unwrap().to_str().unwrap();
-        read(name, &fs::read_to_string(file).unwrap())
+        read(&new_name(name), &fs::read_to_string(file).unwrap())
     };
     files.iter().map(|file| scenario(file)).collect()
 }

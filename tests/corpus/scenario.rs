@@ -17,6 +17,8 @@ pub(crate) struct Scenario {
     pub(crate) about: String,
     /// Whether so much time passes in it that it cannot be played beside others.
     pub(crate) alone: bool,
+    /// Whether nobody could tell it from the same said by others at other addresses.
+    pub(crate) single: bool,
     pub(crate) exchanges: Vec<Exchange>,
     /// In which order they begin and end.
     pub(crate) steps: Vec<Step>,
@@ -88,8 +90,8 @@ pub(crate) struct Label {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Client {
     /// The last number of its address.
-    pub(crate) ip: Option<u8>,
-    pub(crate) key: Option<String>,
+    pub(super) ip: Option<u8>,
+    key: Option<String>,
     /// Its `User-Agent`.
     program: Option<String>,
     headers: BTreeMap<String, String>,
@@ -103,6 +105,8 @@ struct Written {
     told: bool,
     #[serde(default)]
     alone: bool,
+    #[serde(default)]
+    single: bool,
     #[serde(default)]
     clients: BTreeMap<String, Client>,
     #[serde(flatten)]
@@ -188,13 +192,20 @@ pub(crate) fn read(name: &str, yaml: &str) -> Scenario {
         exchanges.push(exchange);
     }
     let steps = steps(&written.calls, &exchanges, name);
-    Scenario { name: name.into(), about: written.about, alone: written.alone, exchanges, steps }
+    Scenario {
+        name: name.into(),
+        about: written.about,
+        alone: written.alone,
+        single: written.single,
+        exchanges,
+        steps,
+    }
 }
 
 const USUAL: [&str; 10] =
     ["by", "dialect", "model", "system", "tools", "stream", "agent", "style", "set", "headers"];
 
-const SCENARIO: [&str; 5] = ["about", "told", "alone", "clients", "calls"];
+const SCENARIO: [&str; 6] = ["about", "told", "alone", "single", "clients", "calls"];
 
 const CALL: [&str; 20] = [
     "id", "is", "thread", "told", "news", "known", "after", "again", "previous", "choice", "messages", "say",
@@ -319,6 +330,13 @@ fn steps(calls: &[WrittenCall], exchanges: &[Exchange], name: &str) -> Vec<Step>
         }
     }
     steps
+}
+
+impl Client {
+    /// The last number of its address.
+    pub(crate) fn ip(&self) -> u8 {
+        self.ip.unwrap_or(2)
+    }
 }
 
 impl Exchange {

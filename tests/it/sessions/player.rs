@@ -110,7 +110,7 @@ impl<'p> Play<'p> {
             write!(head, "{name}: {value}\r\n").unwrap();
         }
         write!(head, "content-length: {}\r\n\r\n", exchange.body.len()).unwrap();
-        let mut client = self.stage.connect(exchange.client.ip.unwrap_or(2));
+        let mut client = self.stage.connect(exchange.client.ip());
         client.send([head.as_bytes(), &exchange.body].concat());
         self.open.insert(at, (client, self.stage.upstream(&place)));
     }
