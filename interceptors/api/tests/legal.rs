@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use perimeter_interceptor::host::Notice;
 use perimeter_interceptor::testing::{Scene, Script, breaches, scenes};
-use perimeter_interceptor::{ApiFailure, BodyEnd, Call, CallId, Delta, LlmEvent, Peer, Said, Session, Usage};
+use perimeter_interceptor::{
+    ApiFailure, BodyEnd, Branch, Call, CallId, Delta, LlmEvent, Peer, Relation, Said, Session, SessionEnd,
+    Usage,
+};
 
 #[track_caller]
 fn refused(scene: Scene, rule: &str) {
@@ -135,6 +138,45 @@ fn a_session_is_new_at_its_first_call_and_at_no_other() {
         let scene = Scene::post("/").request("").llm(call(0, session)).response(200);
         refused(scene, "a session whose first call is not new, or another that is");
     }
+}
+
+#[test]
+fn a_call_follows_from_an_earlier_one_or_from_none() {
+    let placed = |call, parent, relation, thread| {
+        Scene::post("/").request("").asks("m", "a").response(200).session(move |session| {
+            (session.call, session.is_new) = (call, call == 1);
+            (session.parent, session.relation, session.thread) = (parent, relation, thread);
+        })
+    };
+    for (call, parent) in [(1, 1), (3, 3), (3, 4), (3, 0)] {
+        refused(placed(call, Some(parent), Relation::Turn, 0), "a call that follows from no earlier one");
+    }
+    refused(placed(2, Some(1), Relation::Opening, 1), "an opening that follows from another call");
+    refused(placed(1, None, Relation::Side, 1), "a line of talk that cannot have begun yet");
+    refused(placed(3, Some(1), Relation::Fork, 3), "a line of talk that cannot have begun yet");
+    allowed(placed(1, None, Relation::Side, 0));
+    allowed(placed(2, None, Relation::Opening, 1));
+    allowed(placed(3, Some(1), Relation::SubAgent, 2));
+    allowed(placed(9, None, Relation::Turn, 0));
+}
+
+#[test]
+fn the_end_of_a_session_tells_of_its_calls_alone() {
+    let told = |failed, tree: &[Branch]| {
+        let mut end = SessionEnd::new("s", 4, Duration::ZERO);
+        (end.failed, end.tree) = (failed, tree.to_vec());
+        let breaches = breaches(&Script::new().session_end(end).notices());
+        breaches.iter().map(|breach| breach.rsplit(": ").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let branch = |call| Branch::new(call, Relation::Retry);
+    let mut wrong = branch(4);
+    wrong.parent = Some(4);
+    assert_eq!(told(5, &[]), ["more calls failed than there were"]);
+    for tree in [&[branch(0)][..], &[branch(5)], &[branch(3), branch(2)], &[branch(2), branch(2)]] {
+        assert_eq!(told(0, tree), ["a branch that is no call of it, or not in order"]);
+    }
+    assert_eq!(told(0, &[wrong]), ["a call that follows from no earlier one"]);
+    assert_eq!(told(4, &[Branch::new(1, Relation::Opening), branch(2), branch(4)]), [""; 0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is printed of one call: its head line, and beneath it what was said.
 
-use perimeter_interceptor::{Answer, Cx, Media, Part, Role, ToolUse, Turn};
+use perimeter_interceptor::{Answer, Client, Cx, Media, Part, Relation, Role, Session, ToolUse, Turn};
 
 use crate::call::{Answered, Shown};
 use crate::exchange::Following;
@@ -167,15 +167,20 @@ impl<'a> Layout<'a> {
         lines
     }
 
+    /// The session, where it begins or the call is no simple next turn of it.
     fn session(&self, call: &Shown) -> Vec<String> {
         let session = &call.session;
-        if !(self.settings.show_sessions && session.told && session.is_new) {
+        let words = in_words(session.relation, session.parent);
+        // One that nobody named is worth a word once a second call belongs to it.
+        let begins = if session.told { session.is_new } else { session.call == 2 };
+        if !self.settings.show_sessions || !begins && words.is_none() {
             return Vec::new();
         }
         let id = self.redaction.long(&session.id);
         let id = if is_drawn(&id) { id.get(..8).unwrap_or(&id) } else { &id };
-        let agent = session.agent.told.as_deref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
-        self.text(SESSION, "", &format!("session {id}{agent}"), Extent::Squeezed(1))
+        let maker = if begins { maker(session) } else { None };
+        let told: Vec<_> = [Some(format!("session {id}")), maker, words].into_iter().flatten().collect();
+        self.text(SESSION, "", &told.join(", "), Extent::Squeezed(1))
     }
 
     /// What the call brought, shortly.
@@ -359,6 +364,36 @@ fn joined(parts: &[Part]) -> Vec<Part> {
 /// Whether an answer has not stopped: it is made in the background, or broke off on its way here.
 fn is_state(stop: &str) -> bool {
     matches!(stop, "queued" | "in_progress")
+}
+
+/// Who makes the calls of a session: the agent that the client names, else what it is known by.
+fn maker(session: &Session) -> Option<String> {
+    let version = |client: &Client| match &client.version {
+        Some(version) => format!("{} {version}", client.name),
+        None => client.name.to_string(),
+    };
+    match (&session.agent.told, &session.agent.name, &session.client) {
+        (Some(agent), ..) => Some(format!("agent {agent}")),
+        (None, Some(name), Some(client)) if *name == client.name => Some(version(client)),
+        (None, Some(name), _) => Some(name.to_string()),
+        (None, None, client) => client.as_deref().map(version),
+    }
+}
+
+/// How a call follows from another, where that is worth a word.
+fn in_words(relation: Relation, parent: Option<u32>) -> Option<String> {
+    let (of, alone) = match relation {
+        Relation::Retry => ("retry of", "retry"),
+        Relation::Regenerate => ("another answer to", "another answer"),
+        Relation::Edit => ("edits", "edited"),
+        Relation::Fork => ("fork of", "fork"),
+        Relation::Compaction => ("compacted after", "compacted"),
+        Relation::Truncation => ("shortened after", "shortened"),
+        Relation::SubAgent => ("sub-agent of", "sub-agent"),
+        Relation::Side => ("beside", "side call"),
+        _ => return None,
+    };
+    Some(parent.map_or_else(|| alone.to_owned(), |parent| format!("{of} call {parent}")))
 }
 
 /// Whether a session's name was drawn by a program, so that its beginning tells it from others as well as all of it.

@@ -44,11 +44,10 @@ struct CallFields<'a> {
     dialect: &'a str,
     model: Option<&'a str>,
     streaming: bool,
-    /// Only sessions that the client named.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent: Option<&'a str>,
+    #[serde(flatten)]
+    place: Option<PlaceFields<'a>>,
     /// To the first token; only of streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttft_ms: Option<f64>,
@@ -68,6 +67,21 @@ struct CallFields<'a> {
     tool_calls: Vec<ToolFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop: Option<&'a str>,
+}
+
+/// Where the call stands in its session, and who makes it.
+#[derive(Serialize)]
+struct PlaceFields<'a> {
+    session_call: u32,
+    relation: &'a str,
+    /// The `session_call` that it follows, or belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_call: Option<u32>,
+    /// The agent that the client names, else what it is known by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
 }
 
 /// In tokens. The parts are contained in the wholes.
@@ -134,15 +148,21 @@ pub(crate) fn line(
 }
 
 fn call_fields<'a>(settings: &Settings, call: &'a Shown) -> CallFields<'a> {
-    let told = settings.show_sessions && call.session.told;
+    let session = Some(&call.session).filter(|_| settings.show_sessions);
     let answer = call.answers.first().filter(|_| settings.log_responses);
     CallFields {
         call: call.id.0,
         dialect: call.dialect,
         model: call.model.as_deref(),
         streaming: call.streaming,
-        session_id: told.then_some(&*call.session.id),
-        agent: call.session.agent.told.as_deref().filter(|_| settings.show_sessions),
+        session_id: session.map(|session| &*session.id),
+        place: session.map(|session| PlaceFields {
+            session_call: session.call,
+            relation: session.relation.as_str(),
+            parent_call: session.parent,
+            agent: session.agent.told.as_deref().or(session.agent.name.as_deref()),
+            client: session.client.as_ref().map(|client| &*client.name),
+        }),
         ttft_ms: call.first_token.map(|at| millis(at.saturating_sub(call.began))),
         usage: call.usage.map(usage_fields),
         cost_usd: call.cost.map(|price| match price {

@@ -13,7 +13,8 @@ pub struct Settings {
     pub log_responses: bool,
     /// Whole texts in place of their first lines.
     pub log_body: bool,
-    /// The sessions that the client named.
+    /// Sessions: those that the client named with their first call, others with their second; and each call that is no
+    /// simple next turn of its session.
     pub show_sessions: bool,
     /// Calls as blocks. Otherwise each is one line, as any other exchange.
     pub show_llm_calls: bool,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::Method;
 use perimeter_interceptor::{
     ApiFailure, Call, CallId, Completion, Cx, End, Failure, Interceptor, Interest, LlmEvent, Operation,
-    RequestHead, ResponseHead, Result, Upgrade,
+    RequestHead, ResponseHead, Result, Session, Upgrade,
 };
 use perimeter_redact::redact;
 
@@ -82,7 +82,7 @@ pub struct Seen {
 #[derive(Debug)]
 struct Open {
     call: CallId,
-    session: Arc<str>,
+    session: Arc<Session>,
     model: Option<Arc<str>>,
     dialect: &'static str,
     since: Duration,
@@ -188,7 +188,7 @@ impl MessageLogger {
     fn call(&mut self, cx: Cx<'_>, seen: &mut Seen, call: &Call) -> std::result::Result<(), WriteError> {
         let open = Open {
             call: call.id,
-            session: Arc::clone(&call.session.id),
+            session: Arc::clone(&call.session),
             model: call.model.clone(),
             dialect: call.dialect,
             since: if seen.upgraded { cx.elapsed } else { Duration::ZERO },

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 
 use crate::host::{Notice, What};
-use crate::{BodyEnd, CallId, End, ExchangeId, LlmEvent, Peer, Session};
+use crate::{BodyEnd, CallId, End, ExchangeId, LlmEvent, Peer, Relation, Session, SessionEnd};
 
 /// Panics unless everything in `notices` was told as the contract promises, every exchange from its head to its end.
 ///
@@ -39,13 +39,26 @@ pub fn assert_legal(notices: &[Notice]) {
 ///   before it;
 /// - the events of a call begin with its [`LlmEvent::Call`] and nothing follows its completion or failure; after its
 ///   one cut there is at most a failure; calls are told in the order of their ids, from 0;
+/// - a call of a session is its first exactly where the session is new, and then it follows from none and its line of
+///   talk is 0; any other follows from an earlier one or from none, from none where it is an opening, and its line is
+///   one that can have begun by then;
 /// - a body that is complete, of which nothing went unseen and something was told, was told as long as its
 ///   `content-length`.
+///
+/// The end of a session tells no more calls that failed, or that are no simple next turns, than the session had; the
+/// latter in their order, each as a call of a session has to be.
 pub fn breaches(notices: &[Notice]) -> Vec<String> {
     let mut courses: HashMap<ExchangeId, Course> = HashMap::new();
     let mut breaches = Vec::new();
     for (index, notice) in notices.iter().enumerate() {
-        let Notice::Exchange { exchange, elapsed, what } = notice else { continue };
+        let (exchange, elapsed, what) = match notice {
+            Notice::Exchange { exchange, elapsed, what } => (exchange, elapsed, what),
+            Notice::SessionEnd(end) => {
+                let place = format!("notice {index} (the end of the session {})", end.id);
+                breaches.extend(ended(end).into_iter().map(|rule| format!("{place}: {rule}")));
+                continue;
+            }
+        };
         let broken = match courses.get_mut(&exchange.id) {
             Some(course) => course.goes_on(*elapsed, what),
             None => {
@@ -167,7 +180,7 @@ impl Course {
                     broken.when(id < *before, "a call with a smaller id than the one before")
                 }
             }
-            broken.when(!counts(&call.session), "a session whose first call is not new, or another that is");
+            broken.session(&call.session);
             return self.calls.push((id, Stage::Open));
         };
         broken.when(*stage == Stage::Over, "an event of a call that is over");
@@ -223,13 +236,40 @@ impl Rules {
             self.0.push(rule.to_owned());
         }
     }
+
+    fn session(&mut self, session: &Session) {
+        let counts = session.call >= 1 && session.is_new == (session.call == 1);
+        self.when(!counts, "a session whose first call is not new, or another that is");
+        self.place(session.call, session.parent, session.relation, session.thread);
+    }
+
+    /// Where a call stands among those of its session.
+    fn place(&mut self, call: u32, parent: Option<u32>, relation: Relation, thread: u32) {
+        let is_earlier = |parent: u32| (1..call).contains(&parent);
+        self.when(
+            parent.is_some_and(|parent| !is_earlier(parent)),
+            "a call that follows from no earlier one",
+        );
+        let opens = relation == Relation::Opening && parent.is_some();
+        self.when(opens, "an opening that follows from another call");
+        self.when(thread > call.saturating_sub(1), "a line of talk that cannot have begun yet");
+    }
+}
+
+/// What is against the rules in the end of a session.
+fn ended(end: &SessionEnd) -> Vec<String> {
+    let mut broken = Rules::default();
+    broken.when(end.failed > end.calls, "more calls failed than there were");
+    let mut before = 0;
+    for branch in &end.tree {
+        let is_next = branch.call > before && branch.call <= end.calls;
+        broken.when(!is_next, "a branch that is no call of it, or not in order");
+        broken.place(branch.call, branch.parent, branch.relation, branch.thread);
+        before = branch.call;
+    }
+    broken.0
 }
 
 fn length_in(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Whether the session's number of this call and its being new agree.
-fn counts(session: &Session) -> bool {
-    session.call >= 1 && session.is_new == (session.call == 1)
 }

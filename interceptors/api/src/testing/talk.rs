@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::Scene;
 use crate::host::What;
 use crate::{
-    Answer, Call, CallId, Completion, Delta, LlmEvent, Part, Role, Said, Session, ToolUse, Turn, Usage,
+    Answer, Call, CallId, Completion, Delta, LlmEvent, Part, Relation, Role, Said, Session, ToolUse, Turn,
+    Usage,
 };
 
 /// What was said so far.
@@ -38,11 +39,28 @@ impl Scene {
     /// In a session that the client names so, also the calls that were told already.
     pub fn in_session(mut self, id: &str) -> Self {
         self.exchange.labels.session = Some(id.into());
+        self.session(|session| {
+            session.id = id.into();
+            session.told = true;
+        })
+    }
+
+    /// Changes the sessions of the calls that were told already: where they stand in them, who makes them.
+    ///
+    /// ```
+    /// use perimeter_interceptor::Relation;
+    /// use perimeter_interceptor::testing::{Scene, Script, assert_legal};
+    ///
+    /// let retry = Scene::post("/v1/messages").asks("m", "Hello").session(|session| {
+    ///     (session.call, session.is_new) = (4, false);
+    ///     (session.relation, session.parent) = (Relation::Retry, Some(3));
+    /// });
+    /// assert_legal(&Script::from(retry.response(200)).notices());
+    /// ```
+    pub fn session(mut self, change: impl Fn(&mut Session)) -> Self {
         for (_, what) in &mut self.steps {
             if let What::Llm(LlmEvent::Call(call)) = what {
-                let session = Arc::make_mut(&mut Arc::make_mut(call).session);
-                session.id = id.into();
-                session.told = true;
+                change(Arc::make_mut(&mut Arc::make_mut(call).session));
             }
         }
         self
@@ -58,6 +76,9 @@ impl Scene {
         session.told = told.is_some();
         session.call = number + 1;
         session.is_new = number == 0;
+        if number > 0 {
+            (session.relation, session.parent) = (Relation::Turn, Some(number));
+        }
         Arc::make_mut(&mut session.agent).told.clone_from(&self.exchange.labels.agent);
         session.tags.clone_from(&self.exchange.labels.tags);
 

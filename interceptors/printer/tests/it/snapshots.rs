@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::Method;
 use perimeter_interceptor::host::What;
 use perimeter_interceptor::{
-    Answer, ApiFailure, BodyEnd, CallId, Completion, Cost, End, Failure, LlmEvent, Media, Operation, Part,
-    Role, Session, Tool, ToolResult, ToolUse, Turn, Upgrade, Usage, Usd,
+    Answer, ApiFailure, BodyEnd, CallId, Client, Completion, Cost, End, Failure, LlmEvent, Media, Operation,
+    Part, Relation, Role, Session, Tool, ToolResult, ToolUse, Turn, Upgrade, Usage, Usd,
 };
 use perimeter_printer::{Look, Settings};
 use serde_json::json;
@@ -136,6 +136,20 @@ fn session(id: &str, agent: Option<&str>) -> Arc<Session> {
     session.told = true;
     Arc::make_mut(&mut session.agent).told = agent.map(Into::into);
     session.into()
+}
+
+/// A call that stands here in a session that nobody named.
+fn placed(number: u32, call_number: u32, relation: Relation, parent: Option<u32>) -> Scene {
+    let mut call = call("gpt-4o-mini", vec![user("Hello")]);
+    let mut session = Session::new("0196f1a2-7c11-4e6b-8000-0123456789ab");
+    (session.call, session.is_new) = (call_number, call_number == 1);
+    (session.relation, session.parent) = (relation, parent);
+    let mut client = Client::new("Claude Code");
+    client.version = Some("2.1.329".into());
+    session.client = Some(client.into());
+    Arc::make_mut(&mut session.agent).name = Some("Claude Code".into());
+    call.session = session.into();
+    Scene::post(number).asks(call).answers(200).completes(900, answer(vec![text("Hi.")], "stop"))
 }
 
 fn with_session(number: u32) -> Scene {
@@ -293,6 +307,37 @@ fn each_call_of_a_socket_is_a_block() {
         .llm(6000, third)
         .ends_as(7000, BodyEnd::COMPLETE, BodyEnd::Aborted);
     insta::assert_snapshot!(snapshot(&[socket]));
+}
+
+#[test]
+fn other_sessions_are_announced_once_they_have_a_second_call() {
+    let talk = [
+        placed(0, 1, Relation::Opening, None),
+        placed(1, 2, Relation::Turn, Some(1)),
+        placed(2, 3, Relation::Turn, Some(2)),
+        placed(3, 4, Relation::Retry, Some(3)),
+        placed(4, 5, Relation::SubAgent, Some(4)),
+        placed(5, 6, Relation::Side, None),
+    ];
+    insta::assert_snapshot!(snapshot(&talk));
+    let line = |relation, parent| {
+        let out = printed(&[placed(0, 9, relation, parent)], Look::fixed(None, false), &Settings::default());
+        out.lines().find_map(|line| line.trim().strip_prefix("# session 0196f1a2, ")).map(str::to_owned)
+    };
+    for (relation, with, without) in [
+        (Relation::Regenerate, "another answer to call 8", "another answer"),
+        (Relation::Edit, "edits call 8", "edited"),
+        (Relation::Fork, "fork of call 8", "fork"),
+        (Relation::Compaction, "compacted after call 8", "compacted"),
+        (Relation::Truncation, "shortened after call 8", "shortened"),
+        (Relation::Side, "beside call 8", "side call"),
+    ] {
+        assert_eq!(line(relation, Some(8)).as_deref(), Some(with));
+        assert_eq!(line(relation, None).as_deref(), Some(without));
+    }
+    assert_eq!(line(Relation::Opening, None), None);
+    let hidden = settings(json!({"show_sessions": false}));
+    assert!(!printed(&talk, Look::fixed(None, false), &hidden).contains("0196f1a2"));
 }
 
 #[test]

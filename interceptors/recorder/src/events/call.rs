@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use perimeter_interceptor::{
-    Call, CallId, Completion, CostSource, Cx, ExchangeId, Operation, ToolUse, Usage,
+    Call, CallId, Completion, CostSource, Cx, ExchangeId, Operation, Session, ToolUse, Usage,
 };
 use serde_json::value::RawValue;
 
@@ -107,6 +107,24 @@ impl Open {
             add_cost(attributes, said);
         }
         response::add(attributes, self.operation, said);
+    }
+}
+
+/// Where a call stands among those of its session.
+pub(super) fn add_place(attributes: &mut Attributes, session: &Session) {
+    attributes.add("session.call", &session.call);
+    attributes.add("session.relation", session.relation.as_str());
+    attributes.add_some("session.parent_call", session.parent.as_ref());
+    attributes.add("session.thread", &session.thread);
+}
+
+/// Who makes a call, beyond the agent's id.
+pub(super) fn add_maker(attributes: &mut Attributes, session: &Session) {
+    attributes.add("agent.stable_id", &*session.agent.stable);
+    attributes.add_some("agent.name", session.agent.name.as_deref());
+    if let Some(client) = &session.client {
+        attributes.add("client.name", &*client.name);
+        attributes.add_some("client.version", client.version.as_deref());
     }
 }
 

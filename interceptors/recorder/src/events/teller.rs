@@ -82,6 +82,8 @@ impl Teller {
         let open = Open::new(cx, call, agent, since);
         self.results(cx, &open, call);
         let mut attributes = open.call_attributes();
+        call::add_place(&mut attributes, &call.session);
+        call::add_maker(&mut attributes, &call.session);
         attributes.add("llm.request.streaming", &call.streaming);
         if call.partial {
             attributes.add("llm.request.partial", &true);
@@ -126,6 +128,7 @@ impl Teller {
             let open = Open::new(cx, call, Arc::clone(&agent), Duration::ZERO);
             let mut attributes = open.attributes();
             attributes.add("client.type", "gateway");
+            call::add_maker(&mut attributes, &call.session);
             attributes.add("llm.vendor", call.vendor);
             attributes.add_some("llm.model", call.model.as_deref());
             attributes.add_some("tools", request::tools(call).as_deref());

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use perimeter_interceptor::{CallId, Cx, ExchangeId};
+use perimeter_interceptor::{CallId, Cx, ExchangeId, Session};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -17,6 +17,8 @@ pub(super) struct Line<'a> {
     #[serde(serialize_with = "in_words")]
     pub(super) exchange_id: ExchangeId,
     pub(super) session_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) session: Option<Place<'a>>,
     pub(super) direction: Direction,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) request: Option<Logged<'a>>,
@@ -34,6 +36,39 @@ pub(super) struct Line<'a> {
     pub(super) metadata: Option<Metadata<'a>>,
     #[serde(skip)]
     pub(super) call: CallId,
+}
+
+/// Where a call stands in its session, and who makes it.
+#[derive(Serialize)]
+pub(super) struct Place<'a> {
+    /// Which call of the session.
+    call: u32,
+    relation: &'static str,
+    /// The call that it follows, or that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<u32>,
+    thread: u32,
+    agent: &'a str,
+    /// The agent's name for people, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_name: Option<&'a str>,
+    /// The program, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn of(session: &'a Session) -> Self {
+        Self {
+            call: session.call,
+            relation: session.relation.as_str(),
+            parent: session.parent,
+            thread: session.thread,
+            agent: session.agent.id(),
+            agent_name: session.agent.name.as_deref(),
+            client: session.client.as_ref().map(|client| &*client.name),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -93,6 +128,7 @@ impl<'a> Line<'a> {
             timestamp: time::timestamp(time::after(cx.exchange.began, elapsed)),
             exchange_id: cx.exchange.id,
             session_id: cx.exchange.labels.session.as_deref(),
+            session: None,
             direction,
             request: None,
             response: None,
@@ -108,7 +144,8 @@ impl<'a> Line<'a> {
 
     /// That it is about this call.
     pub(super) fn in_call(mut self, open: &'a Open) -> Self {
-        self.session_id = Some(&open.session);
+        self.session_id = Some(&open.session.id);
+        self.session = Some(Place::of(&open.session));
         self.model = open.model.as_deref();
         self.provider = open.dialect.split('_').next();
         self.call = open.call;

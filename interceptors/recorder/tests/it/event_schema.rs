@@ -105,7 +105,7 @@ fn tables(document: &str) -> BTreeMap<String, Table> {
         if let ["", name, kind, since, what, ""] = cells[..]
             && let Some(name) = name.strip_prefix('`').and_then(|name| name.strip_suffix('`'))
         {
-            assert!(["1.0", "1.1"].contains(&since) && !what.is_empty(), "{line}");
+            assert!(["1.0", "1.1", "1.2"].contains(&since) && !what.is_empty(), "{line}");
             let table = tables.entry(heading.clone()).or_default();
             assert_eq!(table.insert(name.to_owned(), kind.to_owned()), None, "{line}");
         }

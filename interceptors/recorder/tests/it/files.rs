@@ -82,13 +82,13 @@ fn a_line_larger_than_any_file_has_one_of_its_own() {
 
 #[test]
 fn without_backups_a_full_file_starts_again() {
-    let mut log = Log::with(|settings| (settings.max_file_size, settings.backup_count) = (1_200, 0));
+    let mut log = Log::with(|settings| (settings.max_file_size, settings.backup_count) = (1_600, 0));
     for n in 1..=20 {
         log.tell_all(exchange(n));
         log.desk.idle().unwrap();
     }
     assert_eq!(numbers(&log.path).last(), Some(&20));
-    assert!(fs::metadata(&log.path).unwrap().len() <= 1_200);
+    assert!(fs::metadata(&log.path).unwrap().len() <= 1_600);
     assert_eq!(fs::read_dir(log.path.parent().unwrap()).unwrap().count(), 1);
 }
 

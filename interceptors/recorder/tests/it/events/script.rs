@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use perimeter_interceptor::testing::Scene;
 use perimeter_interceptor::{
-    ApiFailure, Cost, CostSource, Labels, LlmEvent, Operation, Part, Role, ToolResult, ToolUse, Turn, Usage,
-    Usd,
+    Agent, ApiFailure, Client, Cost, CostSource, Labels, LlmEvent, Operation, Part, Relation, Role, Session,
+    ToolResult, ToolUse, Turn, Usage, Usd,
 };
 use serde_json::{Value, json};
 
@@ -24,6 +24,15 @@ fn history() -> Vec<Value> {
 
 fn tools() -> Value {
     json!([{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}])
+}
+
+/// Who asks.
+fn made_by_opencode(session: &mut Session) {
+    let mut agent = Agent::new("prompt-6a06167ecf87", "agent-6a06167ecf87");
+    agent.name = Some("OpenCode".into());
+    let mut client = Client::new("OpenCode");
+    client.version = Some("1.18.31".into());
+    (session.agent, session.client) = (agent.into(), Some(client.into()));
 }
 
 fn chat(session: &str, messages: &[Value]) -> Scene {
@@ -51,6 +60,7 @@ pub(crate) fn ask_for_the_weather(session: &str) -> Scene {
     call.news = vec![text(Role::System, "Be brief."), text(Role::User, QUESTION)];
     let scene = scene
         .llm(LlmEvent::Call(Arc::new(call)))
+        .session(made_by_opencode)
         .after(Duration::from_millis(300))
         .response(200)
         .says("Let me look.")
@@ -95,7 +105,12 @@ pub(crate) fn bring_the_weather(session: &str) -> Scene {
         Turn::new(Role::Tool, vec![Part::ToolResult(sunny)]),
         Turn::new(Role::Tool, vec![Part::ToolResult(failed)]),
     ];
-    let scene = scene.llm(LlmEvent::Call(Arc::new(call))).response(200).says("Sunny in Paris.");
+    let scene = scene.llm(LlmEvent::Call(Arc::new(call))).session(|session| {
+        made_by_opencode(session);
+        (session.call, session.is_new) = (2, false);
+        (session.relation, session.parent) = (Relation::Turn, Some(1));
+    });
+    let scene = scene.response(200).says("Sunny in Paris.");
     let mut completion = scene.completion("Sunny in Paris.", Some(Usage::new(180, 6)));
     completion.body = body(Some("Sunny in Paris."), "stop");
     scene.llm(LlmEvent::Completion(Arc::new(completion))).end()
