@@ -577,7 +577,11 @@ fn without_dates(text: &str) -> String {
         };
         at += length;
         let is_mask = next == MASK;
-        if !is_mask && !is_date(text, start, at) {
+        // A number that begins a word is a part of it.
+        let behind = at + word_at(text, at);
+        let is_one =
+            if is_mask { behind == at || is_date(text, at, behind) } else { is_date(text, start, at) };
+        if !is_one {
             continue;
         }
         let found = Stretch { start, end: at, has_mask: is_mask, has_name: !is_mask };
@@ -623,9 +627,11 @@ fn word_at(text: &str, at: usize) -> usize {
 /// Whether this is the name of a day or a month, and no part of another word.
 fn is_date(text: &str, start: usize, end: usize) -> bool {
     let is_part = |sign: Option<char>| sign.is_some_and(|sign| sign.is_alphanumeric() || sign == '_');
+    let behind = text.get(end..).and_then(|text| text.chars().next());
     text.get(start..end).is_some_and(|word| DATES.contains(&word))
         && !is_part(text.get(..start).and_then(|text| text.chars().next_back()))
-        && !is_part(text.get(end..).and_then(|text| text.chars().next()))
+        && !is_part(behind)
+        && behind != Some(MASK)
 }
 
 /// Whether what stands between two of them makes them one.
