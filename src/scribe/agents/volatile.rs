@@ -293,8 +293,8 @@ impl<'a> Masker<'a> {
             return None;
         }
         // What follows in another sentence is no part of it.
-        let value = line.get(head..)?;
-        let length = value.find(". ").unwrap_or(value.trim_end().len());
+        let value = line.get(head..)?.trim_end();
+        let length = value.find(". ").unwrap_or(value.len());
         if length > LINE {
             return None;
         }
@@ -616,6 +616,12 @@ fn flush(text: &str, stretch: Stretch, copied: &mut usize, out: &mut String) {
         out.push_str(text.get(start..end).unwrap_or_default());
     }
     *copied = end;
+    // A number that begins a word goes on from it, as it would have from another number.
+    let rest = text.get(end..).unwrap_or_default();
+    let number = rest.strip_prefix(JOINTS).unwrap_or(rest);
+    if out.ends_with(MASK) && number.starts_with(MASK) {
+        *copied += rest.len() - number.len() + MASK.len_utf8();
+    }
 }
 
 /// The length of the word that begins here.

@@ -57,20 +57,12 @@ pub(super) fn trace_of(session: &str) -> String {
     format!("{:x}", md5::compute(session))
 }
 
-/// The agent that has this system prompt and says no name.
-pub(super) fn agent_of(prompt: &str) -> String {
-    let digest = format!("{:x}", md5::compute(prompt));
-    format!("prompt-{}", digest.get(..12).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn agents_and_traces_are_named_as_the_predecessor_named_them() {
-        assert_eq!(agent_of("default-system"), "prompt-7077bd40d00f");
-        assert_eq!(agent_of("You are helpful"), "prompt-ba70435eab5e");
+    fn traces_are_named_as_the_predecessor_named_them() {
         assert_eq!(trace_of("a1fc86b8-2cfa-4958-ac14-79a3483b0577"), "3d956e555151813a4aa7bd233ba78a64");
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::attributes::{self, Attributes};
 use super::call::{self, Open};
 use super::event::{Event, Name};
-use super::ids::{self, SpanId};
+use super::ids::SpanId;
 use super::sessions::{Asked, Brought, Found, Known, Sessions};
 use super::{Seen, request};
 use crate::ending::Ending;
@@ -106,17 +106,15 @@ impl Teller {
         let known = self.sessions.get(id);
         let is_over = known.as_ref().is_none_or(|known| known.ended);
         let resumed = known.as_ref().map_or(!call.session.is_new, |known| known.ended);
-        let agent: Arc<str> = match (&call.session.agent.told, &prompt, &known) {
-            (Some(agent), ..) => Arc::clone(agent),
-            (None, Some(prompt), _) => ids::agent_of(prompt).into(),
-            (None, None, Some(known)) => Arc::clone(&known.agent),
-            (None, None, None) => ids::agent_of(NO_PROMPT).into(),
-        };
+        let agent = Arc::clone(call.session.agent.id());
         if known.is_none() {
             self.sessions.begin(id, at);
         }
         if let Some(known) = self.sessions.get(id) {
-            known.agent = Arc::clone(&agent);
+            if is_over {
+                // Sub-agents and side calls come later.
+                known.agent = Arc::clone(&agent);
+            }
             known.open += 1;
             known.totals.calls += 1;
             (known.ended, known.ending) = (false, None);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use perimeter_interceptor::testing::{Scene, Script, comply, play, scenes};
 use perimeter_interceptor::{
-    Answer, BodyEnd, Completion, Cost, CostSource, LlmEvent, Part, Role, SessionEnd, ToolResult, ToolUse,
-    Turn, Usage, Usd,
+    Agent, Answer, BodyEnd, Completion, Cost, CostSource, LlmEvent, Part, Role, SessionEnd, ToolResult,
+    ToolUse, Turn, Usage, Usd,
 };
 use perimeter_recorder::TestRecorder;
 use serde_json::{Value, json};
@@ -337,22 +337,23 @@ fn a_session_does_not_end_before_its_calls_do() {
 }
 
 #[test]
-fn the_agent_is_whom_the_client_names_or_whoever_has_this_system_prompt() {
-    let agents = |call: &dyn Fn(Scene) -> Scene| -> BTreeSet<String> {
-        let events = events_of(call(Scene::post("/v1/chat/completions").request("{}")).aborted());
-        events.iter().map(|event| event["agent_id"].as_str().unwrap().to_owned()).collect()
+fn each_event_is_its_calls_agents_and_the_session_that_of_its_first_call() {
+    let asked = |agent: &'static str, call: u32| {
+        Scene::post("/v1/messages").in_session("s").request("{}").asks("m", "Hello").session(move |session| {
+            session.id = "s".into();
+            (session.call, session.is_new) = (call, call == 1);
+            session.agent = Arc::new(Agent::new(agent, "agent-1"));
+        })
     };
-    let prompted = |scene: Scene, prompt: &str| {
-        let mut call = scene.next_call("m", "Hello");
-        call.news.insert(0, Turn::new(Role::System, vec![Part::Text(prompt.into())]));
-        scene.llm(LlmEvent::Call(Arc::new(call)))
-    };
-    assert_eq!(agents(&|scene| scene.asks("m", "Hello")), ["prompt-7077bd40d00f".into()].into());
-    assert_eq!(agents(&|scene| prompted(scene, "You are helpful")), ["prompt-ba70435eab5e".into()].into());
-    let mut labels = perimeter_interceptor::Labels::default();
-    labels.agent = Some("planner".into());
-    let labelled = |scene: Scene| prompted(scene.labels(labels.clone()), "You are helpful");
-    assert_eq!(agents(&labelled), ["planner".into()].into());
+    let mut told = asked("prompt-1", 3);
+    told = told.session(|session| Arc::make_mut(&mut session.agent).told = Some("planner".into()));
+    let script: Script =
+        [asked("prompt-1", 1), asked("prompt-2", 2), told].map(Scene::aborted).into_iter().collect();
+    let events = events_of(ended(script, "s", 3));
+    let agents: Vec<_> = events.iter().map(|event| event["agent_id"].as_str().unwrap()).collect();
+    let [one, two] = ["prompt-1", "prompt-2"];
+    assert_eq!(agents, [one, one, one, two, two, "planner", "planner", one]);
+    assert!(events.iter().all(|event| event["attributes"]["agent.stable_id"] != "agent-7077bd40d00f"));
 }
 
 #[test]

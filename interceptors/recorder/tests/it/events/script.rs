@@ -143,7 +143,8 @@ pub(crate) fn hosted_search(session: &str) -> Scene {
 
 /// An answer that breaks off with an error, when almost all had been said.
 pub(crate) fn overloaded(session: &str) -> Scene {
-    let scene = chat(session, &history()).asks(MODEL, QUESTION).response(200).says("Let me look.");
+    let scene = chat(session, &history()).asks(MODEL, QUESTION).session(made_by_opencode);
+    let scene = scene.response(200).says("Let me look.");
     let mut said = scene.completion("Let me look.", Some(Usage::new(120, 4)));
     said.body =
         json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Let me look."}}]})
