@@ -175,16 +175,18 @@ pub(super) fn masked(prompt: &str) -> String {
 }
 
 /// Takes off what Claude Code puts first for Anthropic's billing: `name=value;` of its version and entry point.
-fn without_attribution(prompt: &str) -> &str {
-    let Some(mut rest) = prompt.strip_prefix("x-anthropic-billing-header:") else { return prompt };
-    loop {
-        let pair = rest.trim_start_matches(' ');
-        let is_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '_' || sign == '-';
-        let Some(value) = pair.trim_start_matches(is_name).strip_prefix('=') else { break };
-        let behind = value.trim_start_matches(|sign: char| sign != ';' && !sign.is_whitespace());
-        rest = behind.strip_prefix(';').unwrap_or(behind);
+fn without_attribution(mut prompt: &str) -> &str {
+    while let Some(mut rest) = prompt.strip_prefix("x-anthropic-billing-header:") {
+        loop {
+            let pair = rest.trim_start_matches(' ');
+            let is_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '_' || sign == '-';
+            let Some(value) = pair.trim_start_matches(is_name).strip_prefix('=') else { break };
+            let behind = value.trim_start_matches(|sign: char| sign != ';' && !sign.is_whitespace());
+            rest = behind.strip_prefix(';').unwrap_or(behind);
+        }
+        prompt = rest.trim_start();
     }
-    rest.trim_start()
+    prompt
 }
 
 /// Reads a prompt once, from its beginning to its end.
@@ -287,7 +289,7 @@ impl<'a> Masker<'a> {
             return self.fact(head, block);
         }
         let value = value.trim_start_matches(is_ornament);
-        let value = value.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_').next()?;
+        let value = value.split(|sign: char| !is_word(sign) && sign != '_').next()?;
         let is_machine = MACHINES.contains(&&*key) && MACHINE.contains(&&*value.to_ascii_lowercase());
         if !is_machine && !FACTS.contains(&&*key) {
             return None;
@@ -586,7 +588,7 @@ fn without_dates(text: &str) -> String {
         }
         let found = Stretch { start, end: at, has_mask: is_mask, has_name: !is_mask };
         stretch = Some(match stretch {
-            Some(earlier) if is_joint(text.get(earlier.end..start).unwrap_or_default()) => Stretch {
+            Some(earlier) if is_joint(text, earlier.end, start) => Stretch {
                 start: earlier.start,
                 end: at,
                 has_mask: earlier.has_mask || is_mask,
@@ -640,7 +642,9 @@ fn is_date(text: &str, start: usize, end: usize) -> bool {
         && behind != Some(MASK)
 }
 
-/// Whether what stands between two of them makes them one.
-fn is_joint(gap: &str) -> bool {
-    gap.len() <= 2 && gap.chars().all(|sign| matches!(sign, ' ' | '(') || JOINTS.contains(&sign))
+/// Whether what stands between two of them makes them one. Behind a number, a full stop and a blank end a sentence.
+fn is_joint(text: &str, end: usize, start: usize) -> bool {
+    let gap = text.get(end..start).unwrap_or_default();
+    let is_stop = gap == ". " && text.get(..end).is_some_and(|text| text.ends_with(MASK));
+    !is_stop && gap.len() <= 2 && gap.chars().all(|sign| matches!(sign, ' ' | '(') || JOINTS.contains(&sign))
 }
