@@ -95,32 +95,24 @@ impl Units {
     pub(crate) fn extend(&mut self, seed: &Seed, turns: &[Turn]) {
         self.open = None;
         let mut run: Option<(std::ops::Range<usize>, Run)> = None;
-        let last = turns.iter().rposition(|turn| turn.role == Role::Assistant);
-        let last = last.map(|last| {
-            let is_other = |turn: &Turn| !matches!(turn.role, Role::Assistant | Role::System);
-            let from = turns.get(..last).and_then(|before| before.iter().rposition(is_other));
-            from.map_or(0, |from| from + 1)..last
-        });
-        if last.is_some() {
-            self.begun.clear();
-        }
+        let mut begun = Vec::new();
         let mut scratch = Vec::new();
-        for (number, turn) in turns.iter().enumerate() {
+        for turn in turns {
             match turn.role {
                 Role::System => self.ends.push((self.count(), true)),
                 Role::Assistant => {
                     let at = self.ends.len();
                     let (messages, run) = run.get_or_insert_with(|| (at..at, Run::default()));
+                    if messages.end > messages.start && begun.len() < BEGUN {
+                        begun.extend(run.unit(seed));
+                    }
                     messages.end = at + 1;
                     run.add(&turn.parts);
-                    if last.as_ref().is_some_and(|last| last.contains(&number)) && self.begun.len() < BEGUN {
-                        self.begun.extend(run.unit(seed));
-                    }
                     self.ends.push((self.count(), false));
                 }
                 _ => {
                     if let Some((messages, run)) = run.take() {
-                        self.close(seed, messages, &run);
+                        self.close(seed, messages, &run, std::mem::take(&mut begun));
                     }
                     scratch.clear();
                     others(turn, &mut scratch);
@@ -132,7 +124,7 @@ impl Units {
             }
         }
         if let Some((messages, run)) = run {
-            self.close(seed, messages, &run);
+            self.close(seed, messages, &run, begun);
             self.open = (!run.is_empty()).then_some(run);
         }
     }
@@ -174,8 +166,9 @@ impl Units {
     }
 
     /// The model has said what these messages are.
-    fn close(&mut self, seed: &Seed, messages: std::ops::Range<usize>, run: &Run) {
+    fn close(&mut self, seed: &Seed, messages: std::ops::Range<usize>, run: &Run, begun: Vec<Unit>) {
         let Some(unit) = run.unit(seed) else { return };
+        self.begun = begun;
         self.list.push(unit);
         let count = self.count();
         for (at, end) in self.ends.iter_mut().enumerate().skip(messages.start) {
