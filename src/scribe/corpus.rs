@@ -243,13 +243,11 @@ fn sessions_corpus() {
 }
 
 #[test]
-#[ignore = "until sessions are recognised"]
 fn each_scenario_is_recognised_by_itself() {
     one_by_one(&scenarios()).assert_good("each by itself");
 }
 
 #[test]
-#[ignore = "until sessions are recognised"]
 fn the_scenarios_are_recognised_among_each_other() {
     let scenarios = scenarios();
     for seed in 0..16 {
@@ -262,7 +260,6 @@ fn the_scenarios_are_recognised_among_each_other() {
 /// Each says all that somebody else says, too, and is answered alike, at the same time: with another key or, with one
 /// key for both, from another address.
 #[test]
-#[ignore = "until sessions are recognised"]
 fn nobody_is_taken_for_somebody_who_says_the_same() {
     let mut scenarios = scenarios();
     scenarios.extend(scenarios_of_others());

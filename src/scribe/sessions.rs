@@ -29,7 +29,7 @@ use self::quotes::{Kind, Quotes, Source};
 use self::state::{Beginning, State};
 use self::tree::{How, Node, Telling};
 use super::live::Live;
-use super::markers;
+use super::markers::{self, SideCall};
 use super::remembered::Remembered;
 use crate::config;
 use crate::dialect::{Dialect, Run, Seed};
@@ -178,6 +178,9 @@ impl Sessions {
             let source = Source { session: slot, generation: state.generation, call: state.calls };
             (session, source)
         };
+        if found.relation == Relation::Side {
+            session.side = ask.side().map(SideCall::as_str);
+        }
         session.agent = agent_of(ask);
         session.client.clone_from(&ask.caller.client);
         session.tags.clone_from(&ask.exchange.labels.tags);
@@ -207,7 +210,8 @@ impl Sessions {
             said: said.unwrap_or(found.base),
             before: before.map_or(0, |unit| unit.hash()),
             open: ask.units.open.clone(),
-            asks_for_summary: last.is_some_and(markers::asks_for_summary),
+            asks_for_summary: last.is_some_and(markers::asks_for_summary)
+                || found.relation == Relation::Side && ask.side() == Some(SideCall::Summary),
             lane: found.lane,
             over: false,
         };
@@ -346,6 +350,12 @@ impl Sessions {
         state.add(ticket.operation, said);
         state.add_model(said.model.as_ref());
         let scope = state.scope;
+        if ticket.asks_for_summary {
+            for answer in &said.answers {
+                self.quotes.add_lines(Kind::Summary, scope, source, &answer.text());
+            }
+        }
+        let Some(state) = self.held_mut(ticket) else { return };
         let Some(place) = ticket.node else { return };
         let Some(node) = state.tree.get_mut(place).filter(|node| node.call == ticket.call) else { return };
         if node.how == How::Probe {
@@ -370,11 +380,6 @@ impl Sessions {
         }
         let tools = || said.answers.iter().flat_map(|answer| &answer.parts).filter_map(of_tool);
         self.quotes.add_tasks(scope, source, tools());
-        if ticket.asks_for_summary {
-            for answer in &said.answers {
-                self.quotes.add_lines(Kind::Summary, scope, source, &answer.text());
-            }
-        }
     }
 
     /// An answer to the call at `place`: the first one, or another that was asked for at once.

@@ -59,7 +59,6 @@ fn every_call_of_the_corpus_passes_and_is_told_once() {
 }
 
 #[test]
-#[ignore = "until sessions are recognised"]
 fn sessions_are_recognised_in_any_order_of_their_steps() {
     let scenarios = timeless();
     for seed in 0..4 {
@@ -71,7 +70,6 @@ fn sessions_are_recognised_in_any_order_of_their_steps() {
 }
 
 #[test]
-#[ignore = "until sessions are recognised"]
 fn sessions_are_recognised_while_many_talk_at_once() {
     let scenarios = timeless();
     for (seed, keys) in [(0, Keys::Own), (1, Keys::Shared)] {
@@ -81,7 +79,6 @@ fn sessions_are_recognised_while_many_talk_at_once() {
 }
 
 #[test]
-#[ignore = "until sessions are recognised"]
 fn nobody_is_taken_for_somebody_who_says_the_same_at_the_same_time() {
     let mut scenarios = timeless();
     scenarios.extend(scenarios_of_others().into_iter().filter(|scenario| !scenario.alone));

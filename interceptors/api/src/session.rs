@@ -20,6 +20,8 @@ pub struct Session {
     pub call: u32,
     /// How it follows from the calls before it.
     pub relation: Relation,
+    /// What a side call of a known client is for, in a word such as `title`.
+    pub side: Option<&'static str>,
     /// The call that it follows, or that it belongs to: the number of an earlier one of this session.
     pub parent: Option<u32>,
     /// Which line of talk it is, of those that the session holds: the first is 0, and each sub-agent, each side call
@@ -42,6 +44,7 @@ impl Session {
             is_new: true,
             call: 1,
             relation: Relation::Opening,
+            side: None,
             parent: None,
             thread: 0,
             agent: Arc::default(),

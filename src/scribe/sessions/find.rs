@@ -5,10 +5,11 @@
 //! user of the one who began it, and brings back what the model answered there; and where several sessions would do
 //! alike, it is none of them.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use perimeter_interceptor::{CallId, Exchange, Operation, Relation, Turn};
+use perimeter_interceptor::{CallId, Exchange, Operation, Relation, Role, Turn};
 
 use super::Sessions;
 use super::index::{At, By};
@@ -18,7 +19,10 @@ use super::tree::{How, Node, Telling};
 use crate::dialect::{Asked, Dialect, Lead, Names, News, Unit, Units};
 use crate::journal::between;
 use crate::scribe::caller::Caller;
-use crate::scribe::markers;
+use crate::scribe::markers::{self, SideCall};
+
+/// A summary is one of the first so many messages.
+const SUMMARY_WITHIN: usize = 16;
 
 /// With more messages than this a request does not begin.
 const BEGINNING: usize = 2;
@@ -51,6 +55,8 @@ pub(in crate::scribe) struct Ask<'a> {
     pub(in crate::scribe) turns: &'a [Turn],
     pub(in crate::scribe) is_all: bool,
     pub(in crate::scribe) tools: usize,
+    /// Looked for once.
+    side: OnceCell<Option<SideCall>>,
 }
 
 impl<'a> Ask<'a> {
@@ -78,6 +84,7 @@ impl<'a> Ask<'a> {
             turns: &prompt.turns,
             is_all: !news.is_passed(),
             tools: tools.len(),
+            side: OnceCell::new(),
         }
     }
 
@@ -87,13 +94,30 @@ impl<'a> Ask<'a> {
             && self.asked.dialect != Dialect::OpenAiRealtime
     }
 
+    /// What it is for, where that is no turn of a conversation.
+    pub(super) fn side(&self) -> Option<SideCall> {
+        *self.side.get_or_init(|| {
+            if !self.is_all {
+                return self.turns.last().and_then(markers::side_turn);
+            }
+            let system = self.system.map(Turn::text);
+            markers::side_call(system.as_deref(), self.turns, self.tools)
+        })
+    }
+
     fn is_probe(&self) -> bool {
         self.asked.operation == Operation::CountTokens
     }
 
+    /// Of the messages before the model's first words, the summary that stands for others.
+    fn summary(&self) -> Option<&Turn> {
+        let before = self.turns.iter().take_while(|turn| turn.role != Role::Assistant).take(SUMMARY_WITHIN);
+        before.into_iter().find(|turn| turn.role != Role::System && markers::is_summary(turn))
+    }
+
     /// The first message that is no instructions.
     fn first(&self) -> Option<&Turn> {
-        self.turns.iter().find(|turn| turn.role != perimeter_interceptor::Role::System)
+        self.turns.iter().find(|turn| turn.role != Role::System)
     }
 }
 
@@ -210,7 +234,7 @@ impl Sessions {
             return self.by_trace(ask, scope).unwrap_or_else(|| Found::new(Place::Alone, 0));
         }
         let found = self.by_what_was_said(now, ask, scope, None);
-        if self.is_side(ask) {
+        if ask.side().is_some() {
             let beside = found.as_ref().and_then(|found| found.beside_it());
             let beside = beside.or_else(|| self.by_what_it_is_about(ask, scope));
             return beside
@@ -248,7 +272,7 @@ impl Sessions {
             let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
             let lane = agent.map_or(scope, |agent| self.seed.then(scope, agent));
             let mut found = Found::new(Place::Named(name.clone()), scope).in_lane(lane);
-            if !ask.converses() || ask.is_probe() || self.is_side(ask) {
+            if !ask.converses() || ask.is_probe() || ask.side().is_some() {
                 found.relation = Relation::Side;
             } else if ask.caller.names.parent_session.is_some() {
                 found.relation = Relation::SubAgent;
@@ -262,7 +286,7 @@ impl Sessions {
         let found = (ask.previous.is_none() && ask.conversation.is_none())
             .then(|| self.by_what_was_said(now, ask, lane, Some(slot)))
             .flatten();
-        if !ask.converses() || self.is_side(ask) {
+        if !ask.converses() || ask.side().is_some() {
             let parent = found.and_then(|found| found.parent).or(latest.map(|node| node.call));
             return Found::beside(slot, scope, Relation::Side, parent);
         }
@@ -542,6 +566,7 @@ impl Sessions {
             Some((at, self.pair(scope, before.hash(), unit.hash())))
         };
         let pairs: Vec<(usize, u64)> = answers.take(PAIRS).filter_map(pair).collect();
+        let is_summary = ask.summary().is_some();
         let key = |at| self.key(at);
         for (at, last) in pairs.iter().take(LAST_PAIRS) {
             let fits = |found: At| {
@@ -553,9 +578,10 @@ impl Sessions {
                 }
                 let shared =
                     pairs.iter().filter(|(_, pair)| state.tree.iter().any(|(_, node)| node.pair == *pair));
+                let is_near = state.near == ask.caller.near();
                 let is_clear = is_told
                     || node.telling == Telling::Itself
-                    || state.near == ask.caller.near() && shared.count() > 1;
+                    || is_near && (is_summary || shared.count() > 1);
                 (is_clear && state.tree.is_tip(node.call)).then_some((found.session, node))
             };
             let mut hits = self.index.find(*last, &key).filter_map(fits);
@@ -563,7 +589,6 @@ impl Sessions {
             if hits.next().is_some() {
                 return None;
             }
-            let is_summary = ask.first().is_some_and(markers::is_summary);
             let relation = if is_summary { Relation::Compaction } else { Relation::Truncation };
             let hit = Hit { session, node, relation, instead: None, known: at + 1 };
             return Some(self.found(ask, scope, hit));
@@ -593,12 +618,12 @@ impl Sessions {
         {
             return Some(Found::beside(source.session, scope, Relation::SubAgent, Some(source.call)));
         }
-        if markers::is_summary(first) {
+        if let Some(summary) = ask.summary() {
             let latest = || {
                 let node = self.state(told?)?.tree.latest(None)?;
                 Some((told?, node.call))
             };
-            let quoted = || self.quotes.within(Kind::Summary, scope, first).filter(here);
+            let quoted = || self.quotes.within(Kind::Summary, scope, summary).filter(here);
             let near = self.near(ask);
             let waiting = || self.quotes.find(Kind::Summarising, scope, near).filter(here);
             let source = quoted().or_else(waiting);
@@ -626,14 +651,6 @@ impl Sessions {
         let source = self.quotes.find(Kind::Trace, scope, trace)?;
         self.held(source)?;
         Some(Found::beside(source.session, scope, Relation::Side, Some(source.call)))
-    }
-
-    fn is_side(&self, ask: &Ask<'_>) -> bool {
-        if !ask.is_all {
-            return ask.turns.last().is_some_and(|last| markers::side_turn(last).is_some());
-        }
-        let system = ask.system.map(Turn::text);
-        markers::side_call(system.as_deref(), ask.turns, ask.tools).is_some()
     }
 
     pub(super) fn pair(&self, scope: u64, before: u64, answer: u64) -> u64 {

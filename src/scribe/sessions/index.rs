@@ -76,9 +76,4 @@ impl Index {
     pub(super) fn find(&self, hash: u64, key: &impl Fn(At) -> u64) -> impl Iterator<Item = At> {
         self.0.iter_hash(hash).map(|entry| At::from(*entry)).filter(move |at| key(*at) == hash)
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
