@@ -1,10 +1,13 @@
 //! Scenarios: read, and written out as what goes over the wire.
 
+mod steps;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::steps::steps;
 use super::json::{Hand, Json};
 use super::said::{self, Message, Part};
 use super::wire::{self, Ask, Dialect, Reply, Style};
@@ -283,53 +286,6 @@ fn word(value: &Value) -> String {
 
 fn response_id(scenario: &str, at: usize) -> String {
     format!("{scenario}_{}", at + 1)
-}
-
-/// Each call is answered before the next begins, but for those that wait for another's beginning or end.
-fn steps(calls: &[WrittenCall], exchanges: &[Exchange], name: &str) -> Vec<Step> {
-    let waits: Vec<Option<(bool, usize)>> = calls
-        .iter()
-        .map(|call| {
-            let until = word(call.until.as_ref()?);
-            let (begins, id) = match until.strip_prefix("begins ") {
-                Some(id) => (true, id.to_owned()),
-                None => (false, until),
-            };
-            let place = format!("{name}.yaml");
-            Some((begins, found(&id.into(), exchanges.iter().map(|exchange| &*exchange.id), &place)))
-        })
-        .collect();
-    let mut steps = Vec::new();
-    fn ends(at: usize, waits: &[Option<(bool, usize)>], steps: &mut Vec<Step>) {
-        steps.push(Step::Ends(at));
-        for (other, wait) in waits.iter().enumerate() {
-            if *wait == Some((false, at)) {
-                ends(other, waits, steps);
-            }
-        }
-    }
-    for at in 0..calls.len() {
-        steps.push(Step::Begins(at));
-        for (other, wait) in waits.iter().enumerate() {
-            if *wait == Some((true, at)) {
-                ends(other, &waits, &mut steps);
-            }
-        }
-        if waits[at].is_none() {
-            ends(at, &waits, &mut steps);
-        }
-    }
-    assert_eq!(steps.len(), 2 * calls.len(), "{name}.yaml: a call waits for what does not come");
-    for (number, step) in steps.iter().enumerate() {
-        if let Step::Ends(at) = step {
-            assert!(
-                steps[..number].contains(&Step::Begins(*at)),
-                "{name}.yaml: call {} ends too soon",
-                at + 1
-            );
-        }
-    }
-    steps
 }
 
 impl Client {
