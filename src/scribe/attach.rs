@@ -67,7 +67,7 @@ impl<'a> Attach<'a> {
             news = again(self.sessions.seed());
         }
         let (mut found, mut known) = self.find(asked, call, &news);
-        if !news.suffices(known.messages, known.lead) {
+        if found.wants_all || !news.suffices(known.messages, known.lead) {
             news = again(self.sessions.seed());
             (found, known) = self.find(asked, call, &news);
         }

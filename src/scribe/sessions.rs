@@ -228,8 +228,8 @@ impl Sessions {
             };
             ticket.node = self.put(source.session, node, found.instead);
         }
-        let scope = found.scope;
         let is_told = self.held(source).is_none_or(|state| state.told);
+        let scope = self.quotable(found.scope, is_told, ask.caller.address);
         if !is_told && converses && found.relation != Relation::Side {
             if let Some(said) = last.filter(|turn| turn.role == perimeter_interceptor::Role::User) {
                 for part in &said.parts {
@@ -349,7 +349,8 @@ impl Sessions {
         let Some(state) = self.held_mut(ticket) else { return };
         state.add(ticket.operation, said);
         state.add_model(said.model.as_ref());
-        let scope = state.scope;
+        let (scope, told, address) = (state.scope, state.told, state.near.0);
+        let scope = self.quotable(scope, told, address);
         if ticket.asks_for_summary {
             for answer in &said.answers {
                 self.quotes.add_lines(Kind::Summary, scope, source, &answer.text());

@@ -7,6 +7,7 @@
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use perimeter_interceptor::{CallId, Exchange, Operation, Relation, Role, Turn};
@@ -142,6 +143,8 @@ pub(in crate::scribe) struct Found {
     /// What was said before its messages, as a hash.
     pub(super) base: u64,
     pub(super) telling: Telling,
+    /// To say it, more of the request has to be read than was.
+    pub(in crate::scribe) wants_all: bool,
 }
 
 /// In which session.
@@ -171,7 +174,12 @@ impl Found {
             lane: scope,
             base: scope,
             telling: Telling::No,
+            wants_all: false,
         }
+    }
+
+    fn wanting_all(scope: u64) -> Self {
+        Self { wants_all: true, ..Self::new(Place::New, scope) }
     }
 
     /// What stands beside the call that this one would follow.
@@ -204,6 +212,9 @@ struct Hit {
 
 /// How sure it is, the greater the better; and whether it is the next turn.
 type Rank = (u8, bool);
+
+/// From here on it is the same address and the same program.
+const NEAR: u8 = 3;
 
 /// The best call to follow, or none where several are as good.
 type Clear = (Rank, Option<Hit>);
@@ -316,6 +327,9 @@ impl Sessions {
         if let Some(found) = found {
             return Found { scope, ..found };
         }
+        if !ask.is_all {
+            return Found::wanting_all(scope);
+        }
         // Of an agent that was started by another one, or by the main one.
         let is_agent = agent.is_some();
         let thread = agent.and_then(|agent| state.thread_of(agent));
@@ -376,32 +390,22 @@ impl Sessions {
         told: Option<u32>,
     ) -> Option<Found> {
         let chain = self.chain(scope, ask.units);
-        let key = |at| self.key(at);
-        let answer = ask.units.list.iter().rposition(|unit| unit.by_model());
-        let mut best: Option<Clear> = None;
-        for (before, said) in chain.iter().enumerate().rev() {
-            let known = before + 1;
-            let mut next = self.clearest(now, ask, self.index.find(*said, &key), known, &chain, told);
-            if next.is_none() && answer == Some(before) {
-                // What else stands there in the model's name may be the client's.
-                let said = before.checked_sub(1).and_then(|at| chain.get(at)).copied().unwrap_or(scope);
-                next = ask.units.begun.iter().rev().find_map(|unit| {
-                    let answered = self.index.find(self.seed.then(said, unit.hash()), &key);
-                    let answered = answered.filter(|at| at.by == By::Answered);
-                    self.clearest(now, ask, answered, known, &chain, told)
-                });
+        let said = ask.units.list.len() - usize::from(ask.units.open.is_some());
+        let answered = ask.units.list.iter().take(said).rposition(|unit| unit.by_model());
+        let answered = answered.map_or(0, |answer| answer + 1);
+        let look = |near| self.longest(now, ask, scope, &chain, (answered, near), told);
+        let mut best = look(true);
+        // Who is elsewhere is followed only where nobody here knows what the model said last.
+        if told.is_none() && best.as_ref().is_none_or(|(known, _)| *known < answered) {
+            if !ask.is_all {
+                return Some(Found::wanting_all(scope));
             }
-            // Another's who says the same is no better than one's own that goes on.
-            let is_better = |best: &Clear, next: &Clear| !best.0.1 && next.0.1 && next.0.0 > best.0.0;
-            best = match (best, next) {
-                (Some(best), Some(next)) if is_better(&best, &next) => Some(next),
-                (None, next) => next,
-                (best, _) => best,
-            };
-            let is_enough = |best: &Clear| best.0.1 || answer.is_none_or(|answer| before <= answer);
-            if best.as_ref().is_some_and(is_enough) {
-                break;
+            let here = self.by_last_answer(ask, scope, told, true);
+            if let Some(found) = here.or_else(|| self.by_beginning(ask, scope, None, None)) {
+                return Some(found);
             }
+            let is_longer = |far: &(usize, Option<Hit>)| best.as_ref().is_none_or(|(near, _)| far.0 > *near);
+            best = look(false).filter(is_longer).or(best);
         }
         let hit = match best {
             Some((_, None)) => return Some(Found::new(Place::New, scope)),
@@ -409,41 +413,54 @@ impl Sessions {
             None => None,
         };
         if hit.is_none_or(|hit| matches!(hit.relation, Relation::Edit | Relation::Fork))
-            && let Some(found) = self.by_last_answer(ask, scope, told)
+            && let Some(found) = self.by_last_answer(ask, scope, told, false)
         {
             return Some(found);
         }
         hit.map(|hit| self.found(ask, scope, hit))
     }
 
-    /// The best of these calls to follow; none of them where several are alike.
-    fn clearest(
+    /// By the longest beginning that a session of somebody near knows, or of somebody elsewhere: how much it knows, and
+    /// the call to follow; none where it could be several.
+    fn longest(
         &self,
         now: std::time::Instant,
         ask: &Ask<'_>,
-        calls: impl Iterator<Item = At>,
-        known: usize,
+        scope: u64,
         chain: &[u64],
+        (answered, near): (usize, bool),
         told: Option<u32>,
-    ) -> Option<Clear> {
-        let mut best: Option<Clear> = None;
-        for at in calls {
-            let Some((rank, next)) = self.fits(now, ask, at, known, chain, told) else { continue };
-            let order = best.as_ref().map_or(Ordering::Greater, |(known, best)| {
-                let later = |best: &Hit| next.node.call.cmp(&best.node.call);
-                let same = best.as_ref().filter(|best| best.session == next.session);
-                rank.cmp(known).then(same.map_or(Ordering::Equal, later))
-            });
-            match order {
-                Ordering::Greater => best = Some((rank, Some(next))),
-                Ordering::Equal
-                    if best
-                        .as_ref()
-                        .is_some_and(|(_, best)| best.is_none_or(|best| best.session != next.session)) =>
+    ) -> Option<(usize, Option<Hit>)> {
+        let key = |at| self.key(at);
+        let mut best: Option<(usize, Option<Hit>)> = None;
+        for (before, said) in chain.iter().enumerate().rev() {
+            let known = before + 1;
+            let clearest = |calls: &mut dyn Iterator<Item = At>| {
+                let fits = calls.filter_map(|at| self.fits(now, ask, at, known, chain, told));
+                clearest(fits.filter(|((closeness, _), _)| (*closeness >= NEAR) == near))
+            };
+            let mut next = clearest(&mut self.index.find(*said, &key));
+            if next.is_none() && answered == known {
+                // What else stands there in the model's name may be the client's.
+                let said = before.checked_sub(1).and_then(|at| chain.get(at)).copied().unwrap_or(scope);
+                next = ask.units.begun.iter().rev().find_map(|unit| {
+                    let calls = self.index.find(self.seed.then(said, unit.hash()), &key);
+                    clearest(&mut calls.filter(|at| at.by == By::Answered))
+                });
+            }
+            match (&mut best, next) {
+                (None, Some((_, hit))) => best = Some((known, hit)),
+                // One who repeats what was asked, and another who may ask it now: it could be either.
+                (Some((_, hit)), Some(((_, true), next)))
+                    if told.is_none()
+                        && hit.zip(next).is_none_or(|(hit, next)| hit.session != next.session) =>
                 {
-                    best = Some((rank, None));
+                    *hit = None;
                 }
                 _ => {}
+            }
+            if best.is_some() && known <= answered {
+                break;
             }
         }
         best
@@ -521,7 +538,9 @@ impl Sessions {
         let hit = match at.by {
             By::Pair => None,
             By::Asked if is_whole => match node.how {
+                How::Probe if is_bare && !is_near => None,
                 How::Probe => instead(if is_opening { Relation::Opening } else { Relation::Turn }),
+                _ if ask.is_probe() && is_bare && !is_near => None,
                 _ if ask.is_probe() => hit(Relation::Side, known),
                 How::Failed | How::Cut => {
                     let soon = between(state.last, now) <= RETRY_WITHIN;
@@ -558,7 +577,7 @@ impl Sessions {
     }
 
     /// By the model's last words, where what was said before is not all there, or another: the client left it out.
-    fn by_last_answer(&self, ask: &Ask<'_>, scope: u64, told: Option<u32>) -> Option<Found> {
+    fn by_last_answer(&self, ask: &Ask<'_>, scope: u64, told: Option<u32>, here: bool) -> Option<Found> {
         let units = &ask.units.list;
         let answers = units.iter().enumerate().rev().filter(|(_, unit)| unit.by_model());
         let pair = |(at, unit): (usize, &Unit)| {
@@ -584,11 +603,15 @@ impl Sessions {
                     || is_near && (is_summary || shared.count() > 1);
                 (is_clear && state.tree.is_tip(node.call)).then_some((found.session, node))
             };
-            let mut hits = self.index.find(*last, &key).filter_map(fits);
-            let Some((session, node)) = hits.next() else { continue };
-            if hits.next().is_some() {
-                return None;
-            }
+            let hits: Vec<_> = self.index.find(*last, &key).filter_map(fits).collect();
+            let is_near = |session| self.state(session).is_some_and(|state| state.near == ask.caller.near());
+            let near: Vec<_> = hits.iter().filter(|(session, _)| is_near(*session)).collect();
+            let (session, node) = match (&*near, &*hits) {
+                ([hit], _) => **hit,
+                ([], [hit]) if !here => *hit,
+                ([], hits) if here || hits.is_empty() => continue,
+                _ => return None,
+            };
             let relation = if is_summary { Relation::Compaction } else { Relation::Truncation };
             let hit = Hit { session, node, relation, instead: None, known: at + 1 };
             return Some(self.found(ask, scope, hit));
@@ -608,7 +631,8 @@ impl Sessions {
         let first = ask.first()?;
         let here = |source: &Source| told.is_none_or(|slot| slot == source.session);
         let system = ask.system.or_else(|| ask.turns.first());
-        let task = |turn| self.quotes.within(Kind::Task, scope, turn).filter(here);
+        let here_about = self.quotable(scope, told.is_some(), ask.caller.address);
+        let task = |turn| self.quotes.within(Kind::Task, here_about, turn).filter(here);
         if let Some(source) = task(first).or_else(|| task(system?))
             && let Some(state) = self.held(source)
             && let Some(node) = state.tree.of_call(source.call).and_then(|at| state.tree.get(at))
@@ -623,9 +647,16 @@ impl Sessions {
                 let node = self.state(told?)?.tree.latest(None)?;
                 Some((told?, node.call))
             };
-            let quoted = || self.quotes.within(Kind::Summary, scope, summary).filter(here);
+            let quoted = || self.quotes.within(Kind::Summary, here_about, summary).filter(here);
             let near = self.near(ask);
-            let waiting = || self.quotes.find(Kind::Summarising, scope, near).filter(here);
+            // Whose summary was seen, begins with it.
+            let is_unseen = |source: &Source| {
+                let state = self.held(*source);
+                let node = state.and_then(|state| state.tree.get(state.tree.of_call(source.call)?));
+                node.is_some_and(|node| node.how == How::Cut)
+            };
+            let waiting =
+                || self.quotes.find(Kind::Summarising, here_about, near).filter(here).filter(is_unseen);
             let source = quoted().or_else(waiting);
             let source = source.filter(|source| self.held(*source).is_some());
             let (session, call) = source.map(|source| (source.session, source.call)).or_else(latest)?;
@@ -639,7 +670,8 @@ impl Sessions {
 
     /// By the words of a conversation that stands in a call beside it.
     fn by_what_it_is_about(&self, ask: &Ask<'_>, scope: u64) -> Option<Found> {
-        let about = |turn: &Turn| self.quotes.within(Kind::Said, scope, turn);
+        let here_about = self.quotable(scope, false, ask.caller.address);
+        let about = |turn: &Turn| self.quotes.within(Kind::Said, here_about, turn);
         let source = ask.turns.iter().rev().find_map(about)?;
         self.held(source)?;
         Some(Found::beside(source.session, scope, Relation::Side, Some(source.call)))
@@ -657,14 +689,39 @@ impl Sessions {
         self.seed.then(self.seed.then(scope, before), self.seed.then(2, answer))
     }
 
+    /// Who may quote what was said in a session: who names it, or who goes on with it from the same address.
+    pub(super) fn quotable(&self, scope: u64, told: bool, address: IpAddr) -> u64 {
+        let here = || self.seed.of_bytes(address.to_string().as_bytes());
+        if told { scope } else { self.seed.then(scope, here()) }
+    }
+
     pub(super) fn near(&self, ask: &Ask<'_>) -> u64 {
         let (address, program) = ask.caller.near();
-        self.seed.then(self.seed.of_bytes(address.to_string().as_bytes()), program)
+        let agent = self.seed.of_bytes(ask.lead.agent.stable.as_bytes());
+        self.seed.then(self.seed.then(self.seed.of_bytes(address.to_string().as_bytes()), program), agent)
     }
 
     pub(super) fn trace(&self, trace: u128) -> u64 {
         self.seed.of_bytes(&trace.to_le_bytes())
     }
+}
+
+/// The best of these calls to follow; none of them where several are alike.
+fn clearest(fits: impl Iterator<Item = (Rank, Hit)>) -> Option<Clear> {
+    let mut best: Option<Clear> = None;
+    for (rank, next) in fits {
+        let Some((known, hit)) = &mut best else {
+            best = Some((rank, Some(next)));
+            continue;
+        };
+        let same = hit.filter(|hit| hit.session == next.session);
+        match rank.cmp(known).then(same.map_or(Ordering::Equal, |hit| next.node.call.cmp(&hit.node.call))) {
+            Ordering::Greater => best = Some((rank, Some(next))),
+            Ordering::Equal if same.is_none() => *hit = None,
+            Ordering::Equal | Ordering::Less => {}
+        }
+    }
+    best
 }
 
 /// What a call is that goes on from the answer to `node`: `asked` is all that it says. The call that is the same, where

@@ -121,8 +121,8 @@ impl Quotes {
 
     /// Remembers the lines of a text.
     pub(super) fn add_lines(&mut self, kind: Kind, scope: u64, source: Source, text: &str) {
-        let lines = up_to(text).lines().filter(|line| is_long(line, SHORTEST)).take(OF_CALL);
-        for line in lines {
+        let lines = up_to(text).lines().map(untagged).filter(|line| is_long(line, SHORTEST));
+        for line in lines.take(OF_CALL) {
             self.add(kind, scope, self.seed.of_text(line), source);
         }
     }
@@ -163,6 +163,19 @@ fn strings(value: &Value, depth: u8, texts: &mut Vec<String>) {
             members.values().for_each(|value| strings(value, depth - 1, texts));
         }
         _ => {}
+    }
+}
+
+/// A line without the tags around it: who quotes a summary takes them off.
+fn untagged(line: &str) -> &str {
+    let line = line.trim();
+    let line = match line.strip_prefix('<').and_then(|line| line.split_once('>')) {
+        Some((tag, rest)) if !tag.contains([' ', '<']) => rest,
+        _ => line,
+    };
+    match line.strip_suffix('>').and_then(|line| line.rsplit_once("</")) {
+        Some((rest, tag)) if !tag.contains([' ', '>']) => rest,
+        _ => line,
     }
 }
 
