@@ -12,6 +12,7 @@ use perimeter_interceptor::{
 use crate::errand;
 use crate::redaction::Redaction;
 use crate::settings::{Format, Settings};
+use crate::tools::Tools;
 
 /// How much of a text is kept where it is not shown whole, in characters: more than a few rows of any terminal.
 const EXCERPT: usize = 1600;
@@ -112,7 +113,7 @@ pub(crate) struct Answered {
 }
 
 impl Asked {
-    fn of(call: &Call, keep: Keep) -> Self {
+    fn of(call: &Call, keep: Keep, tools: &Tools) -> Self {
         let spoke = call.news.iter().rposition(|turn| turn.role == Role::Assistant);
         let unseen = &call.news[spoke.map_or(0, |at| at + 1)..];
         let parts = unseen.iter().filter(|turn| turn.role != Role::System).flat_map(|turn| &turn.parts);
@@ -123,7 +124,8 @@ impl Asked {
                 Part::Text(text) if !text.trim().is_empty() => asked.user = Some(keep.text(text)),
                 Part::Media(media) if asked.media.len() < MANY => asked.media.push(media.clone()),
                 Part::ToolResult(result) if asked.results.len() < MANY => {
-                    let tool = result.id.as_deref().and_then(|id| tool_named(&call.news, id));
+                    let named = |id| tool_named(&call.news, id).or_else(|| tools.name(&call.session, id));
+                    let tool = result.id.as_deref().and_then(named);
                     let text = keep.text(&result.text);
                     asked.results.push(Answered { tool, text, is_error: result.is_error });
                 }
@@ -199,7 +201,7 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    pub(crate) fn new(call: &Call, began: Duration, keep: Keep) -> Self {
+    pub(crate) fn new(call: &Call, began: Duration, keep: Keep, tools: &Tools) -> Self {
         Self {
             id: call.id,
             dialect: call.dialect,
@@ -207,7 +209,7 @@ impl Shown {
             streaming: call.streaming,
             partial: call.partial,
             session: Arc::clone(&call.session),
-            asked: Asked::of(call, keep),
+            asked: Asked::of(call, keep, tools),
             began,
             first_token: None,
             finished: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use perimeter_interceptor::{CallId, Cx, End, Failure, LlmEvent, RequestHead};
 
 use crate::call::{Keep, Shown};
+use crate::tools::Tools;
 
 /// How many calls of one exchange are followed at once. Of a socket that has more open, the oldest are printed.
 const OPEN_CALLS: usize = 16;
@@ -47,9 +48,18 @@ impl Following {
     }
 
     /// Takes in an event of one of its calls; returns a call that is not followed any longer.
-    pub(crate) fn hear(&mut self, cx: Cx<'_>, event: &LlmEvent, keep: Keep) -> Option<Shown> {
+    pub(crate) fn hear(
+        &mut self,
+        cx: Cx<'_>,
+        event: &LlmEvent,
+        keep: Keep,
+        tools: &mut Tools,
+    ) -> Option<Shown> {
         let LlmEvent::Call(call) = event else {
             if let Some(shown) = self.call(event.call()) {
+                if let LlmEvent::ToolUse(tool) = event {
+                    tools.add(&shown.session, tool);
+                }
                 shown.hear(event, cx.elapsed, keep);
             }
             return None;
@@ -58,7 +68,7 @@ impl Following {
         let over = self.calls.iter().position(|call| call.finished.is_some());
         let over = over.or((self.calls.len() >= OPEN_CALLS).then_some(0));
         let over = over.map(|at| self.calls.remove(at));
-        self.calls.push(Shown::new(call, began, keep));
+        self.calls.push(Shown::new(call, began, keep, tools));
         self.had += 1;
         over
     }

@@ -36,11 +36,13 @@ mod problem;
 mod redaction;
 mod settings;
 pub mod text;
+mod tools;
 
 use call::{Keep, Shown};
 use exchange::Following;
 pub use look::Look;
 pub use settings::{Format, Settings};
+use tools::Tools;
 
 /// Nobody reads what is printed any more.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,8 @@ pub struct Printer<W: Write = Stdout> {
     settings: Settings,
     look: Look,
     keep: Keep,
+    /// What tools are called whose answers are still to come.
+    tools: Tools,
     /// `None` once nobody reads it.
     out: Option<BufWriter<W>>,
 }
@@ -71,7 +75,7 @@ impl<W: Write> Printer<W> {
     /// Prints to `out`, which looks like `look`.
     pub fn to(out: W, look: Look, settings: Settings) -> Self {
         let keep = Keep::of(&settings);
-        Self { settings, look, keep, out: Some(BufWriter::new(out)) }
+        Self { settings, look, keep, tools: Tools::default(), out: Some(BufWriter::new(out)) }
     }
 
     /// Prints a call, or an exchange that has none, in one piece.
@@ -126,7 +130,7 @@ impl<W: Write + Send + 'static> Interceptor for Printer<W> {
     }
 
     fn on_llm(&mut self, cx: Cx<'_>, exchange: &mut Following, event: &LlmEvent) -> Result {
-        match exchange.hear(cx, event, self.keep) {
+        match exchange.hear(cx, event, self.keep, &mut self.tools) {
             Some(mut call) => {
                 call.settle(self.keep);
                 self.print(cx, exchange, Some(&call))
