@@ -1,0 +1,118 @@
+//! What comes of a call: its answer, by which the next one is found, or none.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use perimeter_interceptor::{Completion, LlmEvent, Part, ToolUse};
+
+use super::Sessions;
+use super::enter::Ticket;
+use super::index::{At, By};
+use super::quotes::{Kind, Source};
+use super::tree::{How, Node, Telling};
+
+/// So many answers to one call are remembered.
+const CHOICES: usize = 4;
+
+impl Sessions {
+    /// An event of a call that has its place.
+    pub(in crate::scribe) fn heard(&mut self, now: Instant, ticket: &mut Ticket, event: &LlmEvent) {
+        match event {
+            LlmEvent::Completion(said) => self.answered(ticket, said, How::Answered),
+            LlmEvent::Cut(said) => self.answered(ticket, said, How::Cut),
+            LlmEvent::Failure(_) => {}
+            _ => return,
+        }
+        self.over(now, ticket);
+    }
+
+    /// A call is over, answered or not.
+    pub(in crate::scribe) fn over(&mut self, now: Instant, ticket: &mut Ticket) {
+        if std::mem::replace(&mut ticket.over, true) {
+            return;
+        }
+        let Some(state) = self.held_mut(ticket) else { return };
+        state.open = state.open.saturating_sub(1);
+        state.last = now;
+        let mut failed = false;
+        if let Some(node) =
+            ticket.node.and_then(|node| state.tree.get_mut(node)).filter(|node| node.call == ticket.call)
+        {
+            if node.how == How::Open {
+                node.how = How::Failed;
+            }
+            failed = matches!(node.how, How::Failed | How::Cut);
+        }
+        if failed {
+            state.failed = state.failed.saturating_add(1);
+        }
+        self.touch(ticket.session);
+    }
+
+    fn answered(&mut self, ticket: &Ticket, said: &Arc<Completion>, how: How) {
+        let source = Source { session: ticket.session, generation: ticket.generation, call: ticket.call };
+        let Some(state) = self.held_mut(ticket) else { return };
+        state.add(ticket.operation, said);
+        state.add_model(said.model.as_ref());
+        let (scope, told, address) = (state.scope, state.told, state.near.0);
+        let scope = self.quotable(scope, told, address);
+        if ticket.asks_for_summary {
+            for answer in &said.answers {
+                self.quotes.add_lines(Kind::Summary, scope, source, &answer.text());
+            }
+        }
+        let Some(state) = self.held_mut(ticket) else { return };
+        let Some(place) = ticket.node else { return };
+        let Some(node) = state.tree.get_mut(place).filter(|node| node.call == ticket.call) else { return };
+        if node.how == How::Probe {
+            return;
+        }
+        node.how = how;
+        let node = *node;
+        let seed = self.seed.clone();
+        let mut is_first = true;
+        for answer in said.answers.iter().take(CHOICES) {
+            let mut run = ticket.open.clone().unwrap_or_default();
+            run.add(&answer.parts);
+            let Some(unit) = run.unit(&seed) else { continue };
+            let telling = if run.is_telling() { Telling::Itself } else { node.telling };
+            let pair = self.pair(ticket.lane, ticket.before, unit.hash());
+            let answered = Node { answered: seed.then(ticket.said, unit.hash()), pair, telling, ..node };
+            self.give_answer(ticket.session, place, answered, std::mem::take(&mut is_first));
+        }
+        if let Some(id) = said.id.as_ref().filter(|_| ticket.keeps_responses) {
+            let (scope, what) = (self.response_scope(), seed.of_text(id));
+            self.quotes.add(Kind::Response, scope, what, source);
+        }
+        let tools = || said.answers.iter().flat_map(|answer| &answer.parts).filter_map(of_tool);
+        self.quotes.add_tasks(scope, source, tools());
+    }
+
+    /// An answer to the call at `place`: the first one, or another that was asked for at once.
+    fn give_answer(&mut self, slot: u32, place: u8, node: Node, is_first: bool) {
+        let place = if is_first {
+            for by in [By::Answered, By::Pair] {
+                self.take_from_index(At { session: slot, node: place, by });
+            }
+            let Some(known) = self.state_mut(slot).and_then(|state| state.tree.get_mut(place)) else {
+                return;
+            };
+            *known = node;
+            place
+        } else {
+            let Some(state) = self.state_mut(slot) else { return };
+            let Some(place) = state.tree.put(node, None) else { return };
+            place
+        };
+        for by in [By::Answered, By::Pair] {
+            self.add_to_index(At { session: slot, node: place, by });
+        }
+    }
+}
+
+fn of_tool(part: &Part) -> Option<&ToolUse> {
+    match part {
+        Part::ToolUse(tool) => Some(tool),
+        _ => None,
+    }
+}

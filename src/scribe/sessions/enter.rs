@@ -1,0 +1,210 @@
+//! Gives a call its place in a session's tree, and what it is found by.
+
+use std::time::Instant;
+
+use perimeter_interceptor::{Branch, Operation, Part, Relation, Role, Session, SessionEnd};
+
+use super::ask::Ask;
+use super::found::{Found, Place};
+use super::index::{At, By};
+use super::quotes::{Kind, Source};
+use super::tree::{How, Node};
+use super::{Sessions, key};
+use crate::dialect::{Dialect, Run};
+use crate::scribe::markers::{self, SideCall};
+
+/// A call that has its session, until it is answered.
+#[derive(Debug)]
+pub(in crate::scribe) struct Ticket {
+    pub(super) session: u32,
+    pub(super) generation: u32,
+    pub(super) call: u32,
+    pub(super) node: Option<u8>,
+    pub(super) operation: Operation,
+    pub(super) keeps_responses: bool,
+    /// All that was said but for what the model is to go on with.
+    pub(super) said: u64,
+    /// What was said last before the answer.
+    pub(super) before: u64,
+    pub(super) open: Option<Run>,
+    pub(super) asks_for_summary: bool,
+    pub(super) lane: u64,
+    pub(super) over: bool,
+}
+
+impl Sessions {
+    /// Gives a call that is made `now` its place. `over` is told of a session that has to make room.
+    pub(in crate::scribe) fn attach(
+        &mut self,
+        now: Instant,
+        ask: &Ask<'_>,
+        found: Found,
+        over: &mut dyn FnMut(SessionEnd),
+    ) -> (Session, Option<Ticket>) {
+        let slot = match &found.place {
+            Place::Held(slot) => *slot,
+            Place::Alone => return (self.alone(ask), None),
+            Place::Named(name) => {
+                let slot = self.begin(now, ask, &found, name.clone(), true, over);
+                self.by_name.insert(name.clone(), slot);
+                slot
+            }
+            Place::New => {
+                let id = ask.exchange.id;
+                let name = match ask.call.0 {
+                    0 => id.to_string(),
+                    call => format!("{id}-{call}"),
+                };
+                self.begin(now, ask, &found, name.into(), false, over)
+            }
+        };
+        self.touch(slot);
+        let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
+        let (mut session, source) = {
+            let Some(state) = self.state_mut(slot) else { return (self.alone(ask), None) };
+            state.calls = state.calls.saturating_add(1);
+            state.open = state.open.saturating_add(1);
+            (state.last, state.ended, state.near) = (now, false, ask.caller.near());
+            state.learn_lead(ask.lead.hash);
+            state.add_model(ask.model);
+            let mut branch = Branch::new(state.calls, found.relation);
+            branch.parent = found.parent;
+            branch.thread = u32::from(found.thread.unwrap_or_else(|| state.begin_thread()));
+            if let Some(agent) = agent {
+                state.add_agent(agent, u16::try_from(branch.thread).unwrap_or(u16::MAX));
+            }
+            state.branch(branch);
+            let mut session = Session::new(state.id.clone());
+            (session.told, session.is_new) = (state.told, state.calls == 1);
+            (session.call, session.relation) = (branch.call, branch.relation);
+            (session.parent, session.thread) = (branch.parent, branch.thread);
+            let source = Source { session: slot, generation: state.generation, call: state.calls };
+            (session, source)
+        };
+        if found.relation == Relation::Side {
+            session.side = ask.side().map(SideCall::as_str);
+        }
+        session.agent = ask.agent();
+        session.client.clone_from(&ask.caller.client);
+        session.tags.clone_from(&ask.exchange.labels.tags);
+        let ticket = self.enter(ask, &found, source, session.thread);
+        (session, Some(ticket))
+    }
+
+    /// Enters a call into its session's tree, and what it may be found by.
+    fn enter(&mut self, ask: &Ask<'_>, found: &Found, source: Source, thread: u32) -> Ticket {
+        let chain = self.chain(found.base, ask.units);
+        let asked = chain.last().copied().unwrap_or(found.base);
+        let is_open = ask.units.open.is_some();
+        let behind = usize::from(is_open);
+        let said = chain.len().checked_sub(behind + 1).and_then(|at| chain.get(at)).copied();
+        let before = ask.units.list.len().checked_sub(behind + 1).and_then(|at| ask.units.list.get(at));
+        let converses = matches!(ask.asked.operation, Operation::Chat | Operation::TextCompletion);
+        let is_probe = ask.asked.operation == Operation::CountTokens && matches!(found.place, Place::New);
+        let is_entered = (converses && found.relation != Relation::Side || is_probe) && !chain.is_empty();
+        let last = ask.turns.last();
+        let mut ticket = Ticket {
+            session: source.session,
+            generation: source.generation,
+            call: source.call,
+            node: None,
+            operation: ask.asked.operation,
+            keeps_responses: ask.asked.dialect == Dialect::OpenAiResponses,
+            said: said.unwrap_or(found.base),
+            before: before.map_or(0, |unit| unit.hash()),
+            open: ask.units.open.clone(),
+            asks_for_summary: last.is_some_and(markers::asks_for_summary)
+                || found.relation == Relation::Side && ask.side() == Some(SideCall::Summary),
+            lane: found.lane,
+            over: false,
+        };
+        if is_entered {
+            let node = Node {
+                asked,
+                answered: 0,
+                pair: 0,
+                call: source.call,
+                parent: found.goes_on,
+                thread: u16::try_from(thread).unwrap_or(u16::MAX),
+                how: if is_probe { How::Probe } else { How::Open },
+                telling: found.telling,
+            };
+            ticket.node = self.put(source.session, node, found.instead);
+        }
+        let is_told = self.held(source).is_none_or(|state| state.told);
+        let scope = self.quotable(found.scope, is_told, ask.caller.address);
+        if !is_told && converses && found.relation != Relation::Side {
+            if let Some(said) = last.filter(|turn| turn.role == Role::User) {
+                for part in &said.parts {
+                    if let Part::Text(text) = part {
+                        self.quotes.add_text(Kind::Said, scope, source, &markers::lasting(text));
+                    }
+                }
+            }
+            if ticket.asks_for_summary {
+                let near = self.near(ask);
+                self.quotes.add(Kind::Summarising, scope, near, source);
+            } else if found.relation == Relation::Compaction {
+                let near = self.near(ask);
+                self.quotes.remove(Kind::Summarising, scope, near);
+            }
+        }
+        if let Some(trace) = ask.caller.names.trace.filter(|_| converses) {
+            let (scope, trace) = (self.scope(ask), self.trace(trace));
+            self.quotes.add(Kind::Trace, scope, trace, source);
+        }
+        ticket
+    }
+
+    /// Puts a call into a session's tree, and into the index.
+    pub(super) fn put(&mut self, slot: u32, node: Node, instead: Option<u8>) -> Option<u8> {
+        let at = |node, by| At { session: slot, node, by };
+        if instead.is_none()
+            && let state = self.state(slot)?
+            && state.tree.is_full()
+        {
+            let least = state.tree.least()?;
+            self.take_out(slot, least);
+            let tree = &mut self.state_mut(slot)?.tree;
+            tree.put(node, Some(least));
+            self.add_to_index(at(least, By::Asked));
+            self.thin(slot, node.parent);
+            return Some(least);
+        }
+        if let Some(instead) = instead {
+            self.take_out(slot, instead);
+        }
+        let place = self.state_mut(slot)?.tree.put(node, instead)?;
+        self.add_to_index(at(place, By::Asked));
+        self.thin(slot, node.parent);
+        Some(place)
+    }
+
+    /// Something goes on from the answer to this call: it is not tried again, and that was not the last answer.
+    fn thin(&mut self, slot: u32, call: u32) {
+        let state = self.state(slot);
+        let node = state
+            .and_then(|state| state.tree.iter().find(|(_, node)| node.call == call && node.answered != 0));
+        if let Some((node, _)) = node.filter(|_| call > 0) {
+            for by in [By::Asked, By::Pair] {
+                self.take_from_index(At { session: slot, node, by });
+            }
+        }
+    }
+
+    pub(super) fn take_out(&mut self, slot: u32, node: u8) {
+        for by in [By::Asked, By::Answered, By::Pair] {
+            self.take_from_index(At { session: slot, node, by });
+        }
+    }
+
+    pub(super) fn add_to_index(&mut self, at: At) {
+        let Self { held, index, .. } = self;
+        index.insert(at, &|at| key(held, at));
+    }
+
+    pub(super) fn take_from_index(&mut self, at: At) {
+        let Self { held, index, .. } = self;
+        index.remove(at, &|at| key(held, at));
+    }
+}
