@@ -8,6 +8,7 @@ use super::Sessions;
 use super::ask::Ask;
 use super::found::Found;
 use super::quotes::{Kind, Source};
+use super::state::Hints;
 use super::tree::How;
 
 /// With more messages than this a request does not begin.
@@ -90,6 +91,12 @@ impl Sessions {
         let (address, program) = ask.caller.near();
         let agent = self.seed.of_bytes(ask.lead.agent.stable.as_bytes());
         self.seed.then(self.seed.then(self.seed.of_bytes(address.to_string().as_bytes()), program), agent)
+    }
+
+    /// What the call hints at.
+    pub(super) fn hints(&self, ask: &Ask<'_>) -> Hints {
+        let cache_key = ask.names.cache_key.as_ref().map_or(0, |key| self.seed.of_bytes(key.as_bytes()));
+        Hints { cache_key, trace: ask.caller.names.trace.map_or(0, |trace| self.trace(trace)) }
     }
 
     pub(super) fn trace(&self, trace: u128) -> u64 {

@@ -60,11 +60,16 @@ impl Sessions {
         };
         self.touch(slot);
         let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
+        let hints = self.hints(ask);
         let (mut session, source) = {
             let Some(state) = self.state_mut(slot) else { return (self.alone(ask), None) };
             state.calls = state.calls.saturating_add(1);
             state.open = state.open.saturating_add(1);
-            (state.last, state.ended, state.near) = (now, false, ask.caller.near());
+            (state.last, state.ended) = (now, false);
+            // What stands beside a conversation may come from somewhere else.
+            if found.relation != Relation::Side || state.calls == 1 {
+                (state.near, state.hints) = (ask.caller.near(), hints);
+            }
             state.learn_lead(ask.lead.hash);
             state.add_model(ask.model);
             let mut branch = Branch::new(state.calls, found.relation);

@@ -28,8 +28,8 @@ pub(super) struct Hit {
     pub(super) known: usize,
 }
 
-/// How sure it is, the greater the better; and whether it is the next turn.
-type Rank = (u8, bool);
+/// How sure it is, the greater the better: how near, how many hints agree, and whether it is the next turn.
+type Rank = (u8, i8, bool);
 
 /// From here on it is the same address and the same program.
 const NEAR: u8 = 3;
@@ -122,12 +122,12 @@ impl Sessions {
         told: Option<u32>,
     ) -> Option<(usize, Option<Hit>)> {
         let key = |at| self.key(at);
-        let mut best: Option<(usize, Option<Hit>)> = None;
+        let mut best: Option<(usize, i8, Option<Hit>)> = None;
         for (before, said) in chain.iter().enumerate().rev() {
             let known = before + 1;
             let clearest = |calls: &mut dyn Iterator<Item = At>| {
                 let fits = calls.filter_map(|at| self.fits(now, ask, at, known, chain, told));
-                clearest(fits.filter(|((closeness, _), _)| (*closeness >= NEAR) == near))
+                clearest(fits.filter(|((closeness, ..), _)| (*closeness >= NEAR) == near))
             };
             let mut next = clearest(&mut self.index.find(*said, &key));
             if next.is_none() && answered == known {
@@ -138,14 +138,18 @@ impl Sessions {
                     clearest(&mut calls.filter(|at| at.by == By::Answered))
                 });
             }
+            let is_other = |hit: &Option<Hit>, next: &Option<Hit>| {
+                told.is_none() && hit.zip(*next).is_none_or(|(hit, next)| hit.session != next.session)
+            };
             match (&mut best, next) {
-                (None, Some((_, hit))) => best = Some((known, hit)),
-                // One who repeats what was asked, and another who may ask it now: it could be either.
-                (Some((_, hit)), Some(((_, true), next)))
-                    if told.is_none()
-                        && hit.zip(next).is_none_or(|(hit, next)| hit.session != next.session) =>
-                {
-                    *hit = None;
+                (None, Some(((_, hints, _), hit))) => best = Some((known, hints, hit)),
+                // One who repeats what was asked, and another who may ask it now: as is hinted, or it could be either.
+                (Some((_, agree, hit)), Some(((_, hints, true), next))) if is_other(hit, &next) => {
+                    match hints.cmp(agree) {
+                        Ordering::Greater => best = Some((known, hints, next)),
+                        Ordering::Equal => *hit = None,
+                        Ordering::Less => {}
+                    }
                 }
                 _ => {}
             }
@@ -153,7 +157,7 @@ impl Sessions {
                 break;
             }
         }
-        best
+        best.map(|(known, _, hit)| (known, hit))
     }
 
     pub(super) fn found(&self, ask: &Ask<'_>, scope: u64, hit: Hit) -> Found {
@@ -224,9 +228,11 @@ impl Sessions {
         };
         // Nothing of the model's has come back that shows whose it is.
         let is_bare = is_opening && !is_told;
+        let hints = state.hints.agree(&self.hints(ask));
         let retries = ask.caller.names.retries.unwrap_or(0);
         let hit = match at.by {
             By::Pair => None,
+            By::Asked if is_bare && hints < 0 => None,
             By::Asked if is_whole => match node.how {
                 How::Probe if is_bare && !is_near => None,
                 How::Probe => instead(if is_opening { Relation::Opening } else { Relation::Turn }),
@@ -263,7 +269,7 @@ impl Sessions {
             }
         }?;
         let is_next = matches!(hit.relation, Relation::Turn | Relation::Retry);
-        Some(((closeness, is_next), hit))
+        Some(((closeness, hints, is_next), hit))
     }
 }
 

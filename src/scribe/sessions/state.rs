@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) scope: u64,
     /// Where its last call came from: the client's address, and a hash of the program's name.
     pub(super) near: (IpAddr, u64),
+    /// What its last call hinted at.
+    pub(super) hints: Hints,
     pub(super) calls: u32,
     /// Calls that are being answered.
     pub(super) open: u32,
@@ -50,6 +52,24 @@ pub(super) struct State {
     branches: Vec<Branch>,
     /// The agents that the client tells apart, each with its line of talk.
     agents: Vec<(u64, u16)>,
+}
+
+/// What a call says that hints at its session, and is no name of it: hashes, 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hints {
+    /// What the app says begins alike.
+    pub(super) cache_key: u64,
+    /// The trace that it is a part of.
+    pub(super) trace: u64,
+}
+
+impl Hints {
+    /// How many agree. A trace ends sooner than a conversation: only what the app says of it may disagree.
+    pub(super) fn agree(&self, other: &Self) -> i8 {
+        let same = |one: u64, other: u64| i8::from(one != 0 && one == other);
+        let differ = self.cache_key != other.cache_key && self.cache_key != 0 && other.cache_key != 0;
+        same(self.cache_key, other.cache_key) + same(self.trace, other.trace) - 2 * i8::from(differ)
+    }
 }
 
 /// Tokens.
@@ -83,6 +103,7 @@ impl State {
             generation,
             scope,
             near,
+            hints: Hints::default(),
             calls: 0,
             open: 0,
             failed: 0,
