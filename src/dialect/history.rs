@@ -82,6 +82,8 @@ pub(crate) struct News {
     /// All its messages.
     pub(crate) units: Units,
     pub(crate) lead: Lead,
+    /// Whether it was not seen to its end: its last message may be another, or not the last.
+    pub(crate) is_cut: bool,
 }
 
 impl News {
@@ -100,12 +102,17 @@ impl News {
             messages: leading,
             agent: agent(system.as_ref(), prompt.turns.get(..leading).unwrap_or_default()),
         };
-        Self { prompt, system, tools, passed: 0, passed_system: false, units, lead }
+        Self { prompt, system, tools, passed: 0, passed_system: false, units, lead, is_cut: false }
     }
 
     /// With what is told of a request that only counts: how much there is, not what.
     pub(crate) fn counting(self, prompt: Prompt) -> Self {
         Self { prompt, system: None, passed: 0, passed_system: false, ..self }
+    }
+
+    /// Of a request that was seen to its end, or was not.
+    pub(crate) fn seen(self, whole: bool) -> Self {
+        Self { is_cut: !whole, ..self }
     }
 
     /// Whether the system prompt was passed over, or messages at its beginning.
@@ -346,6 +353,7 @@ impl Histories {
             passed: layout.known,
             units: history.units.clone(),
             lead: history.lead.clone(),
+            is_cut: false,
         };
         match self.latest.iter().position(goes_on) {
             Some(earlier) => drop(self.latest.remove(earlier)),

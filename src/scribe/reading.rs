@@ -223,12 +223,13 @@ impl Reading {
 
     fn read_with(&self, histories: &mut Histories, body: &Bytes, whole: bool) -> News {
         let content_type = self.content_type.as_ref().map(HeaderValue::as_bytes);
-        match self.asked.counted() {
+        let news = match self.asked.counted() {
             None => histories.read(&self.asked, self.id, content_type, body, whole),
             Some(conversation) => histories
                 .read(&conversation, self.id, content_type, body, whole)
                 .counting(self.asked.read_request(self.id, content_type, body, whole)),
-        }
+        };
+        news.seen(whole)
     }
 
     fn read_all(&self, seed: &Seed, body: &Bytes, whole: bool) -> News {

@@ -211,7 +211,7 @@ impl Socket {
         }
         prompt.model = prompt.model.take().or_else(|| self.model.clone());
         prompt.partial |= !whole;
-        let all = |seed: &Seed| News::all(&self.asked, seed, prompt.clone());
+        let all = |seed: &Seed| News::all(&self.asked, seed, prompt.clone()).seen(whole);
         let (session, news, known) = attach.session(&self.asked, id, all(attach.seed()), all);
         let call = call_of(&self.asked, id, news, known, body, session);
         self.next = next;

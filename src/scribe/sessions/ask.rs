@@ -32,6 +32,7 @@ pub(in crate::scribe) struct Ask<'a> {
     /// The messages that were read: all, or the last.
     pub(in crate::scribe) turns: &'a [Turn],
     pub(in crate::scribe) is_all: bool,
+    pub(in crate::scribe) is_cut: bool,
     pub(in crate::scribe) tools: usize,
     /// Looked for once.
     side: OnceCell<Option<SideCall>>,
@@ -61,6 +62,7 @@ impl<'a> Ask<'a> {
             system: system.as_ref(),
             turns: &prompt.turns,
             is_all: !news.is_passed(),
+            is_cut: news.is_cut,
             tools: tools.len(),
             side: OnceCell::new(),
         }

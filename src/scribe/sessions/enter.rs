@@ -106,7 +106,8 @@ impl Sessions {
         let before = ask.units.list.len().checked_sub(behind + 1).and_then(|at| ask.units.list.get(at));
         let converses = matches!(ask.asked.operation, Operation::Chat | Operation::TextCompletion);
         let is_probe = ask.asked.operation == Operation::CountTokens && matches!(found.place, Place::New);
-        let is_entered = (converses && found.relation != Relation::Side || is_probe) && !chain.is_empty();
+        let is_entered =
+            (converses && found.relation != Relation::Side || is_probe) && !chain.is_empty() && !ask.is_cut;
         let last = ask.turns.last();
         let mut ticket = Ticket {
             session: source.session,

@@ -232,7 +232,8 @@ impl Sessions {
         let retries = ask.caller.names.retries.unwrap_or(0);
         let hit = match at.by {
             By::Pair => None,
-            By::Asked if is_bare && hints < 0 => None,
+            // What was cut may go on otherwise.
+            By::Asked if ask.is_cut && (is_whole || !is_told) || is_bare && hints < 0 => None,
             By::Asked if is_whole => match node.how {
                 How::Probe if is_bare && !is_near => None,
                 How::Probe => instead(if is_opening { Relation::Opening } else { Relation::Turn }),
