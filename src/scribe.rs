@@ -251,7 +251,7 @@ impl Scribe {
         });
         open.listen(at, tell, |socket, tell| socket.finish(tell));
         open.attached(attach, tell);
-        open.tickets.over(&mut self.sessions, at);
+        std::mem::take(&mut open.tickets).over(&mut self.sessions, at);
         open.count(&self.tally);
         if open.panicked {
             self.tally.panicked();

@@ -5,6 +5,7 @@
 //! put in and take out again are no part of it.
 
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
 use perimeter_interceptor::{Part, Role, ToolUse, Turn};
@@ -25,6 +26,10 @@ impl Seed {
 
     pub(crate) fn of_turn(&self, turn: &Turn) -> u64 {
         self.0.hash_one(turn)
+    }
+
+    pub(crate) fn of_address(&self, address: IpAddr) -> u64 {
+        self.0.hash_one(address)
     }
 
     /// What follows `before`.
@@ -149,6 +154,14 @@ impl Units {
         let is_same = !self.list.get(units..)?.iter().any(|unit| unit.by_model());
         let begun = if is_same { self.begun.clone() } else { Vec::new() };
         (!is_model || !goes_on).then(|| Self { list: list.to_vec(), ends: ends.to_vec(), open: None, begun })
+    }
+
+    /// All but what the model is to go on with.
+    pub(crate) fn answered(&self) -> &[Unit] {
+        match self.list.split_last() {
+            Some((_, before)) if self.open.is_some() => before,
+            _ => &self.list,
+        }
     }
 
     /// Whether the model's words were the last.

@@ -114,8 +114,10 @@ impl<'a> Attach<'a> {
             let tickets = &mut self.tickets.0;
             if let Some(at) = tickets.iter().position(|(call, _)| *call == event.call())
                 && let Some((_, ticket)) = tickets.get_mut(at)
+                && self.sessions.heard(self.at, ticket, &event)
             {
-                self.sessions.heard(self.at, ticket, &event);
+                // A socket has any number of calls.
+                tickets.swap_remove(at);
             }
         }
         self.ended.into_iter().for_each(tell);
@@ -125,9 +127,9 @@ impl<'a> Attach<'a> {
 
 impl Tickets {
     /// Nothing more is heard of the calls.
-    pub(super) fn over(&mut self, sessions: &mut Sessions, at: Instant) {
-        for (_, ticket) in &mut self.0 {
-            sessions.over(at, ticket);
+    pub(super) fn over(self, sessions: &mut Sessions, at: Instant) {
+        for (_, ticket) in &self.0 {
+            sessions.over(at, ticket, false);
         }
     }
 }

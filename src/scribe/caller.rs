@@ -50,7 +50,7 @@ impl Caller {
     pub(super) fn person(&self, seed: &Seed) -> u64 {
         match self.credential {
             Some(credential) => credential,
-            None => seed.of_bytes(self.address.to_string().as_bytes()),
+            None => seed.of_address(self.address),
         }
     }
 

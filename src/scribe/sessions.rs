@@ -184,6 +184,12 @@ impl Sessions {
         key(&self.held, at)
     }
 
+    /// What was said, to note more of it; and whether the session of a source is held.
+    fn quotes(&mut self) -> (&mut Quotes, impl Fn(Source) -> bool) {
+        let Self { quotes, held, .. } = self;
+        (quotes, |source| is_held(held, source))
+    }
+
     fn state(&self, slot: u32) -> Option<&State> {
         self.held.get(slot as usize)?.as_deref()
     }
@@ -199,6 +205,11 @@ impl Sessions {
     fn held_mut(&mut self, ticket: &Ticket) -> Option<&mut State> {
         self.state_mut(ticket.session).filter(|state| state.generation == ticket.generation)
     }
+}
+
+fn is_held(held: &[Option<Box<State>>], source: Source) -> bool {
+    let state = held.get(source.session as usize).and_then(|state| state.as_ref());
+    state.is_some_and(|state| state.generation == source.generation)
 }
 
 fn key(held: &[Option<Box<State>>], at: At) -> u64 {

@@ -7,6 +7,7 @@ use perimeter_interceptor::{Completion, LlmEvent, Part, ToolUse};
 
 use super::Sessions;
 use super::enter::Ticket;
+use super::find::RESPONSES;
 use super::index::{At, By};
 use super::quotes::{Kind, Source};
 use super::tree::{How, Node, Telling};
@@ -15,36 +16,30 @@ use super::tree::{How, Node, Telling};
 const CHOICES: usize = 4;
 
 impl Sessions {
-    /// An event of a call that has its place.
-    pub(in crate::scribe) fn heard(&mut self, now: Instant, ticket: &mut Ticket, event: &LlmEvent) {
+    /// An event of a call that has its place. Whether it is over with that.
+    pub(in crate::scribe) fn heard(&mut self, now: Instant, ticket: &Ticket, event: &LlmEvent) -> bool {
         match event {
             LlmEvent::Completion(said) => self.answered(ticket, said, How::Answered),
             LlmEvent::Cut(said) => self.answered(ticket, said, How::Cut),
             LlmEvent::Failure(_) => {}
-            _ => return,
+            _ => return false,
         }
-        self.over(now, ticket);
+        self.over(now, ticket, matches!(event, LlmEvent::Completion(_)));
+        true
     }
 
-    /// A call is over, answered or not.
-    pub(in crate::scribe) fn over(&mut self, now: Instant, ticket: &mut Ticket) {
-        if std::mem::replace(&mut ticket.over, true) {
-            return;
-        }
+    /// A call is over, with a whole answer or not. It is not heard of again.
+    pub(in crate::scribe) fn over(&mut self, now: Instant, ticket: &Ticket, is_answered: bool) {
         let Some(state) = self.held_mut(ticket) else { return };
         state.open = state.open.saturating_sub(1);
-        state.last = now;
-        let mut failed = false;
-        if let Some(node) =
-            ticket.node.and_then(|node| state.tree.get_mut(node)).filter(|node| node.call == ticket.call)
-        {
-            if node.how == How::Open {
-                node.how = How::Failed;
-            }
-            failed = matches!(node.how, How::Failed | How::Cut);
-        }
-        if failed {
+        state.last = state.last.max(now);
+        if !is_answered {
             state.failed = state.failed.saturating_add(1);
+        }
+        if let Some(node) = state.node_of(ticket)
+            && node.how == How::Open
+        {
+            node.how = How::Failed;
         }
         self.touch(ticket.session);
     }
@@ -54,38 +49,42 @@ impl Sessions {
         let Some(state) = self.held_mut(ticket) else { return };
         state.add(ticket.operation, said);
         state.add_model(said.model.as_ref());
-        let (scope, told, address) = (state.scope, state.told, state.near.0);
-        let scope = self.quotable(scope, told, address);
-        if ticket.asks_for_summary {
-            for answer in &said.answers {
-                self.quotes.add_lines(Kind::Summary, scope, source, &answer.text());
-            }
-        }
-        let Some(state) = self.held_mut(ticket) else { return };
+        self.quote(ticket, source, said);
         let Some(place) = ticket.node else { return };
-        let Some(node) = state.tree.get_mut(place).filter(|node| node.call == ticket.call) else { return };
+        let Some(node) = self.held_mut(ticket).and_then(|state| state.node_of(ticket)) else { return };
         if node.how == How::Probe {
             return;
         }
         node.how = how;
         let node = *node;
-        let seed = self.seed.clone();
         let mut is_first = true;
         for answer in said.answers.iter().take(CHOICES) {
             let mut run = ticket.open.clone().unwrap_or_default();
             run.add(&answer.parts);
-            let Some(unit) = run.unit(&seed) else { continue };
+            let Some(unit) = run.unit(&self.seed) else { continue };
             let telling = if run.is_telling() { Telling::Itself } else { node.telling };
             let pair = self.pair(ticket.lane, ticket.before, unit.hash());
-            let answered = Node { answered: seed.then(ticket.said, unit.hash()), pair, telling, ..node };
+            let answered = Node { answered: self.seed.then(ticket.said, unit.hash()), pair, telling, ..node };
             self.give_answer(ticket.session, place, answered, std::mem::take(&mut is_first));
         }
-        if let Some(id) = said.id.as_ref().filter(|_| ticket.keeps_responses) {
-            let (scope, what) = (self.response_scope(), seed.of_text(id));
-            self.quotes.add(Kind::Response, scope, what, source);
+    }
+
+    /// Notes what of an answer others may begin with.
+    fn quote(&mut self, ticket: &Ticket, source: Source, said: &Completion) {
+        let (scope, seed) = (ticket.quotable, self.seed.clone());
+        let (quotes, is_held) = self.quotes();
+        if ticket.asks_for_summary {
+            for answer in &said.answers {
+                quotes.add_lines(Kind::Summary, scope, source, &answer.text(), &is_held);
+            }
         }
-        let tools = || said.answers.iter().flat_map(|answer| &answer.parts).filter_map(of_tool);
-        self.quotes.add_tasks(scope, source, tools());
+        if let Some(id) = said.id.as_ref().filter(|_| ticket.keeps_responses) {
+            quotes.add(Kind::Response, RESPONSES, seed.of_text(id), source, &is_held);
+        }
+        if ticket.node.is_some() {
+            let tools = said.answers.iter().flat_map(|answer| &answer.parts).filter_map(of_tool);
+            quotes.add_tasks(scope, source, tools, &is_held);
+        }
     }
 
     /// An answer to the call at `place`: the first one, or another that was asked for at once.

@@ -32,6 +32,7 @@ pub(in crate::scribe) struct Ask<'a> {
     /// The messages that were read: all, or the last.
     pub(in crate::scribe) turns: &'a [Turn],
     pub(in crate::scribe) is_all: bool,
+    /// Whether it was not seen to its end.
     pub(in crate::scribe) is_cut: bool,
     pub(in crate::scribe) tools: usize,
     /// Looked for once.
@@ -66,6 +67,12 @@ impl<'a> Ask<'a> {
             tools: tools.len(),
             side: OnceCell::new(),
         }
+    }
+
+    /// The session's name, where the client tells it.
+    pub(super) fn name(&self) -> Option<&Arc<str>> {
+        let told = self.exchange.labels.session.as_ref().or(self.caller.names.session.as_ref());
+        told.or(self.names.session.as_ref()).or(self.conversation)
     }
 
     /// Whether it is a part of a conversation, or may be.

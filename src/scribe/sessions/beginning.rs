@@ -83,14 +83,13 @@ impl Sessions {
 
     /// Who may quote what was said in a session: who names it, or who goes on with it from the same address.
     pub(super) fn quotable(&self, scope: u64, told: bool, address: IpAddr) -> u64 {
-        let here = || self.seed.of_bytes(address.to_string().as_bytes());
-        if told { scope } else { self.seed.then(scope, here()) }
+        if told { scope } else { self.seed.then(scope, self.seed.of_address(address)) }
     }
 
     pub(super) fn near(&self, ask: &Ask<'_>) -> u64 {
         let (address, program) = ask.caller.near();
         let agent = self.seed.of_bytes(ask.lead.agent.stable.as_bytes());
-        self.seed.then(self.seed.then(self.seed.of_bytes(address.to_string().as_bytes()), program), agent)
+        self.seed.then(self.seed.then(self.seed.of_address(address), program), agent)
     }
 
     /// What the call hints at.

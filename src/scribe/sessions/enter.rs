@@ -29,7 +29,8 @@ pub(in crate::scribe) struct Ticket {
     pub(super) open: Option<Run>,
     pub(super) asks_for_summary: bool,
     pub(super) lane: u64,
-    pub(super) over: bool,
+    /// Who may quote what is said.
+    pub(super) quotable: u64,
 }
 
 impl Sessions {
@@ -65,7 +66,7 @@ impl Sessions {
             let Some(state) = self.state_mut(slot) else { return (self.alone(ask), None) };
             state.calls = state.calls.saturating_add(1);
             state.open = state.open.saturating_add(1);
-            (state.last, state.ended) = (now, false);
+            (state.last, state.ended) = (state.last.max(now), false);
             // What stands beside a conversation may come from somewhere else.
             if found.relation != Relation::Side || state.calls == 1 {
                 (state.near, state.hints) = (ask.caller.near(), hints);
@@ -98,16 +99,17 @@ impl Sessions {
 
     /// Enters a call into its session's tree, and what it may be found by.
     fn enter(&mut self, ask: &Ask<'_>, found: &Found, source: Source, thread: u32) -> Ticket {
-        let chain = self.chain(found.base, ask.units);
-        let asked = chain.last().copied().unwrap_or(found.base);
-        let is_open = ask.units.open.is_some();
-        let behind = usize::from(is_open);
-        let said = chain.len().checked_sub(behind + 1).and_then(|at| chain.get(at)).copied();
-        let before = ask.units.list.len().checked_sub(behind + 1).and_then(|at| ask.units.list.get(at));
+        let answered = ask.units.answered();
+        let behind = ask.units.list.get(answered.len()..).unwrap_or_default();
+        let said = self.said(found.base, answered);
+        let asked = self.said(said, behind);
         let converses = matches!(ask.asked.operation, Operation::Chat | Operation::TextCompletion);
         let is_probe = ask.asked.operation == Operation::CountTokens && matches!(found.place, Place::New);
-        let is_entered =
-            (converses && found.relation != Relation::Side || is_probe) && !chain.is_empty() && !ask.is_cut;
+        let is_entered = (converses && found.relation != Relation::Side || is_probe)
+            && !ask.units.list.is_empty()
+            && !ask.is_cut;
+        let is_told = self.held(source).is_none_or(|state| state.told);
+        let quotable = self.quotable(found.scope, is_told, ask.caller.address);
         let last = ask.turns.last();
         let mut ticket = Ticket {
             session: source.session,
@@ -116,13 +118,13 @@ impl Sessions {
             node: None,
             operation: ask.asked.operation,
             keeps_responses: ask.asked.dialect == Dialect::OpenAiResponses,
-            said: said.unwrap_or(found.base),
-            before: before.map_or(0, |unit| unit.hash()),
+            said,
+            before: answered.last().map_or(0, |unit| unit.hash()),
             open: ask.units.open.clone(),
             asks_for_summary: last.is_some_and(markers::asks_for_summary)
                 || found.relation == Relation::Side && ask.side() == Some(SideCall::Summary),
             lane: found.lane,
-            over: false,
+            quotable,
         };
         if is_entered {
             let node = Node {
@@ -137,29 +139,37 @@ impl Sessions {
             };
             ticket.node = self.put(source.session, node, found.instead);
         }
-        let is_told = self.held(source).is_none_or(|state| state.told);
-        let scope = self.quotable(found.scope, is_told, ask.caller.address);
+        self.quote_call(ask, found, &ticket, is_told);
+        ticket
+    }
+
+    /// Notes what of a call others may begin with, or be about.
+    fn quote_call(&mut self, ask: &Ask<'_>, found: &Found, ticket: &Ticket, is_told: bool) {
+        let last = ask.turns.last();
+        let converses = matches!(ask.asked.operation, Operation::Chat | Operation::TextCompletion);
+        let trace = ask.caller.names.trace.map(|trace| (self.scope(ask), self.trace(trace)));
+        let is_compact = found.relation == Relation::Compaction;
+        let near = if ticket.asks_for_summary || is_compact { self.near(ask) } else { 0 };
+        let source = Source { session: ticket.session, generation: ticket.generation, call: ticket.call };
+        let scope = ticket.quotable;
+        let (quotes, is_held) = self.quotes();
         if !is_told && converses && found.relation != Relation::Side {
             if let Some(said) = last.filter(|turn| turn.role == Role::User) {
                 for part in &said.parts {
                     if let Part::Text(text) = part {
-                        self.quotes.add_text(Kind::Said, scope, source, &markers::lasting(text));
+                        quotes.add_text(Kind::Said, scope, source, &markers::lasting(text), &is_held);
                     }
                 }
             }
             if ticket.asks_for_summary {
-                let near = self.near(ask);
-                self.quotes.add(Kind::Summarising, scope, near, source);
-            } else if found.relation == Relation::Compaction {
-                let near = self.near(ask);
-                self.quotes.remove(Kind::Summarising, scope, near);
+                quotes.add(Kind::Summarising, scope, near, source, &is_held);
+            } else if is_compact {
+                quotes.remove(Kind::Summarising, scope, near);
             }
         }
-        if let Some(trace) = ask.caller.names.trace.filter(|_| converses) {
-            let (scope, trace) = (self.scope(ask), self.trace(trace));
-            self.quotes.add(Kind::Trace, scope, trace, source);
+        if let Some((scope, trace)) = trace.filter(|_| converses) {
+            quotes.add(Kind::Trace, scope, trace, source, &is_held);
         }
-        ticket
     }
 
     /// Puts a call into a session's tree, and into the index.

@@ -16,20 +16,24 @@ use super::found::{Found, Place};
 use super::quotes::Kind;
 use crate::dialect::Dialect;
 
+/// Who may continue a response: whoever knows its id, which the provider made up, and the provider lets. One that is known
+/// in several sessions is none.
+pub(super) const RESPONSES: u64 = 0;
+
 impl Sessions {
     /// Where a call belongs that is made now.
     pub(in crate::scribe) fn find(&self, now: Instant, ask: &Ask<'_>) -> Found {
-        let is_alone =
-            !self.enabled || ask.asked.dialect == Dialect::OpenAiRealtime && self.name_of(ask).is_none();
-        if is_alone {
+        if !self.enabled {
             return Found::new(Place::Alone, 0);
         }
-        if let Some(name) = self.name_of(ask) {
-            return self.find_named(now, ask, &name);
+        if let Some(name) = ask.name() {
+            return self.find_named(now, ask, name);
+        }
+        if ask.asked.dialect == Dialect::OpenAiRealtime {
+            return Found::new(Place::Alone, 0);
         }
         if let Some(previous) = ask.previous {
-            let scope = self.response_scope();
-            let source = self.quotes.find(Kind::Response, scope, self.seed.of_text(previous));
+            let source = self.quotes.find(Kind::Response, RESPONSES, self.seed.of_text(previous));
             return match source.and_then(|source| Some((source, self.held(source)?))) {
                 Some((source, state)) => self.continued(ask, source, state, previous),
                 None => {
@@ -48,16 +52,10 @@ impl Sessions {
             return beside
                 .unwrap_or_else(|| Found { relation: Relation::Side, ..Found::new(Place::New, scope) });
         }
-        found.or_else(|| self.by_beginning(ask, scope, None, None)).unwrap_or_else(|| {
+        found.unwrap_or_else(|| {
             let relation = if ask.is_probe() { Relation::Side } else { Relation::Opening };
             Found { relation, ..Found::new(Place::New, scope) }
         })
-    }
-
-    /// The name that the client tells.
-    fn name_of(&self, ask: &Ask<'_>) -> Option<Arc<str>> {
-        let told = ask.exchange.labels.session.as_ref().or(ask.caller.names.session.as_ref());
-        told.or(ask.names.session.as_ref()).or(ask.conversation).cloned()
     }
 
     /// Who may go on with a session that is recognised: who has the same credential, and calls for the same user.
@@ -69,16 +67,11 @@ impl Sessions {
         }
     }
 
-    /// A response's id is the provider's, and names one response.
-    pub(super) fn response_scope(&self) -> u64 {
-        0
-    }
-
     fn find_named(&self, now: Instant, ask: &Ask<'_>, name: &Arc<str>) -> Found {
         let scope = self.seed.then(1, self.seed.of_bytes(name.as_bytes()));
+        let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
+        let lane = agent.map_or(scope, |agent| self.seed.then(scope, agent));
         let Some(slot) = self.by_name.get(name).copied() else {
-            let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
-            let lane = agent.map_or(scope, |agent| self.seed.then(scope, agent));
             let mut found = Found::new(Place::Named(name.clone()), scope).in_lane(lane);
             if !ask.converses() || ask.is_probe() || ask.side().is_some() {
                 found.relation = Relation::Side;
@@ -88,8 +81,6 @@ impl Sessions {
             return found;
         };
         let Some(state) = self.state(slot) else { return Found::new(Place::Named(name.clone()), scope) };
-        let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
-        let lane = agent.map_or(scope, |agent| self.seed.then(scope, agent));
         let latest = state.tree.latest(None);
         let found = (ask.previous.is_none() && ask.conversation.is_none())
             .then(|| self.by_what_was_said(now, ask, lane, Some(slot)))
@@ -100,7 +91,7 @@ impl Sessions {
         }
         if let Some(previous) = ask.previous {
             let what = self.seed.of_text(previous);
-            let source = self.quotes.find(Kind::Response, self.response_scope(), what);
+            let source = self.quotes.find(Kind::Response, RESPONSES, what);
             if let Some(source) = source.filter(|source| source.session == slot)
                 && let Some(state) = self.held(source)
             {

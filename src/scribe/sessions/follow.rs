@@ -12,7 +12,7 @@ use super::index::{At, By};
 use super::quotes::Source;
 use super::state::State;
 use super::tree::{How, Node, Telling};
-use crate::dialect::{Unit, Units};
+use crate::dialect::Unit;
 use crate::journal::between;
 
 /// For so long the same opening may be another attempt at a call that failed.
@@ -45,7 +45,7 @@ impl Sessions {
         let Some(node) = state.tree.of_call(source.call).and_then(|at| state.tree.get(at)) else {
             return Found { relation: Relation::Turn, parent: Some(source.call), thread: Some(0), ..found };
         };
-        let asked = self.chain(base, ask.units).last().copied().unwrap_or(base);
+        let asked = self.said(base, &ask.units.list);
         let (relation, same) = next_of(state, node, asked);
         Found {
             relation,
@@ -61,14 +61,9 @@ impl Sessions {
         }
     }
 
-    /// The hashes of all that was said, message by message.
-    pub(super) fn chain(&self, base: u64, units: &Units) -> Vec<u64> {
-        let mut said = base;
-        let then = |unit: &Unit| {
-            said = self.seed.then(said, unit.hash());
-            said
-        };
-        units.list.iter().map(then).collect()
+    /// All of this, said behind `before`.
+    pub(super) fn said(&self, before: u64, units: &[Unit]) -> u64 {
+        units.iter().fold(before, |said, unit| self.seed.then(said, unit.hash()))
     }
 
     /// By the longest beginning of what was said that a session knows.
@@ -79,9 +74,12 @@ impl Sessions {
         scope: u64,
         told: Option<u32>,
     ) -> Option<Found> {
-        let chain = self.chain(scope, ask.units);
-        let said = ask.units.list.len() - usize::from(ask.units.open.is_some());
-        let answered = ask.units.list.iter().take(said).rposition(|unit| unit.by_model());
+        let then = |said: &mut u64, unit: &Unit| {
+            *said = self.seed.then(*said, unit.hash());
+            Some(*said)
+        };
+        let chain: Vec<u64> = ask.units.list.iter().scan(scope, then).collect();
+        let answered = ask.units.answered().iter().rposition(|unit| unit.by_model());
         let answered = answered.map_or(0, |answer| answer + 1);
         let look = |near| self.longest(now, ask, scope, &chain, (answered, near), told);
         let mut best = look(true);

@@ -44,6 +44,15 @@ pub(super) struct Source {
     pub(super) call: u32,
 }
 
+impl Source {
+    fn is_beside(self, other: Self) -> bool {
+        (self.session, self.generation) == (other.session, other.generation)
+    }
+}
+
+/// Whether the session of a source is held.
+pub(super) type Held<'s> = dyn Fn(Source) -> bool + 's;
+
 /// Where what was said.
 #[derive(Debug)]
 pub(super) struct Quotes {
@@ -62,10 +71,10 @@ impl Quotes {
         self.seed.then(self.seed.then(scope, kind as u64 + 1), what)
     }
 
-    pub(super) fn add(&mut self, kind: Kind, scope: u64, what: u64, source: Source) {
+    /// `is_held` is whether a session still is: one that is not is not said in any more.
+    pub(super) fn add(&mut self, kind: Kind, scope: u64, what: u64, source: Source, is_held: &Held<'_>) {
         let key = self.key(kind, scope, what);
-        let is_other =
-            |known: &Source| (known.session, known.generation) != (source.session, source.generation);
+        let is_other = |known: &Source| !known.is_beside(source) && is_held(*known);
         match self.of.get_mut(&key) {
             Some(known) if known.as_ref().is_none_or(is_other) => *known = None,
             Some(known) => *known = Some(source),
@@ -94,6 +103,7 @@ impl Quotes {
         scope: u64,
         source: Source,
         tools: impl Iterator<Item = &'t ToolUse>,
+        is_held: &Held<'_>,
     ) {
         let mut texts = Vec::new();
         for tool in tools.filter(|tool| !tool.hosted && tool.input.len() <= LONGEST) {
@@ -102,28 +112,42 @@ impl Quotes {
             }
         }
         for text in texts {
-            self.add_text(Kind::Task, scope, source, &text);
+            self.add_text(Kind::Task, scope, source, &text, is_held);
         }
     }
 
     /// Remembers a text, and its first line.
-    pub(super) fn add_text(&mut self, kind: Kind, scope: u64, source: Source, text: &str) {
+    pub(super) fn add_text(
+        &mut self,
+        kind: Kind,
+        scope: u64,
+        source: Source,
+        text: &str,
+        is_held: &Held<'_>,
+    ) {
         let least = if kind == Kind::Said { 1 } else { SHORTEST };
         let text = up_to(text);
         let first = text.trim().lines().next().unwrap_or_default();
         let second = Some(first).filter(|line| line.len() < text.trim().len());
         for text in [Some(text), second].into_iter().flatten() {
             if is_long(text, least) {
-                self.add(kind, scope, self.seed.of_text(text), source);
+                self.add(kind, scope, self.seed.of_text(text), source, is_held);
             }
         }
     }
 
     /// Remembers the lines of a text.
-    pub(super) fn add_lines(&mut self, kind: Kind, scope: u64, source: Source, text: &str) {
+    pub(super) fn add_lines(
+        &mut self,
+        kind: Kind,
+        scope: u64,
+        source: Source,
+        text: &str,
+        is_held: &Held<'_>,
+    ) {
         let lines = up_to(text).lines().map(untagged).filter(|line| is_long(line, SHORTEST));
         for line in lines.take(OF_CALL) {
-            self.add(kind, scope, self.seed.of_text(line), source);
+            self.add(kind, scope, self.seed.of_text(line), source, is_held);
         }
     }
 

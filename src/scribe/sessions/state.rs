@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 
 use perimeter_interceptor::{Agent, Branch, Client, Completion, Operation, Relation, SessionEnd, Usage, Usd};
 
-use super::tree::Tree;
+use super::enter::Ticket;
+use super::tree::{Node, Tree};
 use crate::journal::between;
 
 /// So many models of a session are named, at most.
@@ -123,6 +124,11 @@ impl State {
             branches: Vec::new(),
             agents: Vec::new(),
         }
+    }
+
+    /// The call of a ticket, where it is remembered.
+    pub(super) fn node_of(&mut self, ticket: &Ticket) -> Option<&mut Node> {
+        self.tree.get_mut(ticket.node?).filter(|node| node.call == ticket.call)
     }
 
     /// The line of talk of an agent that the client tells.

@@ -127,11 +127,9 @@ impl Tree {
             let behind = calls.get(at + 1).copied().unwrap_or(u32::MAX);
             u64::from(behind - before) * 1024 / (u64::from(last - call) + 1)
         };
-        let idle = |node: &&Node| node.how != How::Open;
-        let open_ended = |node: &&Node| self.is_tip(node.call);
-        let inner =
-            self.0.iter().filter(idle).filter(|node| !open_ended(node)).min_by_key(|node| gap(node.call));
-        let least = inner.or_else(|| self.0.iter().filter(idle).min_by_key(|node| node.call));
-        self.of_call(least.or_else(|| self.0.first())?.call)
+        let idle = || self.iter().filter(|(_, node)| node.how != How::Open);
+        let inner = idle().filter(|(_, node)| !self.is_tip(node.call)).min_by_key(|(_, node)| gap(node.call));
+        let least = inner.or_else(|| idle().min_by_key(|(_, node)| node.call));
+        least.or_else(|| self.iter().next()).map(|(at, _)| at)
     }
 }
