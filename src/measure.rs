@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Request, Response};
 use perimeter_interceptor::{BodyEnd, Interest, Peer};
 
@@ -14,13 +14,58 @@ use crate::config;
 use crate::journal::{Record, RequestHead, ResponseHead, What};
 use crate::memory::Memory;
 use crate::prices::Prices;
+use crate::scribe::attaching::{self, Spoken, Who};
 use crate::scribe::tally::Tally;
 use crate::scribe::{self, Masks};
+
+/// A call, cut as it comes from sockets.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Its path.
+    pub path: &'a str,
+    /// The session that its client tells.
+    pub session: Option<&'a str>,
+    /// Whose key it is made with.
+    pub key: Option<&'a str>,
+    /// The request's body.
+    pub request: &'a [Bytes],
+    /// The response's body.
+    pub response: &'a [Bytes],
+    /// The response's type.
+    pub content_type: &'static str,
+}
+
+impl Call<'_> {
+    fn head(&self) -> Option<http::request::Parts> {
+        let length: usize = self.request.iter().map(Bytes::len).sum();
+        let mut post =
+            Request::post(self.path).header(CONTENT_TYPE, "application/json").header(CONTENT_LENGTH, length);
+        if let Some(session) = self.session {
+            post = post.header("x-perimeter-session-id", session);
+        }
+        if let Some(key) = self.key {
+            post = post.header(AUTHORIZATION, key);
+        }
+        Some(post.body(()).ok()?.into_parts().0)
+    }
+}
+
+/// How sessions are held: as many at once, or none at all.
+fn sessions(most: Option<usize>) -> config::Session {
+    let session = config::Session::default();
+    config::Session { enabled: most.is_some(), max_sessions: most.unwrap_or(1), ..session }
+}
+
+fn memory() -> Arc<Memory> {
+    Arc::new(Memory::new(256 * 1024 * 1024))
+}
 
 /// A scribe that goes on from exchange to exchange, as that of a proxy does.
 pub struct Scribe {
     scribe: scribe::Scribe,
     exchange: u64,
+    /// How much later it is than the clock says.
+    later: Duration,
 }
 
 impl fmt::Debug for Scribe {
@@ -30,76 +75,143 @@ impl fmt::Debug for Scribe {
 }
 
 impl Default for Scribe {
-    #[expect(clippy::expect_used, reason = "a test says that the shipped prices can be read")]
     fn default() -> Self {
+        Self::with(config::Session::default())
+    }
+}
+
+impl Scribe {
+    /// One that holds so many sessions at once, or gathers no calls into sessions.
+    pub fn holding(most: Option<usize>) -> Self {
+        Self::with(sessions(most))
+    }
+
+    #[expect(clippy::expect_used, reason = "a test says that the shipped prices can be read")]
+    fn with(session: config::Session) -> Self {
         let observe = config::Observe::default();
         let settings = scribe::Settings {
             masks: Masks::new(&[0; 32], &observe.mask),
             upstream: "bench".into(),
-            session: config::Session::default(),
+            session,
             body_limit: 32 * 1024 * 1024,
             run: 0,
             interest: Interest::LLM,
             prices: Arc::new(Prices::load(None).expect("the shipped prices")),
         };
-        let memory = Arc::new(Memory::new(256 * 1024 * 1024));
         let clock = (Instant::now(), SystemTime::now());
-        Self { scribe: scribe::Scribe::new(settings, memory, Arc::new(Tally::default()), clock), exchange: 0 }
+        let scribe = scribe::Scribe::new(settings, memory(), Arc::new(Tally::default()), clock);
+        Self { scribe, exchange: 0, later: Duration::ZERO }
     }
-}
 
-impl Scribe {
     /// The name of a session that has had no call.
     pub fn new_session(&self) -> String {
         format!("session {}", self.exchange)
     }
 
-    /// Reads a whole call, heads, chunks and ends, of the session that its client tells. How many notices it told.
-    pub fn read(
-        &mut self,
-        path: &str,
-        session: Option<&str>,
-        request: &[Bytes],
-        response: &[Bytes],
-        content_type: &'static str,
-    ) -> usize {
-        let now = Instant::now();
-        let length: usize = request.iter().map(Bytes::len).sum();
-        let mut post =
-            Request::post(path).header(CONTENT_TYPE, "application/json").header(CONTENT_LENGTH, length);
-        if let Some(session) = session {
-            post = post.header("x-perimeter-session-id", session);
-        }
-        let post = post.body(());
-        let answer = Response::builder().header(CONTENT_TYPE, content_type).body(());
-        let (Ok(post), Ok(answer)) = (post, answer) else { return 0 };
-        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let head = RequestHead::Parts(Box::new(post.into_parts().0));
-        let mut told = self.ingest(now, What::Request { head, client });
-        told += self.body(now, Peer::Client, request);
-        told += self.ingest(now, What::Response(ResponseHead::Parts(Box::new(answer.into_parts().0))));
-        told += self.body(now, Peer::Upstream, response);
-        self.exchange += 1;
-        told
+    /// How many sessions are held.
+    pub fn held(&self) -> usize {
+        self.scribe.held()
     }
 
-    fn body(&mut self, now: Instant, from: Peer, chunks: &[Bytes]) -> usize {
-        if chunks.is_empty() {
-            return self.ingest(now, What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0 });
-        }
-        let last = chunks.len().saturating_sub(1);
-        let chunk = |(number, bytes): (usize, &Bytes)| {
-            self.ingest(now, What::Chunk { from, bytes: bytes.clone(), ends: number == last })
-        };
-        chunks.iter().enumerate().map(chunk).sum()
+    /// From now on it is so much later.
+    pub fn pass(&mut self, time: Duration) {
+        self.later += time;
     }
 
-    fn ingest(&mut self, now: Instant, what: What) -> usize {
-        let mut told = 0;
-        self.scribe.ingest(Record::new(self.exchange, now, what), &mut |notice| {
+    /// Lets the scribe look at the time. How many notices it told.
+    pub fn tick(&mut self) -> usize {
+        let (now, mut told) = (self.now(), 0);
+        self.scribe.tick(now, &mut |notice| {
             drop(std::hint::black_box(notice));
             told += 1;
         });
         told
     }
+
+    /// Reads a whole call, heads, chunks and ends. How many notices it told.
+    pub fn read(&mut self, call: &Call<'_>) -> usize {
+        let (exchange, told) = self.ask(call);
+        told + self.answer(exchange, call)
+    }
+
+    /// Reads a call's request: the number of its exchange, and how many notices it told.
+    pub fn ask(&mut self, call: &Call<'_>) -> (u64, usize) {
+        let (now, exchange) = (self.now(), self.exchange);
+        self.exchange += 1;
+        let Some(head) = call.head() else { return (exchange, 0) };
+        let head = RequestHead::Parts(Box::new(head));
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let told = self.ingest(exchange, now, What::Request { head, client });
+        (exchange, told + self.body(exchange, now, Peer::Client, call.request))
+    }
+
+    /// Reads the answer to it. How many notices it told.
+    pub fn answer(&mut self, exchange: u64, call: &Call<'_>) -> usize {
+        let now = self.now();
+        let answer = Response::builder().header(CONTENT_TYPE, call.content_type).body(());
+        let Ok(answer) = answer else { return 0 };
+        let head = ResponseHead::Parts(Box::new(answer.into_parts().0));
+        let told = self.ingest(exchange, now, What::Response(head));
+        told + self.body(exchange, now, Peer::Upstream, call.response)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now() + self.later
+    }
+
+    fn body(&mut self, exchange: u64, now: Instant, from: Peer, chunks: &[Bytes]) -> usize {
+        if chunks.is_empty() {
+            return self.ingest(exchange, now, What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0 });
+        }
+        let last = chunks.len().saturating_sub(1);
+        let chunk = |(number, bytes): (usize, &Bytes)| {
+            let chunk = What::Chunk { from, bytes: bytes.clone(), ends: number == last };
+            self.ingest(exchange, now, chunk)
+        };
+        chunks.iter().enumerate().map(chunk).sum()
+    }
+
+    fn ingest(&mut self, exchange: u64, now: Instant, what: What) -> usize {
+        let mut told = 0;
+        self.scribe.ingest(Record::new(exchange, now, what), &mut |notice| {
+            drop(std::hint::black_box(notice));
+            told += 1;
+        });
+        told
+    }
+}
+
+/// Giving calls their sessions, without reading anything.
+#[derive(Debug)]
+pub struct Attaching(attaching::Attaching);
+
+/// A call whose request was read, with the answer to it.
+#[derive(Debug)]
+pub struct Read {
+    who: Who,
+    spoken: Spoken,
+}
+
+impl Attaching {
+    /// With room for so many sessions at once.
+    pub fn holding(most: usize) -> Self {
+        Self(attaching::Attaching::new(sessions(Some(most)), memory()))
+    }
+
+    /// Reads a request that is of exchange `number`, and will have this answer. `None` where it is no call.
+    pub fn read(&self, number: u64, call: &Call<'_>, answer: &str) -> Option<Read> {
+        let head = call.head()?;
+        let head = interceptor_head(head);
+        let spoken = self.0.spoken(&head, &call.request.concat(), answer)?;
+        Some(Read { who: self.0.who(number, &head), spoken })
+    }
+
+    /// Gives a call its session, and notes the answer there. How many of its messages were known.
+    pub fn attach(&mut self, read: &Read) -> usize {
+        self.0.attach(&read.who, &read.spoken)
+    }
+}
+
+fn interceptor_head(head: http::request::Parts) -> perimeter_interceptor::RequestHead {
+    perimeter_interceptor::RequestHead::new(head.method, head.uri, head.version, head.headers)
 }

@@ -20,6 +20,7 @@ use crate::prices::Prices;
 
 pub(crate) mod agents;
 mod attach;
+pub(crate) mod attaching;
 pub(crate) mod bounded;
 mod caller;
 mod clients;

@@ -32,6 +32,7 @@ mod poller;
 mod report;
 mod rounds;
 mod scribe;
+mod sessions;
 mod statistics;
 mod streams;
 mod targets;
@@ -106,6 +107,8 @@ enum Part {
     },
     /// Measure what reading costs by itself: the scribe beside serde_json, per MiB of request and per event.
     Scribe(scribe::Options),
+    /// Measure what sessions cost: per request, in memory, and when many of them begin or end at once.
+    Sessions(sessions::Options),
     /// Become a program on one core that dies with its parent.
     #[command(hide = true)]
     Launch {
@@ -124,6 +127,7 @@ fn main() -> ExitCode {
         Some(Part::Floor { upstream }) => floor::run(upstream),
         Some(Part::Load { to, workload, requests }) => load_only(to, &workload, requests),
         Some(Part::Scribe(options)) => scribe::run(&options),
+        Some(Part::Sessions(options)) => sessions::run(&options),
         Some(Part::Launch { core, command }) => targets::launch(core, &command),
     };
     match result {

@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use perimeter::measure::Scribe;
+use perimeter::measure::{Call, Scribe};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -69,9 +69,9 @@ impl Reader {
                 let Conversation { path, in_session, requests, response, is_stream } = &case.conversation;
                 let kind = if *is_stream { "text/event-stream" } else { "application/json" };
                 let session = in_session.then(|| scribe.new_session());
-                let ask =
-                    |request: &Vec<Bytes>| scribe.read(path, session.as_deref(), request, response, kind);
-                requests.iter().map(ask).sum()
+                let session = session.as_deref();
+                let call = |request| Call { path, session, key: None, request, response, content_type: kind };
+                requests.iter().map(|request| scribe.read(&call(request))).sum()
             }
         }
     }
