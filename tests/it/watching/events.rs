@@ -27,8 +27,12 @@ fn request(session: Option<&str>, messages: &Value) -> String {
 
 /// A client that asks, and the provider that has read it.
 fn ask(provider: &Provider, proxy: &Proxy, session: Option<&str>, messages: &Value) -> (Wire, Wire) {
+    send(provider, proxy, request(session, messages))
+}
+
+fn send(provider: &Provider, proxy: &Proxy, request: String) -> (Wire, Wire) {
     let mut client = proxy.connect();
-    client.send(request(session, messages));
+    client.send(request);
     let mut upstream = provider.accept();
     let head = upstream.head();
     upstream.body(&head);
@@ -94,20 +98,54 @@ fn two_sessions_at_once_have_a_file_each_and_so_has_a_call_without_a_name() {
     }
 }
 
+/// Waits until the only session of the folder has these events: they are written while the proxy goes on.
+#[track_caller]
+fn wait_for(folder: &Path, wanted: &[&str]) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while events(folder).values().next().is_none_or(|events| names(events) != wanted) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", events(folder));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 #[test]
-fn a_call_without_a_name_is_a_session_that_ends_with_it() {
+fn a_call_that_is_no_conversation_is_a_session_that_ends_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).yaml(&recording(folder.path(), "")).start();
+    let asked = request(None, &hello()).replace("/chat/completions", "/embeddings");
+    let (client, upstream) = send(&provider, &proxy, asked);
+    answer(client, upstream);
+    wait_for(folder.path(), &ONE);
+    proxy.stop();
+}
+
+#[test]
+fn a_conversation_without_a_name_ends_when_it_is_quiet_and_goes_on_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let yaml = recording(folder.path(), "") + "session: {completion_timeout: 1s}\n";
+    let proxy = Proxy::to(&provider).yaml(&yaml).start();
     let (client, upstream) = ask(&provider, &proxy, None, &hello());
     answer(client, upstream);
-    // It is written while the proxy goes on: its end is the end of its session.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while events(folder.path()).values().next().is_none_or(|events| names(events) != ONE) {
-        assert!(std::time::Instant::now() < deadline, "{:?}", events(folder.path()));
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_for(folder.path(), &ONE);
+    let mut history = hello();
+    let turns = [json!({"role": "assistant", "content": "hi"}), json!({"role": "user", "content": "Go on"})];
+    history.as_array_mut().unwrap().extend(turns);
+    let (client, upstream) = ask(&provider, &proxy, None, &history);
+    answer(client, upstream);
+    wait_for(folder.path(), &[ONE, ONE].concat());
     proxy.stop();
+    let (session, events) = events(folder.path()).pop_first().unwrap();
+    // Not a moment later: that it ended was told.
+    assert_eq!(names(&events), [ONE, ONE].concat());
+    let of = |at: usize, attribute: &str| events[at]["attributes"][attribute].clone();
+    assert_eq!(of(0, "exchange_id"), session);
+    assert_eq!([of(0, "session.resumed"), of(4, "session.resumed")], [Value::Null, json!(true)]);
+    assert_eq!([of(1, "session.relation"), of(5, "session.relation")], ["opening", "turn"]);
+    assert_eq!(of(5, "llm.request.data")["_cylestio_metadata"]["new_messages"], 1);
+    // What a session came to is what it came to in all.
+    assert_eq!([of(3, "session.calls"), of(7, "session.calls")], [1, 2]);
 }
 
 #[test]

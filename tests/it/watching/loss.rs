@@ -187,7 +187,9 @@ fn a_call_that_is_lost_from_the_middle_on_is_told_by_the_rules_and_as_cut() {
     let provider = Provider::start();
     let settings = format!("at: on_request_head, {}", gate.settings());
     let watch = Watch::of(&[("witness", "llm: false"), ("blocked", &settings)]);
-    let proxy = watch.setup(&provider).yaml("observe: {mailbox: 64KiB}").start();
+    // So that nothing is remembered of the request.
+    let settings = "observe: {mailbox: 64KiB}\nsession: {enabled: false}";
+    let proxy = watch.setup(&provider).yaml(settings).start();
     let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
     let (mut client, mut upstream) = asked(
         &provider,
