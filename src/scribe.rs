@@ -23,6 +23,7 @@ mod attach;
 pub(crate) mod attaching;
 pub(crate) mod bounded;
 mod caller;
+pub(crate) mod census;
 mod clients;
 #[cfg(test)]
 mod corpus;
@@ -201,7 +202,7 @@ impl Scribe {
     fn follow(&mut self, number: u64, at: Instant, what: journal::What, tell: Tell<'_>) {
         let Some(open) = self.open.get_mut(&number) else { return };
         let masks = &self.settings.masks;
-        let mut attach = open.attach(&mut self.sessions, &mut self.pending, at);
+        let mut attach = open.attach(&mut self.sessions, &mut self.pending, &self.tally, at);
         match what {
             journal::What::Request { .. } => {}
             journal::What::Response(head) => {
@@ -245,7 +246,7 @@ impl Scribe {
     /// Both sides are over.
     fn end(&mut self, number: u64, at: Instant, tell: Tell<'_>) {
         let Some(mut open) = self.open.remove(&number) else { return };
-        let mut attach = open.attach(&mut self.sessions, &mut self.pending, at);
+        let mut attach = open.attach(&mut self.sessions, &mut self.pending, &self.tally, at);
         open.read(at, tell, |reading, tell| {
             reading.request_end(false, &mut attach, tell);
             reading.response_end(false, &mut attach, tell);
@@ -296,6 +297,7 @@ impl Scribe {
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Instant, tell: Tell<'_>) {
         self.sessions.expire(now, &mut |end| tell(session_end(end)));
+        self.tally.census.hold(self.sessions.lively(), self.sessions.count() - self.sessions.lively());
     }
 
     /// Nothing comes any more: ends whatever is open.
@@ -342,10 +344,11 @@ impl Open {
         &mut self,
         sessions: &'a mut Sessions,
         pending: &'a mut Pending,
+        tally: &'a Tally,
         at: Instant,
     ) -> Attach<'a> {
         let tickets = std::mem::take(&mut self.tickets);
-        Attach::new(sessions, pending, &self.exchange, &self.caller, at, tickets)
+        Attach::new(sessions, pending, &tally.census, &self.exchange, &self.caller, at, tickets)
     }
 
     fn attached(&mut self, attach: Attach<'_>, tell: Tell<'_>) {

@@ -7,6 +7,7 @@ use super::Text;
 use crate::crew::Gauge;
 use crate::journal::Losses;
 use crate::memory::Memory;
+use crate::scribe::census::{KNOWN, RELATIONS};
 use crate::scribe::takings::KINDS;
 use crate::scribe::tally::Tally;
 
@@ -47,6 +48,7 @@ impl Observation {
     pub(super) fn render(&self, text: &mut Text) {
         self.calls(text);
         self.takings(text);
+        self.sessions(text);
         self.queues(text);
         text.single(
             "perimeter_observe_memory_bytes",
@@ -127,6 +129,25 @@ impl Observation {
             for (kind, tokens) in KINDS.iter().zip(taken.tokens).filter(|(_, tokens)| *tokens > 0) {
                 text.sample(TOKENS, &format!("{{model=\"{model}\",kind=\"{kind}\"}}"), tokens);
             }
+        }
+    }
+
+    fn sessions(&self, text: &mut Text) {
+        const HELD: &str = "perimeter_sessions";
+        const BEGUN: &str = "perimeter_sessions_total";
+        const CALLS: &str = "perimeter_session_calls_total";
+        let census = &self.tally.census;
+        text.family(HELD, "gauge", "Sessions that are held, by whether they are over and only remembered.");
+        for (state, count) in ["live", "over"].into_iter().zip(census.held()) {
+            text.sample(HELD, &format!("{{state=\"{state}\"}}"), count);
+        }
+        text.family(BEGUN, "counter", "Sessions that began, by how they are known.");
+        for (known, count) in KNOWN.into_iter().zip(census.begun()) {
+            text.sample(BEGUN, &format!("{{known=\"{known}\"}}"), count);
+        }
+        text.family(CALLS, "counter", "Calls, by how they belong to their sessions.");
+        for (relation, count) in RELATIONS.into_iter().zip(census.calls()) {
+            text.sample(CALLS, &format!("{{relation=\"{}\"}}", relation.as_str()), count);
         }
     }
 

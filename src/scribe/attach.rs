@@ -7,6 +7,7 @@ use std::time::Instant;
 use perimeter_interceptor::{CallId, Exchange, LlmEvent, Session, SessionEnd};
 
 use super::caller::Caller;
+use super::census::Census;
 use super::pending::Pending;
 use super::sessions::{Ask, Found, Known, Sessions, Ticket};
 use crate::dialect::{Asked, Histories, News, Seed};
@@ -19,6 +20,7 @@ pub(super) struct Tickets(Vec<(CallId, Ticket)>);
 pub(super) struct Attach<'a> {
     pub(super) pending: &'a mut Pending,
     sessions: &'a mut Sessions,
+    census: &'a Census,
     exchange: Arc<Exchange>,
     caller: Arc<Caller>,
     at: Instant,
@@ -41,13 +43,14 @@ impl<'a> Attach<'a> {
     pub(super) fn new(
         sessions: &'a mut Sessions,
         pending: &'a mut Pending,
+        census: &'a Census,
         exchange: &Arc<Exchange>,
         caller: &Arc<Caller>,
         at: Instant,
         tickets: Tickets,
     ) -> Self {
         let (exchange, caller) = (exchange.clone(), caller.clone());
-        Self { pending, sessions, exchange, caller, at, tickets, ended: Vec::new() }
+        Self { pending, sessions, census, exchange, caller, at, tickets, ended: Vec::new() }
     }
 
     pub(super) fn seed(&self) -> &Seed {
@@ -74,6 +77,7 @@ impl<'a> Attach<'a> {
         let Self { sessions, exchange, caller, ended, .. } = self;
         let ask = Ask::new(exchange, caller, call, asked, &news);
         let (session, ticket) = sessions.attach(self.at, &ask, found, &mut |end| ended.push(end));
+        self.census.call(&session, ticket.is_some());
         self.tickets.0.extend(ticket.map(|ticket| (call, ticket)));
         (Arc::new(session), news, known)
     }
@@ -85,8 +89,12 @@ impl<'a> Attach<'a> {
         (found, known)
     }
 
-    /// Where requests like this are remembered: by the name of the session, or by how they begin.
+    /// Where requests like this are remembered: by the name of the session, or by how they begin. Nowhere, where there
+    /// are no sessions in which they would be known.
     pub(super) fn shelf(&self, asked: &Asked, body: &[u8]) -> Option<Shelf> {
+        if !self.sessions.is_enabled() {
+            return None;
+        }
         let seed = self.sessions.seed();
         let told = self.exchange.labels.session.as_ref().or(self.caller.names.session.as_ref());
         if let Some(name) = told {

@@ -174,6 +174,16 @@ impl Sessions {
         all.filter_map(|(slot, ())| self.state(*slot)).take(limit).map(live).collect()
     }
 
+    /// Whether calls are gathered into sessions at all.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// How many of those that are held are not over.
+    pub(super) fn lively(&self) -> usize {
+        self.lively.len()
+    }
+
     /// How many are held.
     pub(super) fn count(&self) -> usize {
         self.lively.len() + self.quiet.len()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::census::Census;
 use super::reading::Outcome;
 use super::takings::Takings;
 
@@ -19,6 +20,8 @@ pub(super) const LONG: usize = 128;
 pub(crate) struct Tally {
     /// What calls used and cost.
     pub(crate) takings: Takings,
+    /// How many sessions there are and were.
+    pub(crate) census: Census,
     calls: Mutex<BTreeMap<Key, u64>>,
     lag_ns: AtomicU64,
     records: AtomicU64,
