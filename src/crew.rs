@@ -253,6 +253,17 @@ impl Crew {
         }
     }
 
+    /// As [`tell`](Self::tell), when nothing comes any more but the ends of what is open. They arrive, also where there
+    /// is little room: there are no more of them than sessions were held.
+    pub(crate) fn tell_at_last(&mut self, notice: &Notice) {
+        if !matches!(notice, Notice::SessionEnd(_)) {
+            return self.tell(notice);
+        }
+        for member in self.members.iter_mut().filter(|member| !member.gauge.retired.load(Relaxed)) {
+            member.put(&self.memory, notice.clone(), SEAT);
+        }
+    }
+
     /// Sends all parcels.
     pub(crate) fn post(&mut self) {
         for member in &mut self.members {

@@ -46,7 +46,8 @@ pub(super) fn labels(head: &RequestHead, legacy: LegacyHeaders) -> Labels {
 
 /// The header's value, where it is text and not blank.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim).filter(|value| !value.is_empty())
+    let value = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?.trim();
+    (!value.is_empty() && !value.chars().any(char::is_control)).then_some(value)
 }
 
 fn name(text: &str) -> Arc<str> {
@@ -102,6 +103,20 @@ mod tests {
         assert_eq!(labels.session.as_deref(), Some("ours"));
         assert_eq!(labels.agent.as_deref(), Some("p"));
         assert_eq!(labels.workflow.as_deref(), Some("w1"));
+    }
+
+    #[test]
+    fn a_name_may_be_of_any_script_and_holds_no_control_characters() {
+        let session = |name: &[u8]| {
+            let value = HeaderValue::from_bytes(name).unwrap();
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("x-perimeter-session-id"), value)]);
+            let head = RequestHead::new(Method::POST, "/".parse().unwrap(), Version::HTTP_11, headers);
+            labels(&head, LegacyHeaders::V2).session
+        };
+        assert_eq!(session("Müller 会話".as_bytes()).as_deref(), Some("Müller 会話"));
+        for none in [&b""[..], b"  ", b"M\xfcller", b"a\tb", "a\u{9b}31m".as_bytes()] {
+            assert_eq!(session(none), None, "{none:?}");
+        }
     }
 
     #[test]

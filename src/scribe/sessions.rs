@@ -92,7 +92,8 @@ impl Sessions {
             enabled: config.enabled,
             max: config.max_sessions,
             ttl: config.session_ttl_seconds,
-            complete_after: config.completion_timeout,
+            // What lives no longer is over.
+            complete_after: config.completion_timeout.min(config.session_ttl_seconds),
             remembered: Remembered::new(memory, &seed),
             seed,
         }

@@ -46,7 +46,7 @@ pub(crate) fn run(
         }
         questions.answer(|limit| (scribe.held(), scribe.live(Instant::now(), limit)));
     }
-    scribe.close(Instant::now(), &mut |notice| crew.tell(&notice));
+    scribe.close(Instant::now(), &mut |notice| crew.tell_at_last(&notice));
     crew.post();
 }
 

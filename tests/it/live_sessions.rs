@@ -1,6 +1,7 @@
 //! The sessions that a running proxy holds, as it shows them.
 
 mod command;
+mod kept;
 mod page;
 
 use serde_json::json;

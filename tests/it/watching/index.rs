@@ -102,6 +102,30 @@ fn a_session_that_ends_while_the_proxy_runs_is_written_then() {
 }
 
 #[test]
+fn all_sessions_end_when_the_proxy_stops_however_little_room_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let yaml = indexing(folder.path()) + "observe: {mailbox: 8KiB}\n";
+    let proxy = Proxy::to(&provider).yaml(&yaml).start();
+    // Of each, what comes next has room; of the ends of all, it has not.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for number in 1..=40 {
+        call(&provider, &proxy, &format!("s{number}"));
+        while lines(folder.path()).len() < number {
+            assert!(Instant::now() < deadline, "{:?}", lines(folder.path()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    proxy.stop();
+    let mut told = told(folder.path());
+    let mut all: Vec<_> =
+        (1..=40).flat_map(|number| [start(&format!("s{number}")), end(&format!("s{number}"), 1)]).collect();
+    told.sort();
+    all.sort();
+    assert_eq!(told, all);
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();

@@ -187,3 +187,45 @@ fn three_calls_of_a_socket_are_three_calls_in_the_log_with_their_answers() {
         }
     }
 }
+
+#[test]
+fn what_goes_on_from_a_response_is_of_its_session_on_whichever_connection_it_comes() {
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).start();
+    let input = json!([{"type": "message", "role": "user", "content": "Hello"}]);
+    let (mut client, mut upstream) = connect(&provider, &proxy, false);
+    turn(&mut client, &mut upstream, 1, &input);
+    let calls = |relation: &str| format!("perimeter_session_calls_total{{relation=\"{relation}\"}}");
+    proxy.wait_for_metric(&calls("opening"), 1.0);
+
+    let body = json!({"model": "gpt-5-codex", "input": input, "previous_response_id": "resp_1"}).to_string();
+    let answer =
+        json!({"id": "resp_2", "object": "response", "status": "completed", "output": []}).to_string();
+    let mut other = proxy.connect();
+    other.send(format!(
+        "POST /v1/responses HTTP/1.1\r\nHost: app\r\nAuthorization: Bearer sk-1\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut provided = provider.accept();
+    let head = provided.head();
+    provided.body(&head);
+    provided.send(format!(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
+        answer.len()
+    ));
+    other.head();
+    other.expect(&answer);
+    provided.close();
+    proxy.wait_for_metric(&calls("turn"), 1.0);
+
+    // The socket, which has stayed open, goes on from that.
+    turn(&mut client, &mut upstream, 3, &input);
+    proxy.wait_for_metric(&calls("turn"), 2.0);
+    // And so does another one.
+    let (mut another, mut provided) = connect(&provider, &proxy, true);
+    turn(&mut another, &mut provided, 4, &input);
+    proxy.wait_for_metric(&calls("turn"), 3.0);
+    assert_eq!(proxy.metric(&calls("opening")), 1.0);
+    assert_eq!(proxy.metric("perimeter_sessions_total{known=\"recognised\"}"), 1.0);
+}
