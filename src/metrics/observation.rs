@@ -138,7 +138,7 @@ impl Observation {
         const CALLS: &str = "perimeter_session_calls_total";
         let census = &self.tally.census;
         text.family(HELD, "gauge", "Sessions that are held, by whether they are over and only remembered.");
-        for (state, count) in ["live", "over"].into_iter().zip(census.held()) {
+        for (state, count) in ["open", "over"].into_iter().zip(census.held()) {
             text.sample(HELD, &format!("{{state=\"{state}\"}}"), count);
         }
         text.family(BEGUN, "counter", "Sessions that began, by how they are known.");

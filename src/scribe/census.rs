@@ -51,9 +51,9 @@ impl Census {
     }
 
     /// So many are held that are not over, and so many that are.
-    pub(super) fn hold(&self, live: usize, over: usize) {
-        let [held_live, held_over] = &self.held;
-        held_live.store(live, Relaxed);
+    pub(super) fn hold(&self, open: usize, over: usize) {
+        let [held_open, held_over] = &self.held;
+        held_open.store(open, Relaxed);
         held_over.store(over, Relaxed);
     }
 

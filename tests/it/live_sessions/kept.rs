@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::answer;
 use crate::support::{Provider, Proxy, Watch};
 
-const LIVE: &str = "perimeter_sessions{state=\"live\"}";
+const OPEN: &str = "perimeter_sessions{state=\"open\"}";
 const OVER: &str = "perimeter_sessions{state=\"over\"}";
 
 /// So many sessions began, as they are known.
@@ -54,7 +54,7 @@ fn sessions_and_their_calls_are_counted() {
     ask(&provider, &proxy, CHAT, "", &said(&["Good morning", "hi", "And now?"]));
     ask(&provider, &proxy, "/v1/embeddings", "", &json!({"model": "m", "input": "x"}));
     for (series, count) in [
-        (LIVE.to_owned(), 2.0),
+        (OPEN.to_owned(), 2.0),
         (OVER.to_owned(), 0.0),
         (begun("told"), 1.0),
         (begun("recognised"), 1.0),
@@ -73,7 +73,7 @@ fn a_session_that_is_over_is_remembered_for_a_while() {
     let proxy = Proxy::to(&provider).yaml("session: {completion_timeout: 100ms}").start();
     ask(&provider, &proxy, CHAT, "", &said(&["Hello"]));
     proxy.wait_for_metric(OVER, 1.0);
-    assert_eq!(proxy.metric(LIVE), 0.0);
+    assert_eq!(proxy.metric(OPEN), 0.0);
     ask(&provider, &proxy, CHAT, "", &said(&["Hello", "hi", "And now?"]));
     proxy.wait_for_metric(&calls("turn"), 1.0);
     assert_eq!(proxy.metric(&begun("recognised")), 1.0);
@@ -102,7 +102,7 @@ fn where_there_is_room_for_one_session_the_next_one_takes_it() {
     // The one that holds it goes on.
     ask(&provider, &proxy, CHAT, "", &said(&["One", "hi", "And now?", "hi", "And then?"]));
     proxy.wait_for_metric(&calls("turn"), 1.0);
-    proxy.wait_for_metric(LIVE, 1.0);
+    proxy.wait_for_metric(OPEN, 1.0);
     assert_eq!(proxy.metric(&calls("opening")), 3.0);
 }
 
@@ -114,7 +114,7 @@ fn where_there_are_no_sessions_each_call_is_its_own() {
     ask(&provider, &proxy, CHAT, "", &said(&["Hello"]));
     ask(&provider, &proxy, CHAT, "", &said(&["Hello", "hi", "And now?"]));
     proxy.wait_for_metric(&begun("alone"), 3.0);
-    let none = [LIVE.to_owned(), begun("told"), begun("recognised"), calls("turn")];
+    let none = [OPEN.to_owned(), begun("told"), begun("recognised"), calls("turn")];
     assert!(none.iter().all(|series| proxy.metric(series) == 0.0));
     proxy.wait_for_metric("perimeter_observe_memory_bytes", 0.0);
 }
