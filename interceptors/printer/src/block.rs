@@ -177,7 +177,7 @@ impl<'a> Layout<'a> {
             return Vec::new();
         }
         let id = self.redaction.long(&session.id);
-        let id = if is_drawn(&id) { id.get(..8).unwrap_or(&id) } else { &id };
+        let id = if is_drawn(&id) { beginning(&id) } else { &id };
         let maker = if begins { maker(session) } else { None };
         let told: Vec<_> = [Some(format!("session {id}")), maker, words].into_iter().flatten().collect();
         self.text(SESSION, "", &told.join(", "), Extent::Squeezed(1))
@@ -399,6 +399,13 @@ fn in_words(relation: Relation, parent: Option<u32>) -> Option<String> {
 /// Whether a session's name was drawn by a program, so that its beginning tells it from others as well as all of it.
 fn is_drawn(id: &str) -> bool {
     id.len() >= 16 && id.chars().all(|sign| sign.is_ascii_hexdigit() || sign == '-')
+}
+
+/// As much of a drawn name as tells it from others. A UUID of version 7 begins with the time, and its first eight digits
+/// are the same for a minute.
+fn beginning(id: &str) -> &str {
+    let length = if id.as_bytes().get(14) == Some(&b'7') { 13 } else { 8 };
+    id.get(..length).unwrap_or(id)
 }
 
 /// Whether models stop for this reason unless something is the matter.

@@ -168,6 +168,29 @@ fn tools_are_shown_as_they_are_asked_for_and_as_they_answer() {
     insta::assert_snapshot!(snapshot(&[parallel_tool_calls(0), tool_results(1)]));
 }
 
+/// A session tells each message once: what the model asked for is not told again with the results.
+#[test]
+fn results_have_the_names_of_tools_that_an_earlier_call_asked_for() {
+    let in_session = |scene: Scene, id: &str, turns: Vec<Turn>| {
+        let mut call = call("gpt-4o-mini", turns);
+        call.session = session(id, None);
+        scene.asks(call).answers(200)
+    };
+    let asked = answer(vec![Part::ToolUse(tool("a", "get_weather", "{}"))], "tool_calls");
+    let asks = LlmEvent::ToolUse(tool("a", "get_weather", "{}"));
+    let result =
+        || vec![Turn::new(Role::Tool, vec![Part::ToolResult(ToolResult::new(Some("a".into()), "21 °C"))])];
+    let said = || answer(vec![text("Warm.")], "stop");
+    let scenes = [
+        in_session(Scene::post(0), "one", vec![user("Is it warm?")]).llm(800, asks).completes(900, asked),
+        in_session(Scene::post(1), "one", result()).completes(900, said()),
+        in_session(Scene::post(2), "another", result()).completes(900, said()),
+    ];
+    let shown = printed(&scenes, Look::fixed(None, false), &Settings::default());
+    let results: Vec<_> = shown.lines().filter(|line| line.contains('←')).map(str::trim).collect();
+    assert_eq!(results, ["← get_weather 21 °C", "← 21 °C"]);
+}
+
 #[test]
 fn tools_that_the_provider_runs_are_shown_with_what_came_of_them() {
     insta::assert_snapshot!(snapshot(&[hosted_tools(0)]));
@@ -336,6 +359,14 @@ fn other_sessions_are_announced_once_they_have_a_second_call() {
         assert_eq!(line(relation, None).as_deref(), Some(without));
     }
     assert_eq!(line(Relation::Opening, None), None);
+    // As the proxy names sessions: all that begin within a minute have the first eight digits in common.
+    let mut asks = call("gpt-4o-mini", vec![user("Hello")]);
+    let mut session = Session::new("0196f1a2-7c11-7000-8000-0123456789ab");
+    (session.call, session.relation, session.parent) = (2, Relation::Turn, Some(1));
+    asks.session = session.into();
+    let scene = Scene::post(0).asks(asks).answers(200).completes(900, answer(vec![text("Hi.")], "stop"));
+    let shown = printed(&[scene], Look::fixed(None, false), &Settings::default());
+    assert!(shown.contains("# session 0196f1a2-7c11\n"), "{shown}");
     let hidden = settings(json!({"show_sessions": false}));
     assert!(!printed(&talk, Look::fixed(None, false), &hidden).contains("0196f1a2"));
 }
