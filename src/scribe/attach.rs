@@ -77,8 +77,8 @@ impl<'a> Attach<'a> {
         let Self { sessions, exchange, caller, ended, .. } = self;
         let ask = Ask::new(exchange, caller, call, asked, &news);
         let (session, ticket) = sessions.attach(self.at, &ask, found, &mut |end| ended.push(end));
-        self.census.call(&session, ticket.is_some());
-        self.tickets.0.extend(ticket.map(|ticket| (call, ticket)));
+        self.census.call(&session, !ticket.is_alone());
+        self.tickets.0.push((call, ticket));
         (Arc::new(session), news, known)
     }
 

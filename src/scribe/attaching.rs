@@ -71,9 +71,7 @@ impl Attaching {
         let found = self.sessions.find(self.now, &ask);
         let known = self.sessions.known(&ask, &found);
         let (session, ticket) = self.sessions.attach(self.now, &ask, found, &mut drop);
-        if let Some(mut ticket) = ticket {
-            self.sessions.heard(self.now, &mut ticket, &spoken.answer);
-        }
+        self.sessions.heard(self.now, &ticket, &spoken.answer);
         drop(std::hint::black_box(session));
         known.messages
     }

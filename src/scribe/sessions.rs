@@ -54,8 +54,8 @@ pub(super) struct Sessions {
     lively: LruCache<u32, (), RandomState>,
     quiet: LruCache<u32, (), RandomState>,
     generation: u32,
-    /// How many calls the open exchanges have had that are a session each.
-    alone: HashMap<ExchangeId, u32>,
+    /// The open exchanges that are a session each.
+    alone: HashMap<ExchangeId, Box<State>>,
     enabled: bool,
     max: usize,
     /// How long a session is held without a call.
@@ -214,6 +214,9 @@ impl Sessions {
     }
 
     fn held_mut(&mut self, ticket: &Ticket) -> Option<&mut State> {
+        if let Some(exchange) = ticket.alone {
+            return self.alone.get_mut(&exchange).map(Box::as_mut);
+        }
         self.state_mut(ticket.session).filter(|state| state.generation == ticket.generation)
     }
 }

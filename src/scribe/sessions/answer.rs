@@ -41,7 +41,9 @@ impl Sessions {
         {
             node.how = How::Failed;
         }
-        self.touch(ticket.session);
+        if !ticket.is_alone() {
+            self.touch(ticket.session);
+        }
     }
 
     fn answered(&mut self, ticket: &Ticket, said: &Arc<Completion>, how: How) {
@@ -49,6 +51,9 @@ impl Sessions {
         let Some(state) = self.held_mut(ticket) else { return };
         state.add(ticket.operation, said);
         state.add_model(said.model.as_ref());
+        if ticket.is_alone() {
+            return;
+        }
         self.quote(ticket, source, said);
         let Some(place) = ticket.node else { return };
         let Some(node) = self.held_mut(ticket).and_then(|state| state.node_of(ticket)) else { return };

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use perimeter_interceptor::{Branch, Operation, Part, Relation, Role, Session, SessionEnd};
+use perimeter_interceptor::{Branch, ExchangeId, Operation, Part, Relation, Role, Session, SessionEnd};
 
 use super::ask::Ask;
 use super::found::{Found, Place};
@@ -31,6 +31,8 @@ pub(in crate::scribe) struct Ticket {
     pub(super) lane: u64,
     /// Who may quote what is said.
     pub(super) quotable: u64,
+    /// The exchange that it belongs to, where that is a session by itself.
+    pub(super) alone: Option<ExchangeId>,
 }
 
 impl Sessions {
@@ -41,10 +43,10 @@ impl Sessions {
         ask: &Ask<'_>,
         found: Found,
         over: &mut dyn FnMut(SessionEnd),
-    ) -> (Session, Option<Ticket>) {
+    ) -> (Session, Ticket) {
         let slot = match &found.place {
             Place::Held(slot) => *slot,
-            Place::Alone => return (self.alone(ask), None),
+            Place::Alone => return self.alone(now, ask),
             Place::Named(name) => {
                 let slot = self.begin(now, ask, &found, name.clone(), true, over);
                 self.by_name.insert(name.clone(), slot);
@@ -63,7 +65,7 @@ impl Sessions {
         let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
         let hints = self.hints(ask);
         let (mut session, source) = {
-            let Some(state) = self.state_mut(slot) else { return (self.alone(ask), None) };
+            let Some(state) = self.state_mut(slot) else { return self.alone(now, ask) };
             state.calls = state.calls.saturating_add(1);
             state.open = state.open.saturating_add(1);
             (state.last, state.ended) = (state.last.max(now), false);
@@ -94,7 +96,7 @@ impl Sessions {
         session.client.clone_from(&ask.caller.client);
         session.tags.clone_from(&ask.exchange.labels.tags);
         let ticket = self.enter(ask, &found, source, session.thread);
-        (session, Some(ticket))
+        (session, ticket)
     }
 
     /// Enters a call into its session's tree, and what it may be found by.
@@ -125,6 +127,7 @@ impl Sessions {
                 || found.relation == Relation::Side && ask.side() == Some(SideCall::Summary),
             lane: found.lane,
             quotable,
+            alone: None,
         };
         if is_entered {
             let node = Node {
