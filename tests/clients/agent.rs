@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::compare::watched;
+use crate::perimeter::Perimeter;
 use crate::process::{ANTHROPIC_KEY, client, installed, transcript};
 use crate::provider::{Provider, Request};
+use crate::sessions::{Place, sessions};
 
 /// Fields of its output that are not the same in two runs.
 const DRAWN: [&str; 9] = [
@@ -50,6 +53,44 @@ fn claude_code_completes_a_turn_with_a_tool_and_side_calls() {
     for sign in printed {
         assert!(watched.printed.contains(&sign), "no {sign} in\n{}", watched.printed);
     }
+}
+
+#[test]
+fn claude_codes_calls_are_one_session_with_its_agent_and_its_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let provider = Provider::start();
+    let perimeter = Perimeter::start("anthropic", &provider.url(""));
+    turn(folder.path(), &provider, &perimeter.url);
+    // It has its context counted, piece by piece.
+    let counted = claude(folder.path(), &provider, &perimeter.url)
+        .args(["--print", "/context", "--model", "claude-opus-5-5", "--resume", SESSION])
+        .output()
+        .unwrap();
+    assert!(transcript("claude", &counted).contains("Context Usage"));
+    let watched = perimeter.stop();
+    let sessions = sessions(&watched);
+    let [(id, client, places)] = &*sessions else { panic!("{sessions:#?}") };
+    assert_eq!((&**id, &**client), (SESSION, "Claude Code"));
+    // Both agents are overloaded at first.
+    let turn = [
+        Place::new(1, "opening", None, 0),
+        Place::new(2, "retry", Some(1), 0),
+        Place::new(3, "sub_agent", Some(2), 1),
+        Place::new(4, "retry", Some(3), 1),
+        Place::new(5, "turn", Some(4), 1),
+        Place::new(6, "turn", Some(2), 0),
+    ];
+    let (conversation, counts) = places.split_at(turn.len());
+    assert_eq!(conversation, turn, "{}", watched.printed);
+    assert!(!counts.is_empty(), "{}", watched.printed);
+    for count in counts {
+        assert_eq!((&*count.relation, count.parent), ("side", Some(6)), "{count:?}\n{}", watched.printed);
+    }
+    for line in watched.lines() {
+        assert_eq!(line["session"]["agent_name"], "Claude Code", "{line:#}");
+    }
+    assert!(watched.printed.contains("        # session 0b9f4c1e, Claude Code "), "{}", watched.printed);
 }
 
 /// A line of the agent's output without its clock readings, the ids that it draws for its own events and agents, and
@@ -143,10 +184,18 @@ fn prepare(folder: &Path) {
 
 fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
     let file = folder.join("project/notes.txt");
-    let output = client(installed("claude"), &folder.join("home"))
+    let output = claude(folder, provider, base_url)
         .args(["--print", &format!("Read the file {} and tell me what it says.", file.display())])
         .args(["--output-format", "stream-json", "--verbose", "--include-partial-messages"])
         .args(["--model", "claude-opus-5-5", "--allowedTools", "Read", "--session-id", SESSION])
+        .output()
+        .unwrap();
+    transcript("claude", &output)
+}
+
+fn claude(folder: &Path, provider: &Provider, base_url: &str) -> Command {
+    let mut claude = client(installed("claude"), &folder.join("home"));
+    claude
         .current_dir(folder.join("project"))
         .env("TMPDIR", folder.join("tmp"))
         .env("ANTHROPIC_BASE_URL", base_url)
@@ -157,8 +206,6 @@ fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
         .env("DISABLE_AUTOUPDATER", "1")
         // Should it want anything of the world beyond, that turns up at the provider as a CONNECT.
         .env("HTTPS_PROXY", provider.url(""))
-        .env("NO_PROXY", "127.0.0.1")
-        .output()
-        .unwrap();
-    transcript("claude", &output)
+        .env("NO_PROXY", "127.0.0.1");
+    claude
 }

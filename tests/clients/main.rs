@@ -23,5 +23,6 @@ mod process;
 mod provider;
 mod said;
 mod sdks;
+mod sessions;
 mod watched;
 mod websockets;
