@@ -101,6 +101,66 @@ fn a_session_that_ends_while_the_proxy_runs_is_written_then() {
     assert_eq!(lines(folder.path())[2]["resumed"], true);
 }
 
+/// Embeddings of this text, answered with this; in a session of this name, where it has one.
+fn embed(provider: &Provider, proxy: &Proxy, session: Option<&str>, status: &str, answer: &str) {
+    let body = json!({"model": "text-embedding-3-small", "input": "a word"}).to_string();
+    let session = session.map(|name| format!("x-perimeter-session-id: {name}\r\n")).unwrap_or_default();
+    let mut client = proxy.connect();
+    client.send(format!(
+        "POST /v1/embeddings HTTP/1.1\r\nHost: app\r\nUser-Agent: curl/8.5.0\r\nContent-Type: application/json\r\n{session}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut upstream = provider.accept();
+    let head = upstream.head();
+    upstream.body(&head);
+    upstream.send(format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
+        answer.len()
+    ));
+    upstream.close();
+    client.head();
+    client.expect(answer);
+}
+
+const EMBEDDED: &str = r#"{"object":"list","model":"text-embedding-3-small","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":500,"total_tokens":500}}"#;
+const REFUSED: &str = r#"{"error":{"type":"invalid_request_error","message":"no"}}"#;
+
+#[test]
+fn an_exchange_that_is_a_session_by_itself_ends_with_what_it_came_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).yaml(&indexing(folder.path())).start();
+    embed(&provider, &proxy, None, "200 OK", EMBEDDED);
+    embed(&provider, &proxy, None, "400 Bad Request", REFUSED);
+    proxy.stop();
+    let mut ends = lines(folder.path());
+    ends.retain(|line| line["event"] == "end");
+    let [good, bad] = &*ends else { panic!("{ends:#?}") };
+    for end in [good, bad] {
+        assert_eq!((&end["calls"], &end["told"]), (&json!(1), &json!(false)), "{end:#}");
+        assert_eq!(end["models"], json!(["text-embedding-3-small"]), "{end:#}");
+        assert_eq!(end["client"]["name"], "curl", "{end:#}");
+    }
+    assert_eq!((&good["failed"], &good["usage"]["input_tokens"]), (&json!(0), &json!(500)), "{good:#}");
+    assert!(good["cost_usd"].as_f64().is_some_and(|cost| cost > 0.0), "{good:#}");
+    assert_eq!((&bad["failed"], &bad["usage"]["input_tokens"]), (&json!(1), &json!(0)), "{bad:#}");
+}
+
+#[test]
+fn what_fails_beside_a_conversation_is_counted_as_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).yaml(&indexing(folder.path())).start();
+    call(&provider, &proxy, "a");
+    embed(&provider, &proxy, Some("a"), "200 OK", EMBEDDED);
+    embed(&provider, &proxy, Some("a"), "400 Bad Request", REFUSED);
+    proxy.stop();
+    let end = lines(folder.path()).pop().unwrap();
+    assert_eq!((&end["calls"], &end["failed"]), (&json!(3), &json!(1)), "{end:#}");
+    let relations: Vec<_> = end["tree"].as_array().unwrap().iter().map(|call| &call["relation"]).collect();
+    assert_eq!(relations, ["opening", "side", "side"], "{end:#}");
+}
+
 #[test]
 fn all_sessions_end_when_the_proxy_stops_however_little_room_there_is() {
     let folder = tempfile::tempdir().unwrap();
