@@ -8,7 +8,7 @@ use super::Sessions;
 use super::state::State;
 
 /// So many sessions are let go at once, at most, when their time is over: the next ones a beat later.
-const OVER_AT_ONCE: usize = 4096;
+pub(super) const OVER_AT_ONCE: usize = 4096;
 
 impl Sessions {
     /// Tells `over` of the sessions that have been quiet for long enough, and forgets the old ones. No more than so

@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 /// So many calls have the same words behind them, at most, and are told apart. What more there are is not found by them.
-const ALIKE: usize = 8;
+pub(super) const ALIKE: usize = 8;
 
 /// A call of a session that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,11 @@ impl Index {
         if let Ok(entry) = self.0.find_entry(key(at), |entry| *entry == at.into()) {
             entry.remove();
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = At> {
+        self.0.iter().map(|entry| At::from(*entry))
     }
 
     /// The calls with this key.
