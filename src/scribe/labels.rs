@@ -7,6 +7,7 @@ use http::HeaderMap;
 use perimeter_interceptor::{Labels, RequestHead};
 
 use crate::config::LegacyHeaders;
+use crate::dialect::name as session_name;
 use crate::workflow;
 
 /// More tags than this are not kept, as with the predecessor; so with longer names and values. Bytes.
@@ -29,13 +30,15 @@ pub(super) fn labels(head: &RequestHead, legacy: LegacyHeaders) -> Labels {
             add_tags(&mut labels.tags, &String::from_utf8_lossy(value.as_bytes()));
         }
     }
+    // What is written where there is no name would join all who write it.
+    let session = |names: &[&str]| names.iter().find_map(|name| session_name(text(headers, name)?));
     match legacy {
         LegacyHeaders::V1 => {
             labels.session =
-                first(&["x-perimeter-session-id", "x-cylestio-conversation-id", "x-cylestio-session-id"]);
+                session(&["x-perimeter-session-id", "x-cylestio-conversation-id", "x-cylestio-session-id"]);
         }
         LegacyHeaders::V2 => {
-            labels.session = first(&["x-perimeter-session-id", "x-cylestio-conversation-id"]);
+            labels.session = session(&["x-perimeter-session-id", "x-cylestio-conversation-id"]);
             if let Some(session) = text(headers, "x-cylestio-session-id") {
                 add_tag(&mut labels.tags, "session", session);
             }
@@ -116,6 +119,16 @@ mod tests {
         assert_eq!(session("Müller 会話".as_bytes()).as_deref(), Some("Müller 会話"));
         for none in [&b""[..], b"  ", b"M\xfcller", b"a\tb", "a\u{9b}31m".as_bytes()] {
             assert_eq!(session(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_no_session_names_none() {
+        for nobody in ["null", "undefined", "${SESSION_ID}", "{{session}}", " "] {
+            let headers = [("x-perimeter-session-id", nobody)];
+            assert_eq!(of("/", &headers, LegacyHeaders::V2).session, None, "{nobody}");
+            let both = [("x-perimeter-session-id", nobody), ("x-cylestio-conversation-id", "theirs")];
+            assert_eq!(of("/", &both, LegacyHeaders::V2).session.as_deref(), Some("theirs"), "{nobody}");
         }
     }
 
