@@ -40,7 +40,7 @@ use perimeter_interceptor::{CallId, Media, Operation, Part, Role, Tool, ToolResu
 pub(crate) use self::asked::{Asked, is_call};
 pub(crate) use self::history::{Histories, Lead, News};
 pub(crate) use self::measured::Form as MultipartForm;
-pub(crate) use self::names::{Names, name};
+pub(crate) use self::names::{Names, name, shortened};
 pub(crate) use self::openai_realtime::Conversation;
 pub(crate) use self::reader::{Form, Reader};
 pub(crate) use self::socket::{Heading, is_socket, request_of};
@@ -258,11 +258,28 @@ fn content_hash(content: &str) -> u64 {
 /// Something that is given as a URL. One of the scheme `data` holds it.
 fn media(kind: &str, url: &str) -> Media {
     let mut media = Media::new(kind);
-    media.hash = content_hash(url);
+    media.hash = content_hash(unsigned(url));
     if let Some((head, data)) = url.strip_prefix("data:").and_then(|url| url.split_once(',')) {
         let media_type = head.split(';').next().filter(|media_type| !media_type.is_empty());
         media.media_type = media_type.map(Into::into);
         media.size = data.len() as u64;
     }
     media
+}
+
+/// What in a link's query shows that it is signed, for a while: S3 and what is made after it, Google's, Azure's and
+/// CloudFront's stores.
+const SIGNED: [&str; 4] = ["X-Amz-Signature=", "X-Goog-Signature=", "sig=", "Signature="];
+
+/// A link without its signature, which apps make anew for each request.
+fn unsigned(url: &str) -> &str {
+    let parts = url.starts_with("http").then(|| url.split_once('?')).flatten();
+    match parts {
+        Some((link, query)) if query.split('&').any(is_signature) => link,
+        _ => url,
+    }
+}
+
+fn is_signature(field: &str) -> bool {
+    SIGNED.iter().any(|name| field.starts_with(name))
 }

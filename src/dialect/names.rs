@@ -11,7 +11,7 @@ use super::json::{self, Str, Take};
 #[cfg(test)]
 mod tests;
 
-/// Longer names are cut. Bytes.
+/// Longer names are shortened. Bytes.
 const LONGEST: usize = 512;
 
 /// Names that a request's body holds.
@@ -50,7 +50,17 @@ pub(crate) fn name(text: &str) -> Option<Arc<str>> {
         || text.starts_with("local:")
         || is_template(text)
         || text.chars().any(char::is_control);
-    (!is_none).then(|| text[..text.floor_char_boundary(LONGEST)].into())
+    (!is_none).then(|| shortened(text))
+}
+
+/// A name that is not too long; the end of a longer one tells what was left out.
+pub(crate) fn shortened(name: &str) -> Arc<str> {
+    if name.len() <= LONGEST {
+        return name.into();
+    }
+    let rest = format!("~{:x}", md5::compute(name));
+    let start = name.get(..name.floor_char_boundary(LONGEST - rest.len())).unwrap_or_default();
+    format!("{start}{rest}").into()
 }
 
 /// Whether it is a place for a name that nobody filled in, such as `${SESSION_ID}`, `{{session}}`, `<session-id>` or

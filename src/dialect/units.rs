@@ -1,14 +1,14 @@
 //! What identifies a conversation: its messages, without what clients change of them on the way.
 //!
-//! A unit is what one side says at once: a message of the user's or a tool's; or all that the model says until then,
-//! in however many messages. White space, thinking, signatures, marks, ids of items, system prompts and what clients
+//! A unit is what one side says at once: a message of the user's; a tool's result; or all that the model says until
+//! then, in however many messages. White space, thinking, signatures, marks, ids of items, system prompts and what clients
 //! put in and take out again are no part of it.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
-use perimeter_interceptor::{Part, Role, ToolUse, Turn};
+use perimeter_interceptor::{Part, Role, ToolResult, ToolUse, Turn};
 use serde_json::Value;
 
 use crate::scribe::markers::{is_cleared, lasting};
@@ -51,7 +51,16 @@ pub(crate) struct Unit(u64);
 
 impl Unit {
     fn new(hash: u64, by_model: bool) -> Self {
-        Self(hash & !1 | u64::from(by_model))
+        Self(hash & !3 | u64::from(by_model))
+    }
+
+    fn of_result(hash: u64) -> Self {
+        Self(hash & !3 | 2)
+    }
+
+    /// Whether it is a tool's result.
+    fn is_result(self) -> bool {
+        self.0 & 2 == 2
     }
 
     /// Whether the model said it.
@@ -73,9 +82,22 @@ pub(crate) struct Units {
     ends: Vec<(u32, bool)>,
     /// What the model is to go on with, where its own words are the last.
     pub(crate) open: Option<Run>,
-    /// Of the model's last words, where they are several messages: what it had said after the first, the second and so
-    /// on. The others may be the client's.
+    /// What else the model's last words may have been. Where they are several messages: what it had said after the
+    /// first, the second and so on, since the others may be the client's. And what they are without the ids of tools,
+    /// which clients make up where the provider gives none.
     pub(crate) begun: Vec<Unit>,
+    /// The last item of an answer's that is only referred to.
+    pub(crate) referred: Option<Referred>,
+}
+
+/// An item of an answer's, in the place of what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Referred {
+    /// Its id, as a hash.
+    pub(crate) id: u64,
+    /// So many units there are with it.
+    pub(crate) units: usize,
+    message: usize,
 }
 
 /// So many messages of the model's in a row are looked at one by one.
@@ -119,10 +141,21 @@ impl Units {
                     if let Some((messages, run)) = run.take() {
                         self.close(seed, messages, &run, std::mem::take(&mut begun));
                     }
+                    for part in &turn.parts {
+                        if let Part::ToolResult(result) = part {
+                            scratch.clear();
+                            tool_result(result, &mut scratch);
+                            self.add_result(Unit::of_result(seed.of_bytes(&scratch)));
+                        }
+                    }
                     scratch.clear();
                     others(turn, &mut scratch);
                     if !scratch.is_empty() {
                         self.list.push(Unit::new(seed.of_bytes(&scratch), false));
+                    }
+                    if let Some(id) = referred(turn) {
+                        let (units, message) = (self.list.len(), self.ends.len());
+                        self.referred = Some(Referred { id: seed.of_text(id), units, message });
                     }
                     self.ends.push((self.count(), false));
                 }
@@ -132,6 +165,7 @@ impl Units {
             self.close(seed, messages, &run, begun);
             self.open = (!run.is_empty()).then_some(run);
         }
+        self.begun.extend(without_ids(turns).and_then(|run| run.unit(seed)));
     }
 
     /// How many messages, from the first, are said with so many units. Instructions belong to what comes behind them.
@@ -144,16 +178,26 @@ impl Units {
         self.ends.get(message) == Some(&(0, true))
     }
 
-    /// The first so many messages. `None` where the model goes on to speak behind them.
+    /// The first so many messages. `None` where the model goes on to speak behind them, or tools to answer.
     pub(crate) fn prefix(&self, messages: usize) -> Option<Self> {
         let (ends, behind) = self.ends.split_at_checked(messages)?;
         let units = ends.last().map_or(0, |(end, _)| *end as usize);
         let list = self.list.get(..units)?;
+        let cuts_results = [units.checked_sub(1), Some(units)]
+            .iter()
+            .all(|at| at.and_then(|at| self.list.get(at)).is_some_and(|unit| unit.is_result()));
         let is_model = list.last().is_some_and(|unit| unit.by_model());
         let goes_on = behind.first().is_some_and(|(end, is_system)| *end as usize == units && !is_system);
         let is_same = !self.list.get(units..)?.iter().any(|unit| unit.by_model());
         let begun = if is_same { self.begun.clone() } else { Vec::new() };
-        (!is_model || !goes_on).then(|| Self { list: list.to_vec(), ends: ends.to_vec(), open: None, begun })
+        let is_referred = self.referred.is_none_or(|referred| referred.message < messages);
+        (!cuts_results && is_referred && (!is_model || !goes_on)).then(|| Self {
+            list: list.to_vec(),
+            ends: ends.to_vec(),
+            open: None,
+            begun,
+            referred: self.referred,
+        })
     }
 
     /// All but what the model is to go on with.
@@ -172,6 +216,13 @@ impl Units {
     /// About how many bytes of memory they take.
     pub(crate) fn weight(&self) -> usize {
         self.list.capacity() * size_of::<Unit>() + self.ends.capacity() * size_of::<(u32, bool)>()
+    }
+
+    /// Adds a tool's result among those beside it: clients put them into one message or several, in the order in which
+    /// they came or that of the calls.
+    fn add_result(&mut self, unit: Unit) {
+        let alike = self.list.iter().rev().take_while(|other| other.is_result() && other.0 > unit.0).count();
+        self.list.insert(self.list.len() - alike, unit);
     }
 
     fn count(&self) -> u32 {
@@ -195,11 +246,20 @@ impl Run {
     pub(crate) fn add(&mut self, parts: &[Part]) {
         for part in parts {
             match part {
+                Part::Text(text) if self.text.is_empty() => dense(after_thoughts(text), &mut self.text),
                 Part::Text(text) | Part::Refusal(text) => dense(text, &mut self.text),
-                Part::ToolUse(tool) if !tool.hosted => tool_use(tool, &mut self.tools),
+                Part::ToolUse(tool) if !tool.hosted => {
+                    tool_use(tool, tool.id.as_deref().unwrap_or_default(), &mut self.tools);
+                }
                 _ => {}
             }
         }
+    }
+
+    /// Its texts alone, where there is more.
+    pub(crate) fn texts(&self) -> Option<Self> {
+        let has_both = !self.text.is_empty() && !self.tools.is_empty();
+        has_both.then(|| Self { text: self.text.clone(), tools: Vec::new() })
     }
 
     /// As a unit, where anything was said.
@@ -218,6 +278,16 @@ impl Run {
     }
 }
 
+/// An answer without the thoughts that local models write before it, and that clients take out of their histories.
+fn after_thoughts(text: &str) -> &str {
+    let is_thought =
+        |thoughts: &str| thoughts.trim_start().starts_with("<think>") || !thoughts.contains("<think>");
+    match text.split_once("</think>") {
+        Some((thoughts, rest)) if is_thought(thoughts) => rest,
+        _ => text,
+    }
+}
+
 /// So long an answer is hardly given twice, bytes without white space.
 const TELLING: usize = 80;
 
@@ -230,7 +300,47 @@ fn is_unique(id: &str) -> bool {
     })
 }
 
-/// What a user or a tool says.
+/// What the model said last, as if no tool in it had an id. `None` where none has.
+fn without_ids(turns: &[Turn]) -> Option<Run> {
+    let last = turns.iter().rposition(|turn| turn.role == Role::Assistant)?;
+    let before = turns.get(..=last)?;
+    let is_model = |turn: &&Turn| matches!(turn.role, Role::Assistant | Role::System);
+    let first = before.len() - before.iter().rev().take_while(is_model).count();
+    let mut run = Run::default();
+    let mut has_ids = false;
+    for part in
+        before.get(first..)?.iter().filter(|turn| turn.role == Role::Assistant).flat_map(|turn| &turn.parts)
+    {
+        match part {
+            Part::ToolUse(tool) if !tool.hosted => {
+                has_ids |= tool.id.is_some();
+                tool_use(tool, "", &mut run.tools);
+            }
+            part => run.add(std::slice::from_ref(part)),
+        }
+    }
+    has_ids.then_some(run)
+}
+
+/// The id of the item that this one refers to.
+fn referred(turn: &Turn) -> Option<&str> {
+    match (&turn.role, &*turn.parts) {
+        (Role::Other(word), [_, Part::Other(id)]) if &**word == "item_reference" => Some(id),
+        _ => None,
+    }
+}
+
+/// What a tool brought.
+fn tool_result(result: &ToolResult, out: &mut Vec<u8>) {
+    let id = result.id.as_deref().unwrap_or_default();
+    mark(b'a', id, out);
+    // Clients take old results out of their histories.
+    if !is_unique(id) && !is_cleared(&result.text) {
+        dense(&lasting(&result.text), out);
+    }
+}
+
+/// What a user says, and what a message holds beside results of tools.
 fn others(turn: &Turn, out: &mut Vec<u8>) {
     if let Role::Other(word) = &turn.role {
         mark(b'r', word, out);
@@ -238,16 +348,8 @@ fn others(turn: &Turn, out: &mut Vec<u8>) {
     for part in &turn.parts {
         match part {
             Part::Text(text) | Part::Refusal(text) => dense(&lasting(text), out),
-            Part::Thinking(_) => {}
-            Part::ToolUse(tool) => tool_use(tool, out),
-            Part::ToolResult(result) => {
-                let id = result.id.as_deref().unwrap_or_default();
-                mark(b'a', id, out);
-                // Clients take old results out of their histories.
-                if !is_unique(id) && !is_cleared(&result.text) {
-                    dense(&lasting(&result.text), out);
-                }
-            }
+            Part::Thinking(_) | Part::ToolResult(_) => {}
+            Part::ToolUse(tool) => tool_use(tool, tool.id.as_deref().unwrap_or_default(), out),
             Part::Media(media) => {
                 mark(b'm', &media.kind, out);
                 out.extend_from_slice(&media.size.to_le_bytes());
@@ -259,8 +361,7 @@ fn others(turn: &Turn, out: &mut Vec<u8>) {
     }
 }
 
-fn tool_use(tool: &ToolUse, out: &mut Vec<u8>) {
-    let id = tool.id.as_deref().unwrap_or_default();
+fn tool_use(tool: &ToolUse, id: &str, out: &mut Vec<u8>) {
     mark(b't', id, out);
     mark(b'n', &tool.name, out);
     // Clients complete what the model wrote, such as with the values of fields that it left out.

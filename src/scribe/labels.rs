@@ -1,13 +1,13 @@
 //! What a client says about an exchange in headers and path that are addressed to us.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use http::HeaderMap;
 use perimeter_interceptor::{Labels, RequestHead};
 
 use crate::config::LegacyHeaders;
 use crate::dialect::name as session_name;
+use crate::dialect::shortened;
 use crate::workflow;
 
 /// More tags than this are not kept, as with the predecessor; so with longer names and values. Bytes.
@@ -15,15 +15,12 @@ const TAGS: usize = 50;
 const TAG_NAME: usize = 64;
 const TAG_VALUE: usize = 512;
 
-/// Longer names of sessions, agents and workflows are cut. Bytes.
-const NAME: usize = 512;
-
 /// Reads the labels of a request; `legacy` says what two headers of the predecessor mean.
 pub(super) fn labels(head: &RequestHead, legacy: LegacyHeaders) -> Labels {
     let headers = &head.headers;
-    let first = |names: &[&str]| names.iter().find_map(|name| text(headers, name)).map(name);
+    let first = |names: &[&str]| names.iter().find_map(|name| text(headers, name)).map(shortened);
     let mut labels = Labels::default();
-    labels.workflow = workflow::split(head.uri.path()).map(|(id, _)| name(id));
+    labels.workflow = workflow::split(head.uri.path()).map(|(id, _)| shortened(id));
     labels.agent = first(&["x-perimeter-agent-id", "x-cylestio-prompt-id", "x-cylestio-agent-id"]);
     for tags in ["x-perimeter-tags", "x-cylestio-tags"] {
         for value in headers.get_all(tags) {
@@ -51,10 +48,6 @@ pub(super) fn labels(head: &RequestHead, legacy: LegacyHeaders) -> Labels {
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let value = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?.trim();
     (!value.is_empty() && !value.chars().any(char::is_control)).then_some(value)
-}
-
-fn name(text: &str) -> Arc<str> {
-    text[..text.floor_char_boundary(NAME)].into()
 }
 
 /// `name:value,name2:value2,flag`.

@@ -13,6 +13,9 @@ use super::piece::Content;
 use crate::dialect::json::{self, Room, Str, Take};
 use crate::dialect::tool_result;
 
+/// It stands for the item that has this id, which is told beside it.
+const REFERENCE: &str = "item_reference";
+
 /// An item, as far as it was read.
 pub(super) struct Item<'de, 'r> {
     call: CallId,
@@ -97,7 +100,10 @@ impl<'de, 'r> Item<'de, 'r> {
             Kind::Call(tool) if whole => self.into_use(tool),
             Kind::Call(_) => Vec::new(),
             Kind::Output => self.into_result(),
-            Kind::Other => vec![Part::Other(word.into())],
+            Kind::Other => {
+                let id = self.id.filter(|_| word == REFERENCE);
+                [Some(word), id].into_iter().flatten().map(|word| Part::Other(word.into())).collect()
+            }
         };
         Turn::new(role, parts)
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use perimeter_interceptor::{Completion, LlmEvent, Part, ToolUse};
+use perimeter_interceptor::{Answer, Completion, LlmEvent, Part, ToolUse};
+use serde::Deserialize;
 
 use super::Sessions;
 use super::enter::Ticket;
@@ -11,6 +12,7 @@ use super::find::RESPONSES;
 use super::index::{At, By};
 use super::quotes::{Kind, Source};
 use super::tree::{How, Node, Telling};
+use crate::dialect::Run;
 
 /// So many answers to one call are remembered.
 const CHOICES: usize = 4;
@@ -63,9 +65,15 @@ impl Sessions {
         node.how = how;
         let node = *node;
         let mut is_first = true;
-        for answer in said.answers.iter().take(CHOICES) {
+        let run_of = |answer: &Answer| {
             let mut run = ticket.open.clone().unwrap_or_default();
             run.add(&answer.parts);
+            run
+        };
+        let runs = said.answers.iter().take(CHOICES).map(run_of);
+        // Of what broke off, clients keep the text, and not the tools.
+        let texts = |run: &Run| (how == How::Cut).then(|| run.texts()).flatten();
+        for run in runs.flat_map(|run| [texts(&run), Some(run)]).flatten() {
             let Some(unit) = run.unit(&self.seed) else { continue };
             let telling = if run.is_telling() { Telling::Itself } else { node.telling };
             let pair = self.pair(ticket.lane, ticket.before, unit.hash());
@@ -76,6 +84,7 @@ impl Sessions {
 
     /// Notes what of an answer others may begin with.
     fn quote(&mut self, ticket: &Ticket, source: Source, said: &Completion) {
+        let who = self.held(source).map_or(0, |state| state.scope);
         let (scope, seed) = (ticket.quotable, self.seed.clone());
         let (quotes, is_held) = self.quotes();
         if ticket.asks_for_summary {
@@ -85,6 +94,10 @@ impl Sessions {
         }
         if let Some(id) = said.id.as_ref().filter(|_| ticket.keeps_responses) {
             quotes.add(Kind::Response, RESPONSES, seed.of_text(id), source, &is_held);
+            // The program may refer to its items, too.
+            if let Some(item) = last_item(&said.body) {
+                quotes.add(Kind::Response, who, seed.of_text(&item), source, &is_held);
+            }
         }
         if ticket.node.is_some() {
             let tools = said.answers.iter().flat_map(|answer| &answer.parts).filter_map(of_tool);
@@ -112,6 +125,19 @@ impl Sessions {
             self.add_to_index(At { session: slot, node: place, by });
         }
     }
+}
+
+/// The id of the last item of a response.
+fn last_item(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Response {
+        output: Vec<Item>,
+    }
+    #[derive(Deserialize)]
+    struct Item {
+        id: Option<String>,
+    }
+    serde_json::from_slice::<Response>(body).ok()?.output.pop()?.id
 }
 
 fn of_tool(part: &Part) -> Option<&ToolUse> {

@@ -35,6 +35,7 @@ impl Sessions {
             && state.tree.is_tip(source.call)
             && starter.is_none_or(|thread| node.thread == thread)
             && ask.units.list.len() <= BEGINNING
+            && (told.is_some() || !state.is_of(&ask.lead.agent))
         {
             return Some(Found::beside(source.session, scope, Relation::SubAgent, Some(source.call)));
         }

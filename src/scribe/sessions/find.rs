@@ -35,13 +35,16 @@ impl Sessions {
         if let Some(previous) = ask.previous {
             let source = self.quotes.find(Kind::Response, RESPONSES, self.seed.of_text(previous));
             return match source.and_then(|source| Some((source, self.held(source)?))) {
-                Some((source, state)) => self.continued(ask, source, state, previous),
+                Some((source, state)) => self.continued(ask, source, state, (self.seed.of_text(previous), 0)),
                 None => {
                     Found { base: self.seed.of_text(previous), ..Found::new(Place::New, self.scope(ask)) }
                 }
             };
         }
         let scope = self.scope(ask);
+        if let Some(found) = self.by_reference(ask, scope, None) {
+            return found;
+        }
         if !ask.converses() {
             return self.by_trace(ask, scope).unwrap_or_else(|| Found::new(Place::Alone, 0));
         }
@@ -67,6 +70,17 @@ impl Sessions {
         }
     }
 
+    /// By the last item of an answer's that it only refers to.
+    fn by_reference(&self, ask: &Ask<'_>, scope: u64, told: Option<u32>) -> Option<Found> {
+        let referred = ask.units.referred.filter(|_| ask.converses() && !ask.is_probe())?;
+        let behind = ask.units.list.get(referred.units..)?;
+        let source = self.quotes.find(Kind::Response, scope, referred.id)?;
+        let state = self.held(source)?;
+        let is_here = told.map_or(!state.told, |slot| slot == source.session);
+        let is_last = !behind.iter().any(|unit| unit.by_model());
+        (is_here && is_last).then(|| self.continued(ask, source, state, (referred.id, referred.units)))
+    }
+
     fn find_named(&self, now: Instant, ask: &Ask<'_>, name: &Arc<str>) -> Found {
         let scope = self.seed.then(1, self.seed.of_bytes(name.as_bytes()));
         let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
@@ -82,9 +96,11 @@ impl Sessions {
         };
         let Some(state) = self.state(slot) else { return Found::new(Place::Named(name.clone()), scope) };
         let latest = state.tree.latest(None);
-        let found = (ask.previous.is_none() && ask.conversation.is_none())
-            .then(|| self.by_what_was_said(now, ask, lane, Some(slot)))
-            .flatten();
+        let by_itself = || {
+            let referred = self.by_reference(ask, scope, Some(slot)).map(|found| Found { lane, ..found });
+            referred.or_else(|| self.by_what_was_said(now, ask, lane, Some(slot)))
+        };
+        let found = (ask.previous.is_none() && ask.conversation.is_none()).then(by_itself).flatten();
         if !ask.converses() || ask.side().is_some() {
             let parent = found.and_then(|found| found.parent).or(latest.map(|node| node.call));
             return Found::beside(slot, scope, Relation::Side, parent);
@@ -95,7 +111,7 @@ impl Sessions {
             if let Some(source) = source.filter(|source| source.session == slot)
                 && let Some(state) = self.held(source)
             {
-                return Found { lane, ..self.continued(ask, source, state, previous) };
+                return Found { lane, ..self.continued(ask, source, state, (what, 0)) };
             }
         }
         if ask.previous.is_some() || ask.conversation.is_some() {

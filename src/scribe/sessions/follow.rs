@@ -38,9 +38,15 @@ const NEAR: u8 = 3;
 type Clear = (Rank, Option<Hit>);
 
 impl Sessions {
-    /// It continues a response.
-    pub(super) fn continued(&self, ask: &Ask<'_>, source: Source, state: &State, previous: &str) -> Found {
-        let base = self.seed.then(state.scope, self.seed.of_text(previous));
+    /// It continues the response that is meant by `what`, with `known` units that were said up to there.
+    pub(super) fn continued(
+        &self,
+        ask: &Ask<'_>,
+        source: Source,
+        state: &State,
+        (what, known): (u64, usize),
+    ) -> Found {
+        let base = self.seed.then(state.scope, what);
         let found = Found { base, ..Found::new(Place::Held(source.session), state.scope) };
         let Some(node) = state.tree.of_call(source.call).and_then(|at| state.tree.get(at)) else {
             return Found { relation: Relation::Turn, parent: Some(source.call), thread: Some(0), ..found };
@@ -55,7 +61,7 @@ impl Sessions {
             instead: same
                 .filter(|_| relation == Relation::Retry)
                 .and_then(|same| state.tree.of_call(same.call)),
-            known: if same.is_some() { ask.units.list.len() } else { 0 },
+            known: if same.is_some() { ask.units.list.len() } else { known },
             telling: node.telling.after(),
             ..found
         }
@@ -241,9 +247,9 @@ impl Sessions {
                     let soon = between(state.last, now) <= RETRY_WITHIN;
                     if is_bare && !(is_near && soon) { None } else { instead(Relation::Retry) }
                 }
-                How::Open | How::Answered if retries > 0 && (is_near || !is_bare) => {
-                    hit(Relation::Retry, known)
-                }
+                // What was answered is not tried again, but by somebody else whose first try was not seen.
+                How::Open if retries > 0 && (is_near || !is_bare) => hit(Relation::Retry, known),
+                How::Answered if retries > 0 && !is_bare => hit(Relation::Retry, known),
                 How::Open | How::Answered if is_bare => None,
                 How::Open => hit(Relation::Fork, known),
                 How::Answered => hit(Relation::Regenerate, known),
@@ -251,8 +257,12 @@ impl Sessions {
             By::Asked => {
                 let by_model = ask.units.list.get(known).is_some_and(|unit| unit.by_model());
                 match node.how {
-                    How::Cut if by_model && (is_near || !is_bare) => follow(known + 1),
+                    How::Cut if by_model && !is_bare => follow(known + 1),
                     How::Answered if by_model && node.answered == 0 && !is_bare => follow(known + 1),
+                    // Nothing was said, and clients leave nothing out.
+                    How::Answered if !by_model && node.answered == 0 && (is_near || !is_bare) => {
+                        follow(known)
+                    }
                     How::Answered if is_told => hit(Relation::Edit, known),
                     How::Answered if !by_model && !is_bare => hit(Relation::Edit, known),
                     How::Failed | How::Cut | How::Open if !by_model && (is_near || !is_bare) => follow(known),

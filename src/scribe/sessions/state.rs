@@ -131,6 +131,12 @@ impl State {
         self.tree.get_mut(ticket.node?).filter(|node| node.call == ticket.call)
     }
 
+    /// Whether this agent began it. Somebody with the same instructions, who asks for what a tool was given, is rather
+    /// one more person than an agent.
+    pub(super) fn is_of(&self, agent: &Agent) -> bool {
+        self.agent.stable == agent.stable
+    }
+
     /// The line of talk of an agent that the client tells.
     pub(super) fn thread_of(&self, agent: u64) -> Option<u16> {
         self.agents.iter().find(|(known, _)| *known == agent).map(|(_, thread)| *thread)

@@ -45,7 +45,7 @@ impl Way {
 struct Made {
     exchange: Exchange,
     session: Session,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
 }
 
 impl Stage {
@@ -106,7 +106,8 @@ impl Stage {
 
     fn answer(&mut self, made: &Made, texts: &[&str]) {
         let said = LlmEvent::Completion(Arc::new(saying(texts)));
-        if let Some(ticket) = &made.ticket {
+        if !made.ticket.is_alone() {
+            let ticket = &made.ticket;
             assert!(self.sessions.heard(self.now, ticket, &said));
         }
     }
@@ -275,12 +276,15 @@ fn a_session_that_is_forgotten_sooner_than_it_is_over_ends_once() {
     let mut stage = Stage::new(&config::Session { session_ttl_seconds: ttl, ..config::Session::default() });
     let mut turns = vec![user("Hello")];
     stage.turn(CHAT, &mut turns, "Hi");
-    stage.at(20);
+    stage.at(4);
     stage.tick();
     assert_eq!((stage.sessions.count(), stage.told()), (1, vec![]));
-    stage.at(31);
+    stage.at(20);
     stage.tick();
     assert_eq!((stage.sessions.count(), stage.told().len()), (0, 1));
+    stage.at(31);
+    stage.tick();
+    assert_eq!(stage.told(), vec![]);
     turns.push(user("Go on"));
     assert!(stage.turn(CHAT, &mut turns, "I will").is_new);
 }
@@ -291,7 +295,7 @@ fn a_name_that_does_not_count_is_none() {
     let mut turns = vec![user("Hello")];
     for _ in 0..2 {
         let made = stage.call(Way::named("a"), &turns);
-        assert!(made.ticket.is_none());
+        assert!(made.ticket.is_alone());
         let session = made.session;
         assert_eq!((&session.id, session.told), (&made.exchange.id.to_string().into(), false));
         turns.extend([turn(Role::Assistant, "Hi"), user("Go on")]);
@@ -341,7 +345,7 @@ fn each_call_that_fails_is_counted_once() {
     let turns = [user("Hello")];
     let fails = |stage: &mut Stage, way| {
         let made = stage.call(way, &turns);
-        let ticket = made.ticket.unwrap();
+        let ticket = made.ticket;
         let failure = LlmEvent::Failure(Arc::new(ApiFailure::new(CallId(0), 500, "busy")));
         assert!(stage.sessions.heard(stage.now, &ticket, &failure));
         made.session.relation
@@ -352,12 +356,12 @@ fn each_call_that_fails_is_counted_once() {
     assert_eq!(fails(&mut stage, Way { operation: Operation::Embeddings, ..named }), Relation::Side);
     let made = stage.call(named, &turns);
     let cut = LlmEvent::Cut(Arc::new(saying(&["Hi t"])));
-    stage.sessions.heard(stage.now, made.ticket.as_ref().unwrap(), &cut);
+    stage.sessions.heard(stage.now, &made.ticket, &cut);
     let made = stage.call(named, &turns);
     stage.answer(&made, &["Hi there"]);
     // Nothing is heard of this one.
     let made = stage.call(named, &turns);
-    stage.sessions.over(stage.now, made.ticket.as_ref().unwrap(), false);
+    stage.sessions.over(stage.now, &made.ticket, false);
     stage.sessions.check();
     stage.close();
     assert_eq!((stage.ends[0].calls, stage.ends[0].failed), (6, 5));

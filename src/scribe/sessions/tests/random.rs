@@ -145,11 +145,8 @@ impl Play {
         }
         self.stage.sessions.check();
         let is_held = |made: &Made| {
-            let ticket = made.ticket.as_ref();
-            ticket.is_some_and(|ticket| {
-                let state = self.stage.sessions.state(ticket.session);
-                state.is_some_and(|state| state.generation == ticket.generation)
-            })
+            let state = self.stage.sessions.state(made.ticket.session);
+            state.is_some_and(|state| state.generation == made.ticket.generation)
         };
         let open = self.open.iter().filter(|(_, made)| is_held(made)).count();
         assert_eq!(self.stage.sessions.open() as usize, open);
@@ -185,9 +182,9 @@ impl Play {
             self.ledger.ended(&end);
         }
         self.ledger.call(&made.session);
-        match made.ticket {
-            Some(_) => self.open.push((talk, made)),
-            None => self.alone.push(made.exchange),
+        match made.ticket.is_alone() {
+            false => self.open.push((talk, made)),
+            true => self.alone.push(made.exchange),
         }
     }
 
@@ -196,7 +193,7 @@ impl Play {
             return;
         }
         let (talk, made) = self.open.swap_remove(which.index(self.open.len()));
-        let ticket = made.ticket.as_ref().unwrap();
+        let ticket = &made.ticket;
         match event {
             Some(event) => assert!(self.stage.sessions.heard(self.stage.now, ticket, &event)),
             None => self.stage.sessions.over(self.stage.now, ticket, false),
