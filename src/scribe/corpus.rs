@@ -13,6 +13,7 @@ use labelled::{Dice, interleaved, scenarios, scenarios_of_others};
 
 #[path = "../../tests/corpus/corpus.rs"]
 mod labelled;
+mod random;
 
 /// Between two steps.
 const MOMENT: Duration = Duration::from_millis(40);
@@ -267,5 +268,14 @@ fn nobody_is_taken_for_somebody_who_says_the_same() {
         for keys in [Keys::Own, Keys::Shared] {
             interwoven(&scenarios, keys, seed).assert_good(&format!("{keys:?} keys, seed {seed}"));
         }
+    }
+}
+
+/// People who say much the same, at once, and are told apart all the same.
+#[test]
+fn conversations_that_chance_makes_are_recognised() {
+    for seed in 100..106 {
+        let talks = random::talks(seed, 30);
+        interwoven(&talks, Keys::Shared, seed).assert_good(&format!("made by chance, seed {seed}"));
     }
 }

@@ -94,7 +94,8 @@ impl Sessions {
             if !ask.is_all {
                 return Some(Found::wanting_all(scope));
             }
-            let here = self.by_last_answer(ask, scope, told, true);
+            let known = best.as_ref().map_or(0, |(known, _)| *known);
+            let here = self.by_last_answer(ask, scope, told, (true, known));
             if let Some(found) = here.or_else(|| self.by_beginning(ask, scope, None, None)) {
                 return Some(found);
             }
@@ -107,7 +108,8 @@ impl Sessions {
             None => None,
         };
         if hit.is_none_or(|hit| matches!(hit.relation, Relation::Edit | Relation::Fork))
-            && let Some(found) = self.by_last_answer(ask, scope, told, false)
+            && let Some(found) =
+                self.by_last_answer(ask, scope, told, (false, hit.map_or(0, |hit| hit.known)))
         {
             return Some(found);
         }

@@ -16,13 +16,14 @@ const PAIRS: usize = 8;
 const LAST_PAIRS: usize = 4;
 
 impl Sessions {
-    /// By the model's last words, where what was said before is not all there, or another: the client left it out.
+    /// By the model's last words, where what was said before is not all there, or another: the client left it out. So
+    /// many units are known to belong elsewhere, and show nothing.
     pub(super) fn by_last_answer(
         &self,
         ask: &Ask<'_>,
         scope: u64,
         told: Option<u32>,
-        here: bool,
+        (here, elsewhere): (bool, usize),
     ) -> Option<Found> {
         let units = &ask.units.list;
         let answers = units.iter().enumerate().rev().filter(|(_, unit)| unit.by_model());
@@ -33,7 +34,7 @@ impl Sessions {
         let pairs: Vec<(usize, u64)> = answers.take(PAIRS).filter_map(pair).collect();
         let is_summary = ask.summary().is_some();
         let key = |at| self.key(at);
-        for (at, last) in pairs.iter().take(LAST_PAIRS) {
+        for (at, last) in pairs.iter().take(LAST_PAIRS).filter(|(at, _)| *at >= elsewhere) {
             let fits = |found: At| {
                 let state = self.state(found.session)?;
                 let node = *state.tree.get(found.node)?;
