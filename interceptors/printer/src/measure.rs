@@ -42,7 +42,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 /// An amount of money, to the cent from a dollar on, and below that to two digits that tell something: `$12.34`,
 /// `$0.31`, `$0.0042`.
 pub fn dollars(amount: Usd) -> String {
-    let round = |unit: u64| (amount.0 + unit / 2) / unit * unit;
+    let round = |unit: u64| amount.0.saturating_add(unit / 2) / unit * unit;
     // A tenth of the unit of the first digit, and nothing finer than a millionth of a dollar.
     let mut unit = Usd::DOLLAR / 100;
     while unit > Usd::DOLLAR / 1_000_000 && round(unit / 10) < unit * 10 {
@@ -73,6 +73,8 @@ mod tests {
         assert!(duration(Duration::from_secs(99 * 3600)).len() <= 6);
         assert_eq!(duration(Duration::from_secs(200 * 3600)), "8d");
         assert!(!duration(Duration::MAX).is_empty());
+        // As much as fits, which a sum may come to.
+        assert_eq!(dollars(Usd(u64::MAX)), "$18446744.07");
     }
 
     #[test]
