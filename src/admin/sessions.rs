@@ -1,6 +1,7 @@
 //! `/sessions`: those that are held, the latest first.
 
 use http::{Response, StatusCode};
+use perimeter_printer::text::escape_in_json;
 use perimeter_redact::redact;
 use serde_json::json;
 
@@ -46,8 +47,8 @@ async fn write(held: &Held) -> String {
         if number > 0 {
             text.push(',');
         }
-        // Names and tags are the client's own words.
-        text.push_str(&redact(&live.to_json()));
+        // Names are the client's own words, and who asks may do so from a terminal.
+        text.push_str(&escape_in_json(&redact(&live.to_json())));
         if number % AT_ONCE == AT_ONCE - 1 {
             tokio::task::yield_now().await;
         }

@@ -2,6 +2,7 @@
 
 mod command;
 mod kept;
+mod names;
 mod page;
 
 use serde_json::json;

@@ -39,7 +39,7 @@ fn url(proxy: &Proxy) -> String {
 
 /// What it says on stdout, once it is what is waited for: it may be called before what passed has been read.
 #[track_caller]
-fn shown(args: &[&str], wanted: impl Fn(&str) -> bool) -> String {
+pub(super) fn shown(args: &[&str], wanted: impl Fn(&str) -> bool) -> String {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
         let ended = sessions(args, &[]);

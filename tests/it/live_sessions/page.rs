@@ -116,3 +116,26 @@ fn a_secret_that_a_client_calls_its_session_by_is_not_shown() {
     let told = page(&proxy, "/sessions", |page| page["live"] == 1);
     assert!(told.to_string().contains("[REDACTED]") && !told.to_string().contains("abcdefghij"), "{told}");
 }
+
+#[test]
+fn nothing_on_the_page_moves_the_cursor_of_who_asks_from_a_terminal() {
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).start();
+    let model = "m\u{1b}[2J\u{9b}31m\u{202e}";
+    let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
+    let mut client = proxy.connect();
+    client.send(format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: app\r\nContent-Type: application/json\r\n\
+         x-session-id: \u{202e}a\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut upstream = provider.accept();
+    let head = upstream.head();
+    upstream.body(&head);
+    answer((client, upstream));
+    let told = page(&proxy, "/sessions", |page| page["live"] == 1);
+    // It says what it is.
+    assert_eq!((ids(&told), &told["sessions"][0]["models"][0]), (vec!["\u{202e}a"], &json!(model)));
+    let text = proxy.admin("/sessions").body;
+    assert!(text.chars().all(|sign| matches!(sign, ' '..='~')), "{text:?}");
+}
