@@ -104,5 +104,5 @@ fn no_name_leads_out_of_the_folder_of_the_files() {
     assert_eq!((events.len(), others.len()), (names.len(), 2), "{files:#?}");
     assert!(others.iter().all(|(path, _)| path.starts_with(&records.display().to_string())));
     let told = |name: &&str| events.iter().any(|(_, text)| text.contains(&json!(name).to_string()));
-    assert!(names.iter().all(|name| told(&name)), "{events:#?}");
+    assert!(names.iter().all(told), "{events:#?}");
 }
