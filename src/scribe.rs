@@ -294,10 +294,11 @@ impl Scribe {
         self.sessions.count()
     }
 
-    /// Time has passed.
-    pub(crate) fn tick(&mut self, now: Instant, tell: Tell<'_>) {
-        self.sessions.expire(now, &mut |end| tell(session_end(end)));
+    /// Time has passed. Whether there is more to do before long.
+    pub(crate) fn tick(&mut self, now: Instant, tell: Tell<'_>) -> bool {
+        let is_more = self.sessions.expire(now, &mut |end| tell(session_end(end)));
         self.tally.census.hold(self.sessions.lively(), self.sessions.count() - self.sessions.lively());
+        is_more
     }
 
     /// Nothing comes any more: ends whatever is open.

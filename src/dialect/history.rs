@@ -16,7 +16,7 @@ use perimeter_interceptor::{Agent, CallId, Role, Tool, Turn};
 use self::layout::{Layout, Shape, Stretch};
 use super::units::{Seed, Units};
 use super::{Asked, Dialect, Prompt};
-use crate::scribe::agents::{agent_of, prompt_text};
+use crate::scribe::agents::{prompt_text, shared_agent_of};
 
 /// How many conversations are remembered side by side: of a session an agent's, its sub-agents', and side calls'; of
 /// those that begin alike the latest.
@@ -149,7 +149,7 @@ fn hash_of_lead(seed: &Seed, system: Option<u64>, messages: impl Iterator<Item =
 /// The agent that has these instructions.
 fn agent(system: Option<&Turn>, messages: &[Turn]) -> Arc<Agent> {
     let turns: Vec<Turn> = system.into_iter().chain(messages).cloned().collect();
-    Arc::new(agent_of(prompt_text(&turns).as_deref()))
+    shared_agent_of(prompt_text(&turns).as_deref())
 }
 
 /// What of a request is passed over.

@@ -418,10 +418,24 @@ fn json(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
+/// So many bytes of a text are looked at together.
+const PIECE: usize = 256;
+
 /// A text without its white space.
 fn dense(text: &str, out: &mut Vec<u8>) {
     if text.is_ascii() {
-        out.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+        out.reserve(text.len());
+        // Words are short: to copy each byte, and to count it or not, is faster than to look for where they end.
+        for piece in text.as_bytes().chunks(PIECE) {
+            let (mut kept, mut count) = ([0; PIECE], 0);
+            for byte in piece {
+                if let Some(place) = kept.get_mut(count) {
+                    *place = *byte;
+                }
+                count += usize::from(!byte.is_ascii_whitespace());
+            }
+            out.extend_from_slice(kept.get(..count).unwrap_or_default());
+        }
         return;
     }
     for piece in text.split_whitespace() {

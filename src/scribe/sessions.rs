@@ -14,7 +14,10 @@ mod find;
 mod follow;
 mod found;
 mod index;
+mod named;
+mod order;
 mod quotes;
+mod shards;
 mod shortened;
 mod state;
 #[cfg(test)]
@@ -25,8 +28,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foldhash::quality::RandomState;
-use lru::LruCache;
 use perimeter_interceptor::{ExchangeId, Operation, SessionEnd};
 
 pub(super) use self::ask::Ask;
@@ -34,6 +35,8 @@ pub(super) use self::enter::Ticket;
 pub(super) use self::found::Found;
 use self::found::Place;
 use self::index::{At, By, Index};
+use self::named::Named;
+use self::order::Order;
 use self::quotes::{Quotes, Source};
 use self::state::{Beginning, State};
 use super::live::Live;
@@ -47,12 +50,12 @@ use crate::memory::Memory;
 pub(super) struct Sessions {
     held: Vec<Option<Box<State>>>,
     free: Vec<u32>,
-    by_name: HashMap<Arc<str>, u32, RandomState>,
+    by_name: Named,
     index: Index,
     quotes: Quotes,
     /// Those whose end was not told, and those whose end was: the longest quiet first to go.
-    lively: LruCache<u32, (), RandomState>,
-    quiet: LruCache<u32, (), RandomState>,
+    lively: Order,
+    quiet: Order,
     generation: u32,
     /// The open exchanges that are a session each.
     alone: HashMap<ExchangeId, Box<State>>,
@@ -82,11 +85,11 @@ impl Sessions {
         Self {
             held: Vec::new(),
             free: Vec::new(),
-            by_name: HashMap::default(),
+            by_name: Named::default(),
             index: Index::default(),
             quotes: Quotes::new(&seed),
-            lively: LruCache::unbounded_with_hasher(RandomState::default()),
-            quiet: LruCache::unbounded_with_hasher(RandomState::default()),
+            lively: Order::default(),
+            quiet: Order::default(),
             generation: 0,
             alone: HashMap::new(),
             enabled: config.enabled,
@@ -154,8 +157,8 @@ impl Sessions {
 
     /// It was heard of.
     fn touch(&mut self, slot: u32) {
-        self.quiet.pop(&slot);
-        self.lively.put(slot, ());
+        self.quiet.take(slot);
+        self.lively.put(slot);
     }
 
     /// Where the requests of the session of this name are remembered.
@@ -172,7 +175,7 @@ impl Sessions {
             open: state.open,
             over: state.ended,
         };
-        all.filter_map(|(slot, ())| self.state(*slot)).take(limit).map(live).collect()
+        all.filter_map(|slot| self.state(slot)).take(limit).map(live).collect()
     }
 
     /// Whether calls are gathered into sessions at all.

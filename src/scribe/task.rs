@@ -14,6 +14,9 @@ use crate::queue::Taken;
 /// How often the scribe looks at the time, and interceptors may write out what they hold.
 pub(crate) const BEAT: Duration = Duration::from_millis(250);
 
+/// How often it does where many sessions are over: each time it lets some of them go, and reads on.
+const SHORT_BEAT: Duration = Duration::from_millis(25);
+
 /// Parcels go out after so many records of a large batch.
 const POST_AFTER: usize = 1024;
 
@@ -29,9 +32,9 @@ pub(crate) fn run(
     tally: &Arc<Tally>,
 ) {
     let mut batch = Vec::new();
-    let mut ticked = Instant::now();
+    let (mut ticked, mut beat) = (Instant::now(), BEAT);
     loop {
-        match journal.take(&mut batch, BEAT) {
+        match journal.take(&mut batch, beat) {
             Taken::Some => {
                 scribe.set_clock((Instant::now(), SystemTime::now()));
                 read(&mut batch, &journal, &mut scribe, &mut crew, tally);
@@ -39,9 +42,10 @@ pub(crate) fn run(
             Taken::Nothing => tally.read(0, Duration::ZERO),
             Taken::Closed => break,
         }
-        if ticked.elapsed() >= BEAT {
+        if ticked.elapsed() >= beat {
             ticked = Instant::now();
-            scribe.tick(ticked, &mut |notice| crew.tell(&notice));
+            let is_more = scribe.tick(ticked, &mut |notice| crew.tell(&notice));
+            beat = if is_more { SHORT_BEAT } else { BEAT };
             crew.post();
         }
         questions.answer(|limit| (scribe.held(), scribe.live(Instant::now(), limit)));

@@ -49,7 +49,7 @@ impl Sessions {
             Place::Alone => return self.alone(now, ask),
             Place::Named(name) => {
                 let slot = self.begin(now, ask, &found, name.clone(), true, over);
-                self.by_name.insert(name.clone(), slot);
+                self.by_name.insert(name.clone(), slot, &self.seed);
                 slot
             }
             Place::New => {

@@ -7,18 +7,22 @@ use perimeter_interceptor::SessionEnd;
 use super::Sessions;
 use super::state::State;
 
-/// So many sessions are let go at once, at most, when their time is over: the next ones a beat later.
-pub(super) const OVER_AT_ONCE: usize = 4096;
+/// So many sessions end or are forgotten at once, at most, when their time is over: the next ones a little later.
+pub(super) const OVER_AT_ONCE: usize = 512;
+/// Nor are more forgotten where they had so many calls together that were remembered.
+const CALLS_AT_ONCE: usize = 4096;
 
 impl Sessions {
     /// Tells `over` of the sessions that have been quiet for long enough, and forgets the old ones. No more than so
-    /// many at once.
-    pub(in crate::scribe) fn expire(&mut self, now: Instant, over: &mut dyn FnMut(SessionEnd)) {
+    /// many at once: whether more are waiting.
+    pub(in crate::scribe) fn expire(&mut self, now: Instant, over: &mut dyn FnMut(SessionEnd)) -> bool {
         let complete_after = self.complete_after;
-        for _ in 0..OVER_AT_ONCE {
-            let Some(slot) = self.lively.peek_lru().map(|(slot, ())| *slot) else { break };
+        let mut ends = 0;
+        while ends < OVER_AT_ONCE {
+            let Some(slot) = self.lively.oldest() else { break };
+            ends += 1;
             let Some(state) = self.state_mut(slot) else {
-                self.lively.pop(&slot);
+                self.lively.take(slot);
                 continue;
             };
             if now.saturating_duration_since(state.last) <= complete_after {
@@ -27,22 +31,26 @@ impl Sessions {
             if state.open > 0 {
                 // Being answered is no silence.
                 state.last = now;
-                self.lively.promote(&slot);
+                self.lively.put(slot);
                 continue;
             }
             state.ended = true;
             over(state.end());
-            self.lively.pop(&slot);
-            self.quiet.put(slot, ());
+            self.lively.take(slot);
+            self.quiet.put(slot);
         }
-        for _ in 0..OVER_AT_ONCE {
-            let Some(slot) = self.quiet.peek_lru().map(|(slot, ())| *slot) else { break };
+        let (mut forgotten, mut calls) = (0, 0);
+        while forgotten < OVER_AT_ONCE && calls < CALLS_AT_ONCE {
+            let Some(slot) = self.quiet.oldest() else { break };
             let is_old = |state: &State| now.saturating_duration_since(state.last) > self.ttl;
             if !self.state(slot).is_none_or(is_old) {
                 break;
             }
+            forgotten += 1;
+            calls += self.state(slot).map_or(0, |state| state.tree.iter().count());
             self.forget(slot, over);
         }
+        ends >= OVER_AT_ONCE || forgotten >= OVER_AT_ONCE || calls >= CALLS_AT_ONCE
     }
 
     /// Tells `over` of all that are left.
@@ -53,13 +61,13 @@ impl Sessions {
 
     /// Forgets the session that has been quiet for the longest time.
     pub(super) fn forget_one(&mut self, over: &mut dyn FnMut(SessionEnd)) -> bool {
-        let slot = self.quiet.peek_lru().or_else(|| self.lively.peek_lru()).map(|(slot, ())| *slot);
+        let slot = self.quiet.oldest().or_else(|| self.lively.oldest());
         slot.is_some_and(|slot| self.forget(slot, over))
     }
 
     fn forget(&mut self, slot: u32, over: &mut dyn FnMut(SessionEnd)) -> bool {
-        self.quiet.pop(&slot);
-        self.lively.pop(&slot);
+        self.quiet.take(slot);
+        self.lively.take(slot);
         let nodes: Vec<u8> =
             self.state(slot).map(|state| state.tree.iter().map(|(at, _)| at).collect()).unwrap_or_default();
         for node in nodes {
@@ -68,7 +76,7 @@ impl Sessions {
         let Some(state) = self.held.get_mut(slot as usize).and_then(Option::take) else { return true };
         self.free.push(slot);
         if state.told {
-            self.by_name.remove(&state.id);
+            self.by_name.remove(&state.id, &self.seed);
             self.remembered.forget(self.shelf_of(&state.id));
         }
         if !state.ended {

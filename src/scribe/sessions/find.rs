@@ -85,7 +85,7 @@ impl Sessions {
         let scope = self.seed.then(1, self.seed.of_bytes(name.as_bytes()));
         let agent = ask.caller.names.agent.as_deref().map(|agent| self.seed.of_bytes(agent.as_bytes()));
         let lane = agent.map_or(scope, |agent| self.seed.then(scope, agent));
-        let Some(slot) = self.by_name.get(name).copied() else {
+        let Some(slot) = self.by_name.get(name, &self.seed) else {
             let mut found = Found::new(Place::Named(name.clone()), scope).in_lane(lane);
             if !ask.converses() || ask.is_probe() || ask.side().is_some() {
                 found.relation = Relation::Side;

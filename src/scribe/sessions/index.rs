@@ -1,6 +1,6 @@
 //! Where a conversation was before: calls by what had been said when they were made, and when they were answered.
 
-use hashbrown::HashTable;
+use super::shards::Shards;
 
 /// So many calls have the same words behind them, at most, and are told apart. What more there are is not found by them.
 pub(super) const ALIKE: usize = 8;
@@ -54,20 +54,23 @@ impl From<Entry> for At {
 
 /// Calls by these hashes, which they hold themselves: `key` says which one.
 #[derive(Debug, Default)]
-pub(super) struct Index(HashTable<Entry>);
+pub(super) struct Index(Shards<Entry>);
 
 impl Index {
     /// Adds a call by a key that is none of those that it is found by.
     pub(super) fn insert(&mut self, at: At, key: &impl Fn(At) -> u64) {
         let hash = key(at);
-        let alike = self.0.iter_hash(hash).filter(|entry| key((**entry).into()) == hash).take(ALIKE).count();
+        let Some(table) = self.0.of_mut(hash) else { return };
+        let alike = table.iter_hash(hash).filter(|entry| key((**entry).into()) == hash).take(ALIKE).count();
         if hash != 0 && alike < ALIKE {
-            self.0.insert_unique(hash, at.into(), |entry| key((*entry).into()));
+            table.insert_unique(hash, at.into(), |entry| key((*entry).into()));
         }
     }
 
     pub(super) fn remove(&mut self, at: At, key: &impl Fn(At) -> u64) {
-        if let Ok(entry) = self.0.find_entry(key(at), |entry| *entry == at.into()) {
+        let hash = key(at);
+        let entry = self.0.of_mut(hash).map(|table| table.find_entry(hash, |entry| *entry == at.into()));
+        if let Some(Ok(entry)) = entry {
             entry.remove();
         }
     }
@@ -79,6 +82,7 @@ impl Index {
 
     /// The calls with this key.
     pub(super) fn find(&self, hash: u64, key: &impl Fn(At) -> u64) -> impl Iterator<Item = At> {
-        self.0.iter_hash(hash).map(|entry| At::from(*entry)).filter(move |at| key(*at) == hash)
+        let alike = self.0.of(hash).into_iter().flat_map(move |table| table.iter_hash(hash));
+        alike.map(|entry| At::from(*entry)).filter(move |at| key(*at) == hash)
     }
 }

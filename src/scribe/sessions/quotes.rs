@@ -162,15 +162,19 @@ impl Quotes {
             Part::Text(text) => Some(up_to(text)),
             _ => None,
         });
-        let whole = up_to(&turn.text()).to_owned();
-        find(&whole).or_else(|| {
+        // Of one text alone, it is the same.
+        let is_one = texts.clone().nth(1).is_none();
+        let whole = || find(up_to(&turn.text()));
+        (!is_one).then(whole).flatten().or_else(|| {
             let line = |line: &str| {
                 let behind = line.split_once(": ").map(|(_, text)| text);
                 find(line).or_else(|| find(behind?))
             };
-            texts
-                .take(OF_CALL)
-                .find_map(|text| find(text).or_else(|| text.lines().take(LINES).find_map(line)))
+            let only_line = |text: &str| find(text.trim().split_once(": ")?.1);
+            texts.take(OF_CALL).find_map(|text| match text.trim().contains(['\n', '\r']) {
+                true => find(text).or_else(|| text.lines().take(LINES).find_map(line)),
+                false => find(text).or_else(|| only_line(text)),
+            })
         })
     }
 }

@@ -236,3 +236,15 @@ impl State {
 fn short(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Node;
+    use super::*;
+
+    #[test]
+    fn a_session_and_its_calls_take_no_more_than_is_documented() {
+        let sizes = (size_of::<State>(), size_of::<Node>(), size_of::<Branch>(), size_of::<(u64, u16)>());
+        assert!(sizes.0 <= 400 && sizes.1 <= 40 && sizes.2 <= 24 && sizes.3 <= 16, "{sizes:?}");
+    }
+}

@@ -165,15 +165,15 @@ impl Sessions {
         }
         let is_held = |slot: &u32| self.state(*slot).is_some();
         let slots: HashSet<u32> = (0..u32::try_from(self.held.len()).unwrap()).filter(is_held).collect();
-        let listed: Vec<u32> = self.lively.iter().chain(self.quiet.iter()).map(|(slot, ())| *slot).collect();
+        let listed: Vec<u32> = self.lively.iter().chain(self.quiet.iter()).collect();
         assert_eq!(listed.iter().copied().collect::<HashSet<_>>(), slots);
         assert_eq!(listed.len(), slots.len());
         assert_eq!(self.free.iter().collect::<HashSet<_>>().len() + slots.len(), self.held.len());
         assert!(!self.free.iter().any(is_held));
         for slot in slots {
             let state = self.state(slot).unwrap();
-            assert_eq!(state.ended, self.quiet.contains(&slot));
-            assert_eq!(state.told, self.by_name.get(&state.id) == Some(&slot));
+            assert_eq!(state.ended, self.quiet.iter().any(|other| other == slot));
+            assert_eq!(state.told, self.by_name.get(&state.id, &self.seed) == Some(slot));
             assert!(u32::from(state.threads) <= state.calls && state.failed <= state.calls);
             assert!(state.open == 0 || !state.ended);
             assert!(state.tree.iter().count() <= tree::MOST);
@@ -189,7 +189,7 @@ impl Sessions {
             }
         }
         let told = |slot: &u32| self.state(*slot).is_some_and(|state| state.told);
-        assert!(self.by_name.values().all(told));
+        assert!(self.by_name.places().all(told));
     }
 
     fn open(&self) -> u32 {

@@ -82,7 +82,8 @@ impl Tree {
             None => {
                 // It grows by little, since there are many of these.
                 if self.0.len() == self.0.capacity() {
-                    self.0.reserve_exact(if self.0.len() < 2 { 1 } else { 6 });
+                    let more = if self.0.len() < 2 { 1 } else { 6 };
+                    self.0.reserve_exact(more.min(MOST - self.0.len()));
                 }
                 self.0.push(node);
             }
