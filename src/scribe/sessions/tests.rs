@@ -101,7 +101,7 @@ impl Stage {
         let known = self.sessions.known(&ask, &found);
         assert!(known.messages <= turns.len());
         let (session, ticket) = self.sessions.attach(self.now, &ask, found, &mut |end| self.ends.push(end));
-        Made { exchange, session, ticket: (!ticket.is_alone()).then_some(ticket) }
+        Made { exchange, session, ticket }
     }
 
     fn answer(&mut self, made: &Made, texts: &[&str]) {
