@@ -442,3 +442,6 @@ fn dense(text: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(piece.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

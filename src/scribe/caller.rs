@@ -86,3 +86,69 @@ fn of_authorization(value: &[u8], seed: &Seed) -> u64 {
         None => seed.of_bytes(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+
+    use super::*;
+
+    /// Who calls with these headers, by the person.
+    fn person(seed: &Seed, uri: &str, fields: &[(&str, &str)]) -> u64 {
+        let field = |(name, value): &(&str, &str)| {
+            (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
+        };
+        let headers = HeaderMap::from_iter(fields.iter().map(field));
+        let head = RequestHead::new(Method::POST, uri.parse().unwrap(), Version::HTTP_11, headers);
+        Caller::of(&head, IpAddr::V4(Ipv4Addr::LOCALHOST), seed).person(seed)
+    }
+
+    fn token(claims: &str, signature: &str) -> String {
+        format!("Bearer e30.{}.{signature}", BASE64_URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn whoever_has_a_credential_is_known_by_it_wherever_it_stands() {
+        let seed = Seed::default();
+        let of = |uri, fields: &[(&str, &str)]| person(&seed, uri, fields);
+        let mut people = vec![
+            of("/", &[]),
+            of("/", &[("authorization", "Bearer a")]),
+            of("/", &[("authorization", "Bearer b")]),
+            of("/", &[("x-api-key", "a")]),
+            of("/?key=b", &[]),
+        ];
+        assert_eq!(people[3], of("/?x=y&key=a", &[]), "a key is the same in a query");
+        assert_eq!(people[3], of("/", &[("x-goog-api-key", "a")]));
+        assert_eq!(people[0], of("/?keys=a", &[("user-agent", "p"), ("cookie", "a")]));
+        people.sort_unstable();
+        people.dedup();
+        assert_eq!(people.len(), 5);
+    }
+
+    #[test]
+    fn a_token_that_is_renewed_is_still_of_the_same_person() {
+        let seed = Seed::default();
+        let of = |value: &str| person(&seed, "/", &[("authorization", value)]);
+        let ann = of(&token(r#"{"iss":"i","sub":"ann","exp":1}"#, "x"));
+        assert_eq!(ann, of(&token(r#"{"exp":2,"sub":"ann","iss":"i"}"#, "y")));
+        for other in [
+            token(r#"{"iss":"i","sub":"bob","exp":1}"#, "x"),
+            token(r#"{"iss":"j","sub":"ann","exp":1}"#, "x"),
+            token(r#"{"sub":"ann"}"#, "x"),
+            token(r#"{"iss":"i"}"#, "x"),
+            token(r#"{"sub":7}"#, "x"),
+            token("no json", "x"),
+            "Bearer e30.!!.x".into(),
+            "Bearer a.b".into(),
+            String::new(),
+        ] {
+            assert_ne!(of(&other), ann, "{other}");
+            assert_eq!(of(&other), of(&other));
+        }
+        let nobody = |exp| token(&format!(r#"{{"iss":"i","exp":{exp}}}"#), "x");
+        assert_ne!(of(&nobody(1)), of(&nobody(2)), "without a subject it is the whole token that counts");
+    }
+}
