@@ -139,6 +139,7 @@ impl Sessions {
                 thread: u16::try_from(thread).unwrap_or(u16::MAX),
                 how: if is_probe { How::Probe } else { How::Open },
                 telling: found.telling,
+                is_followed: false,
             };
             ticket.node = self.put(source.session, node, found.instead);
         }

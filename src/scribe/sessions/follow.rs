@@ -307,14 +307,14 @@ fn clearest(fits: impl Iterator<Item = (Rank, Hit)>) -> Option<Clear> {
 fn next_of<'s>(state: &'s State, node: &Node, asked: u64) -> (Relation, Option<&'s Node>) {
     let same =
         state.tree.children(node.call).filter(|child| child.asked == asked).max_by_key(|child| child.call);
-    let mut others = state.tree.children(node.call).peekable();
+    let mut others = state.tree.children(node.call);
     match same {
         Some(same) => match same.how {
             How::Failed | How::Cut => (Relation::Retry, Some(same)),
             How::Open => (Relation::Fork, Some(same)),
             How::Answered | How::Probe => (Relation::Regenerate, Some(same)),
         },
-        None if others.peek().is_none() => (Relation::Turn, None),
+        None if state.tree.is_tip(node.call) => (Relation::Turn, None),
         None if others.any(|child| child.how == How::Open) => (Relation::Fork, None),
         None => (Relation::Edit, None),
     }

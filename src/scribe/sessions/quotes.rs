@@ -87,6 +87,11 @@ impl Quotes {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.of.len()
+    }
+
     /// Where this was said, if in one session alone.
     pub(super) fn find(&self, kind: Kind, scope: u64, what: u64) -> Option<Source> {
         *self.of.peek(&self.key(kind, scope, what))?

@@ -13,6 +13,7 @@ use crate::dialect::{Asked, Dialect, News, Prompt};
 use crate::scribe::caller::Caller;
 use crate::scribe::names::Names;
 
+mod parts;
 mod random;
 
 /// Sessions that calls are made in.
@@ -106,10 +107,7 @@ impl Stage {
 
     fn answer(&mut self, made: &Made, texts: &[&str]) {
         let said = LlmEvent::Completion(Arc::new(saying(texts)));
-        if !made.ticket.is_alone() {
-            let ticket = &made.ticket;
-            assert!(self.sessions.heard(self.now, ticket, &said));
-        }
+        assert!(self.sessions.heard(self.now, &made.ticket, &said));
     }
 
     /// Calls, and is answered.
@@ -276,10 +274,10 @@ fn a_session_that_is_forgotten_sooner_than_it_is_over_ends_once() {
     let mut stage = Stage::new(&config::Session { session_ttl_seconds: ttl, ..config::Session::default() });
     let mut turns = vec![user("Hello")];
     stage.turn(CHAT, &mut turns, "Hi");
-    stage.at(4);
+    stage.at(5);
     stage.tick();
     assert_eq!((stage.sessions.count(), stage.told()), (1, vec![]));
-    stage.at(20);
+    stage.at(6);
     stage.tick();
     assert_eq!((stage.sessions.count(), stage.told().len()), (0, 1));
     stage.at(31);
@@ -319,8 +317,15 @@ fn what_is_no_part_of_a_conversation_is_a_session_with_its_exchange() {
         assert_eq!((session.call, session.is_new), (u32::try_from(call).unwrap(), call == 1));
         assert_eq!(session.parent, (call == 2).then_some(1));
     }
-    let end = stage.sessions.exchange_over(&exchange, Duration::ZERO);
-    assert_eq!(end.map(|end| end.calls), Some(2));
+    let made = stage.call_of(exchange.clone(), 3, way, &[]);
+    let mut said = saying(&[]);
+    (said.model, said.usage) = (Some("m".into()), Some(perimeter_interceptor::Usage::new(3, 0)));
+    assert!(stage.sessions.heard(stage.now, &made.ticket, &LlmEvent::Completion(Arc::new(said))));
+    let made = stage.call_of(exchange.clone(), 4, way, &[]);
+    stage.sessions.over(stage.now, &made.ticket, false);
+    let end = stage.sessions.exchange_over(&exchange, Duration::ZERO).unwrap();
+    assert_eq!((end.calls, end.failed, end.usage.input, &*end.models), (4, 1, 3, &["m".into()][..]));
+    stage.answer(&made, &["too late"]);
     assert!(stage.sessions.alone.is_empty());
 }
 
@@ -345,9 +350,8 @@ fn each_call_that_fails_is_counted_once() {
     let turns = [user("Hello")];
     let fails = |stage: &mut Stage, way| {
         let made = stage.call(way, &turns);
-        let ticket = made.ticket;
         let failure = LlmEvent::Failure(Arc::new(ApiFailure::new(CallId(0), 500, "busy")));
-        assert!(stage.sessions.heard(stage.now, &ticket, &failure));
+        assert!(stage.sessions.heard(stage.now, &made.ticket, &failure));
         made.session.relation
     };
     let named = Way::named("a");

@@ -20,6 +20,8 @@ pub(super) struct Node {
     pub(super) thread: u16,
     pub(super) how: How,
     pub(super) telling: Telling,
+    /// Whether another call goes on from it, which may be forgotten by now.
+    pub(super) is_followed: bool,
 }
 
 /// How far a call has come.
@@ -76,8 +78,11 @@ impl Tree {
 
     /// Adds a call where there is room, or in place of another one.
     pub(super) fn put(&mut self, node: Node, instead: Option<u8>) -> Option<u8> {
-        match instead {
-            Some(at) => *self.get_mut(at)? = node,
+        let at = match instead {
+            Some(at) => {
+                *self.get_mut(at)? = node;
+                at
+            }
             None if self.is_full() => return None,
             None => {
                 // It grows by little, since there are many of these.
@@ -86,9 +91,14 @@ impl Tree {
                     self.0.reserve_exact(more.min(MOST - self.0.len()));
                 }
                 self.0.push(node);
+                u8::try_from(self.0.len() - 1).ok()?
             }
+        };
+        if node.how != How::Probe {
+            let parents = self.0.iter_mut().filter(|earlier| earlier.call == node.parent);
+            parents.for_each(|parent| parent.is_followed = true);
         }
-        instead.or_else(|| u8::try_from(self.0.len() - 1).ok())
+        Some(at)
     }
 
     /// The call of this number.
@@ -101,8 +111,9 @@ impl Tree {
         self.0.iter().filter(move |node| node.parent == call && node.how != How::Probe)
     }
 
+    /// Whether nothing goes on from this call yet.
     pub(super) fn is_tip(&self, call: u32) -> bool {
-        self.children(call).next().is_none()
+        !self.0.iter().any(|node| node.call == call && node.is_followed)
     }
 
     /// The latest call that was answered, and nothing goes on from: of a thread, or of all.

@@ -20,6 +20,21 @@ const CLAUDE: &str = concat!(
 
 const REFUSED: &str = r#"{"error":{"message":"no such key","type":"invalid_request_error"}}"#;
 
+/// A conversation that goes on, from the answer to another request or not, or is another one by now.
+const GOES_ON: &str = concat!(
+    r#"{"model":"m","messages":[{"role":"user","content":"Hello there"},"#,
+    r#"{"role":"assistant","content":"Hi"},{"role":"user","content":"Go on"}]}"#,
+);
+const GOES_ON_OTHERWISE: &str = concat!(
+    r#"{"model":"m","messages":[{"role":"user","content":"Hello there"},"#,
+    r#"{"role":"assistant","content":"Hi"},{"role":"user","content":"Stop"},"#,
+    r#"{"role":"assistant","content":"Hi"},{"role":"user","content":"Why?"}]}"#,
+);
+const SUMMARISED: &str = concat!(
+    r#"{"model":"m","messages":[{"role":"user","content":"This session is being continued from a previous "#,
+    r#"conversation that ran out of context. They greeted each other."},{"role":"user","content":"Go on"}]}"#,
+);
+
 /// What one side does, step by step.
 #[derive(Clone, Debug)]
 enum Step {
@@ -104,7 +119,16 @@ fn switched(steps: Vec<Step>) -> Vec<Step> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let paths = vec!["/v1/chat/completions", "/v1/messages", "/v1/models", "/socket"];
-    let asked = prop::sample::select(vec![ASKS, "{\"model\":", ""]);
+    let asked = prop::sample::select(vec![
+        ASKS,
+        ASKS,
+        GOES_ON,
+        GOES_ON,
+        GOES_ON_OTHERWISE,
+        SUMMARISED,
+        "{\"model\":",
+        "",
+    ]);
     let answers = vec![
         (200, "text/event-stream", STREAM),
         (200, "text/event-stream", CLAUDE),

@@ -145,8 +145,9 @@ impl Play {
         }
         self.stage.sessions.check();
         let is_held = |made: &Made| {
-            let state = self.stage.sessions.state(made.ticket.session);
-            state.is_some_and(|state| state.generation == made.ticket.generation)
+            let Ticket { session, generation, .. } = made.ticket;
+            let state = self.stage.sessions.state(session).filter(|_| !made.ticket.is_alone());
+            state.is_some_and(|state| state.generation == generation)
         };
         let open = self.open.iter().filter(|(_, made)| is_held(made)).count();
         assert_eq!(self.stage.sessions.open() as usize, open);
@@ -182,10 +183,10 @@ impl Play {
             self.ledger.ended(&end);
         }
         self.ledger.call(&made.session);
-        match made.ticket.is_alone() {
-            false => self.open.push((talk, made)),
-            true => self.alone.push(made.exchange),
+        if made.ticket.is_alone() {
+            self.alone.push(made.exchange.clone());
         }
+        self.open.push((talk, made));
     }
 
     fn over(&mut self, which: Index, event: Option<LlmEvent>, said: Option<&&str>) {
@@ -193,10 +194,9 @@ impl Play {
             return;
         }
         let (talk, made) = self.open.swap_remove(which.index(self.open.len()));
-        let ticket = &made.ticket;
         match event {
-            Some(event) => assert!(self.stage.sessions.heard(self.stage.now, ticket, &event)),
-            None => self.stage.sessions.over(self.stage.now, ticket, false),
+            Some(event) => assert!(self.stage.sessions.heard(self.stage.now, &made.ticket, &event)),
+            None => self.stage.sessions.over(self.stage.now, &made.ticket, false),
         }
         self.talks[talk].extend(said.map(|said| turn(Role::Assistant, said)));
     }
