@@ -6,8 +6,7 @@ use http::HeaderMap;
 use perimeter_interceptor::{Labels, RequestHead};
 
 use crate::config::LegacyHeaders;
-use crate::dialect::name as session_name;
-use crate::dialect::shortened;
+use crate::dialect::{name as session_name, shortened};
 use crate::workflow;
 
 /// More tags than this are not kept, as with the predecessor; so with longer names and values. Bytes.

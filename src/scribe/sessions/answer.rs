@@ -84,8 +84,8 @@ impl Sessions {
 
     /// Notes what of an answer others may begin with.
     fn quote(&mut self, ticket: &Ticket, source: Source, said: &Completion) {
-        let who = self.held(source).map_or(0, |state| state.scope);
         let (scope, seed) = (ticket.quotable, self.seed.clone());
+        let who = self.held(source).map_or(0, |state| state.scope);
         let (quotes, is_held) = self.quotes();
         if ticket.asks_for_summary {
             for answer in &said.answers {
