@@ -69,6 +69,7 @@ impl Ticket {
             open: None,
             asks_for_summary: false,
             lane: 0,
+            person: 0,
             quotable: 0,
             alone: Some(exchange),
         }

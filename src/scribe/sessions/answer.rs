@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use super::Sessions;
 use super::enter::Ticket;
-use super::find::RESPONSES;
 use super::index::{At, By};
 use super::quotes::{Kind, Source};
 use super::tree::{How, Node, Telling};
@@ -93,7 +92,7 @@ impl Sessions {
             }
         }
         if let Some(id) = said.id.as_ref().filter(|_| ticket.keeps_responses) {
-            quotes.add(Kind::Response, RESPONSES, seed.of_text(id), source, &is_held);
+            quotes.add(Kind::Response, ticket.person, seed.of_text(id), source, &is_held);
             // The program may refer to its items, too.
             if let Some(item) = last_item(&said.body) {
                 quotes.add(Kind::Response, who, seed.of_text(&item), source, &is_held);

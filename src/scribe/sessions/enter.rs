@@ -29,6 +29,8 @@ pub(in crate::scribe) struct Ticket {
     pub(super) open: Option<Run>,
     pub(super) asks_for_summary: bool,
     pub(super) lane: u64,
+    /// Who makes it: some providers count the ids of responses, and each counts for itself.
+    pub(super) person: u64,
     /// Who may quote what is said.
     pub(super) quotable: u64,
     /// The exchange that it belongs to, where that is a session by itself.
@@ -126,6 +128,7 @@ impl Sessions {
             asks_for_summary: last.is_some_and(markers::asks_for_summary)
                 || found.relation == Relation::Side && ask.side() == Some(SideCall::Summary),
             lane: found.lane,
+            person: ask.caller.person(&self.seed),
             quotable,
             alone: None,
         };

@@ -16,10 +16,6 @@ use super::found::{Found, Place};
 use super::quotes::Kind;
 use crate::dialect::Dialect;
 
-/// Who may continue a response: whoever knows its id, which the provider made up, and the provider lets. One that is known
-/// in several sessions is none.
-pub(super) const RESPONSES: u64 = 0;
-
 impl Sessions {
     /// Where a call belongs that is made now.
     pub(in crate::scribe) fn find(&self, now: Instant, ask: &Ask<'_>) -> Found {
@@ -33,7 +29,8 @@ impl Sessions {
             return Found::new(Place::Alone, 0);
         }
         if let Some(previous) = ask.previous {
-            let source = self.quotes.find(Kind::Response, RESPONSES, self.seed.of_text(previous));
+            let source =
+                self.quotes.find(Kind::Response, ask.caller.person(&self.seed), self.seed.of_text(previous));
             return match source.and_then(|source| Some((source, self.held(source)?))) {
                 Some((source, state)) => self.continued(ask, source, state, (self.seed.of_text(previous), 0)),
                 None => {
@@ -107,7 +104,7 @@ impl Sessions {
         }
         if let Some(previous) = ask.previous {
             let what = self.seed.of_text(previous);
-            let source = self.quotes.find(Kind::Response, RESPONSES, what);
+            let source = self.quotes.find(Kind::Response, ask.caller.person(&self.seed), what);
             if let Some(source) = source.filter(|source| source.session == slot)
                 && let Some(state) = self.held(source)
             {

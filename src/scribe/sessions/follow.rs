@@ -8,7 +8,7 @@ use perimeter_interceptor::Relation;
 use super::Sessions;
 use super::ask::Ask;
 use super::found::{Found, Place};
-use super::index::{At, By};
+use super::index::{ALIKE, At, By};
 use super::quotes::Source;
 use super::state::State;
 use super::tree::{How, Node, Telling};
@@ -132,8 +132,13 @@ impl Sessions {
         for (before, said) in chain.iter().enumerate().rev() {
             let known = before + 1;
             let clearest = |calls: &mut dyn Iterator<Item = At>| {
-                let fits = calls.filter_map(|at| self.fits(now, ask, at, known, chain, told));
-                clearest(fits.filter(|((closeness, ..), _)| (*closeness >= NEAR) == near))
+                let mut alike = 0;
+                let fits = calls
+                    .inspect(|_| alike += 1)
+                    .filter_map(|at| self.fits(now, ask, at, known, chain, told));
+                let best = clearest(fits.filter(|((closeness, ..), _)| (*closeness >= NEAR) == near));
+                // There may be more of them than are found.
+                best.map(|(rank, hit)| (rank, hit.filter(|_| told.is_some() || alike < ALIKE)))
             };
             let mut next = clearest(&mut self.index.find(*said, &key));
             if next.is_none() && answered == known {
