@@ -42,6 +42,7 @@ echo "$(cargo --version), $(python3 --version), node $(.clients/node --version),
 
 section "Formatting"
 cargo fmt --all --check
+if git grep -nE '^(<{7}|>{7})( |$)' 2>/dev/null; then fail "the marks of a merge were left"; fi
 
 section "Lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
