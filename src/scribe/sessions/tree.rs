@@ -2,7 +2,7 @@
 
 /// So many calls of a session are remembered, at most: those that nothing goes on from yet, and of the others more of
 /// the late than of the early ones.
-pub(super) const MOST: usize = 24;
+pub(super) const MOST: usize = 20;
 
 /// A call.
 #[derive(Clone, Copy, Debug)]
