@@ -22,7 +22,8 @@ pub struct Session {
     pub relation: Relation,
     /// What a side call of a known client is for, in a word such as `title`.
     pub side: Option<&'static str>,
-    /// The call that it follows, or that it belongs to: the number of an earlier one of this session.
+    /// The call that it follows, or that it belongs to: the number of an earlier one of this session. A retry, or another
+    /// answer, follows the call that it repeats; an edit or a fork the call whose answer it goes on from.
     pub parent: Option<u32>,
     /// Which line of talk it is, of those that the session holds: the first is 0, and each sub-agent, each side call
     /// and whatever else begins anew has the next number.

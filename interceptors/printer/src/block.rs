@@ -385,8 +385,8 @@ fn in_words(relation: Relation, parent: Option<u32>) -> Option<String> {
     let (of, alone) = match relation {
         Relation::Retry => ("retry of", "retry"),
         Relation::Regenerate => ("another answer to", "another answer"),
-        Relation::Edit => ("edits", "edited"),
-        Relation::Fork => ("fork of", "fork"),
+        Relation::Edit => ("edited after", "edited"),
+        Relation::Fork => ("forked after", "forked"),
         Relation::Compaction => ("compacted after", "compacted"),
         Relation::Truncation => ("shortened after", "shortened"),
         Relation::SubAgent => ("sub-agent of", "sub-agent"),

@@ -349,8 +349,8 @@ fn other_sessions_are_announced_once_they_have_a_second_call() {
     };
     for (relation, with, without) in [
         (Relation::Regenerate, "another answer to call 8", "another answer"),
-        (Relation::Edit, "edits call 8", "edited"),
-        (Relation::Fork, "fork of call 8", "fork"),
+        (Relation::Edit, "edited after call 8", "edited"),
+        (Relation::Fork, "forked after call 8", "forked"),
         (Relation::Compaction, "compacted after call 8", "compacted"),
         (Relation::Truncation, "shortened after call 8", "shortened"),
         (Relation::Side, "beside call 8", "side call"),
