@@ -97,6 +97,8 @@ impl Registry {
             .register("message_logger", perimeter_recorder::MessageLogger::new)
             .register("event_recorder", perimeter_recorder::EventRecorder::new)
             .register("session_detector", perimeter_session_detector::SessionDetector::new)
+            .register("trace_exporter", perimeter_otel::TraceExporter::new)
+            .register("otel", perimeter_otel::TraceExporter::new)
             .register("test_recorder", |settings| {
                 Ok::<_, Infallible>(perimeter_recorder::TestRecorder::new(&settings).interceptor())
             });

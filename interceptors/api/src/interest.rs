@@ -26,7 +26,10 @@ impl Interest {
     pub const LLM: Self = Self(4);
     /// `on_upgraded_chunk`.
     pub const UPGRADED_CHUNKS: Self = Self(8);
-    /// Everything.
+    /// [`Call::history`](crate::Call): each request is read whole for it, however little of it is new. Only of use
+    /// together with [`Interest::LLM`].
+    pub const HISTORY: Self = Self(16);
+    /// Every notice.
     pub const ALL: Self = Self(15);
 
     /// Whether all of `other` is wanted.

@@ -10,15 +10,18 @@ use std::time::Duration;
 use bytes::Bytes;
 
 mod bill;
+mod counter;
 mod exchange;
 pub mod host;
 mod interest;
 mod llm;
 mod session;
+mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use bill::{Cost, CostSource, Usage, Usd};
+pub use counter::Counter;
 pub use exchange::{
     BodyEnd, End, Exchange, ExchangeId, Failure, Labels, Peer, RequestHead, ResponseHead, Unseen, Upgrade,
 };
@@ -28,6 +31,7 @@ pub use llm::{
     ToolResult, ToolUse, Turn,
 };
 pub use session::{Agent, Branch, Client, Relation, Session, SessionEnd};
+pub use stream::{Gaps, Stall, Stream};
 
 /// Whatever an interceptor can fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,6 +61,11 @@ pub trait Interceptor: Send + Sized + 'static {
     /// Which notices it wants, besides those that everyone is told (see [`Interest`]). Asked once, when it is hired.
     fn interest(&self) -> Interest {
         Interest::ALL
+    }
+
+    /// What it counts of itself, for the proxy's `/metrics`. Asked once, when it is hired.
+    fn counters(&self) -> Vec<Counter> {
+        Vec::new()
     }
 
     /// A request arrived. Returns the state to follow its exchange with, or `None` to skip it.

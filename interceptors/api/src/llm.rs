@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Cost, Session, Usage};
+use crate::{Cost, Session, Stream, Usage};
 
 /// What the bytes so far mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub struct Call {
     /// The turns that this session had not seen yet, tool results among them. The system prompt is the first, in each
     /// call where it is new or changed.
     pub news: Vec<Turn>,
+    /// All turns of the request in their order, where an interceptor asked for [`Interest::HISTORY`](crate::Interest);
+    /// else none.
+    pub history: Arc<[Turn]>,
     /// The tools that the model may ask for: all of them, in each call.
     pub tools: Arc<[Tool]>,
     /// The request's body, decoded (no content encoding), as the client wrote it.
@@ -104,6 +107,7 @@ impl Call {
             session,
             known: 0,
             news: Vec::new(),
+            history: Arc::default(),
             tools: Arc::default(),
             body: Bytes::new(),
         }
@@ -386,6 +390,8 @@ pub struct Completion {
     pub region: Option<Arc<str>>,
     /// What it cost; none where that is not known.
     pub cost: Option<Arc<Cost>>,
+    /// How it came, where it came as a stream.
+    pub stream: Option<Arc<Stream>>,
     /// Whether this answer had been told before, and is only fetched once more: what it used is not new, and costs
     /// nothing more.
     pub repeated: bool,
@@ -406,6 +412,7 @@ impl Completion {
             tier: None,
             region: None,
             cost: None,
+            stream: None,
             repeated: false,
             body: Bytes::new(),
         }

@@ -1,0 +1,17 @@
+//! Which edition of the conventions is spoken. Their names still change, so each stands once, here.
+//!
+//! `v1_41` is OpenTelemetry's core semantic conventions 1.41, which backends read today; `latest` is the repository
+//! `open-telemetry/semantic-conventions-genai`, as of commit 024a4f94.
+
+use serde::{Deserialize, Serialize};
+
+/// An edition of the conventions. Both may be spoken at once: what they name alike is said once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Profile {
+    /// Core semantic conventions 1.41.
+    #[serde(rename = "v1_41")]
+    V1_41,
+    /// The conventions for generative AI, since they have a repository of their own.
+    #[serde(rename = "latest")]
+    Latest,
+}
