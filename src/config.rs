@@ -190,6 +190,9 @@ pub struct Observe {
     /// What is held at once of one body.
     #[serde(with = "size")]
     pub body_limit: u64,
+    /// A gap in a stream that is longer is told as a stall.
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    pub stall_threshold: Duration,
     /// What is masked besides the built-in table.
     pub mask: Mask,
 }
@@ -340,6 +343,7 @@ impl Default for Observe {
             journal: 32 * MIB,
             mailbox: 32 * MIB,
             body_limit: 32 * MIB,
+            stall_threshold: Duration::from_secs(2),
             mask: Mask::default(),
         }
     }

@@ -68,6 +68,8 @@ pub(crate) enum What {
         bytes: Bytes,
         /// Whether the body ends with it, whole and without trailers.
         ends: bool,
+        /// When it was first asked for in vain; not, where it was there when it was asked for, or nobody measures.
+        asked: Option<Instant>,
     },
     /// A lane is over.
     Closed {
@@ -77,6 +79,8 @@ pub(crate) enum What {
         end: BodyEnd,
         /// How many bytes of it were not told, its last ones.
         unseen: u64,
+        /// When more of it was first asked for in vain.
+        asked: Option<Instant>,
     },
 }
 
@@ -235,6 +239,8 @@ impl Journal {
             from,
             tells: appetite.wants(chunks, is_call),
             tells_upgraded: appetite.wants(Interest::UPGRADED_CHUNKS, is_socket),
+            is_measured: is_call && from == Peer::Upstream,
+            asked: None,
             unseen: 0,
             open: true,
         };
@@ -313,6 +319,10 @@ pub(crate) struct Lane {
     tells: bool,
     /// Whether somebody wants to hear of the protocol behind an upgrade.
     tells_upgraded: bool,
+    /// Whether it matters who waits for whom.
+    is_measured: bool,
+    /// When the next part was first asked for in vain.
+    asked: Option<Instant>,
     /// Once something was refused nothing more is told: what was told is a prefix.
     unseen: u64,
     open: bool,
@@ -339,6 +349,13 @@ impl Lane {
         self.journal.push(self.exchange, Instant::now(), What::Failed(Box::new(failure)), weight);
     }
 
+    /// More of the body is wanted, and not there yet.
+    pub(crate) fn waits(&mut self) {
+        if self.is_measured && self.asked.is_none() {
+            self.asked = Some(Instant::now());
+        }
+    }
+
     /// A part of the body, and whether the body ends with it.
     pub(crate) fn chunk(&mut self, chunk: &Bytes, ends: bool) {
         if !self.open {
@@ -346,7 +363,8 @@ impl Lane {
         }
         if self.tells && !chunk.is_empty() && self.unseen == 0 {
             let bytes = if is_copied(chunk.len()) { copied(chunk) } else { chunk.clone() };
-            if self.offer(bytes, ends) {
+            let asked = self.asked.take();
+            if self.offer(bytes, ends, asked) {
                 self.open = !ends;
                 return;
             }
@@ -364,15 +382,15 @@ impl Lane {
         if self.open
             && self.tells_upgraded
             && !bytes.is_empty()
-            && (self.unseen > 0 || !self.offer(copied(bytes), false))
+            && (self.unseen > 0 || !self.offer(copied(bytes), false, None))
         {
             self.missed(bytes.len());
         }
     }
 
-    fn offer(&self, bytes: Bytes, ends: bool) -> bool {
+    fn offer(&self, bytes: Bytes, ends: bool, asked: Option<Instant>) -> bool {
         let weight = weight::chunk(bytes.len());
-        let what = What::Chunk { from: self.from, bytes, ends };
+        let what = What::Chunk { from: self.from, bytes, ends, asked };
         self.journal.offer(self.exchange, Instant::now(), what, weight)
     }
 
@@ -386,7 +404,7 @@ impl Lane {
     pub(crate) fn close(&mut self, end: BodyEnd) {
         if mem::replace(&mut self.open, false) {
             let weight = weight::end_of(&end);
-            let what = What::Closed { from: self.from, end, unseen: self.unseen };
+            let what = What::Closed { from: self.from, end, unseen: self.unseen, asked: self.asked };
             self.journal.push(self.exchange, Instant::now(), what, weight);
         }
     }

@@ -94,6 +94,7 @@ impl Scribe {
             upstream: "bench".into(),
             session,
             body_limit: 32 * 1024 * 1024,
+            stall_threshold: observe.stall_threshold,
             run: 0,
             interest: Interest::LLM,
             prices: Arc::new(Prices::load(None).expect("the shipped prices")),
@@ -161,11 +162,15 @@ impl Scribe {
 
     fn body(&mut self, exchange: u64, now: Instant, from: Peer, chunks: &[Bytes]) -> usize {
         if chunks.is_empty() {
-            return self.ingest(exchange, now, What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0 });
+            return self.ingest(
+                exchange,
+                now,
+                What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0, asked: None },
+            );
         }
         let last = chunks.len().saturating_sub(1);
         let chunk = |(number, bytes): (usize, &Bytes)| {
-            let chunk = What::Chunk { from, bytes: bytes.clone(), ends: number == last };
+            let chunk = What::Chunk { from, bytes: bytes.clone(), ends: number == last, asked: None };
             self.ingest(exchange, now, chunk)
         };
         chunks.iter().enumerate().map(chunk).sum()

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use perimeter_interceptor::host::{Notice, What};
@@ -29,6 +29,7 @@ mod clients;
 mod corpus;
 pub(crate) mod decode;
 pub(crate) mod events;
+mod flow;
 mod frames;
 mod head;
 mod labels;
@@ -53,6 +54,7 @@ pub(crate) mod websocket;
 
 use attach::{Attach, Tickets};
 use caller::Caller;
+use flow::Flows;
 use live::Live;
 pub(crate) use mask::Masks;
 use pending::Pending;
@@ -73,6 +75,8 @@ pub(crate) struct Settings {
     pub session: config::Session,
     /// `observe.body_limit`, bytes.
     pub body_limit: usize,
+    /// `observe.stall_threshold`.
+    pub stall_threshold: Duration,
     /// Tells the exchanges of this run from those of others: random.
     pub run: u64,
     /// What anybody wants to hear.
@@ -117,6 +121,8 @@ struct Open {
     reading: Option<Box<Reading>>,
     /// Taken out only while something is read.
     till: Option<Till>,
+    /// How its answers come. Taken out only while something is read.
+    flows: Option<Flows>,
     /// What is read of it once it is upgraded, where that is calls.
     socket: Option<Box<Socket>>,
     /// Whether the reading was given up.
@@ -192,6 +198,7 @@ impl Scribe {
             starved: 0,
             reading: reading.map(Box::new),
             till: Some(Till::new(&self.settings.prices, &self.tally, began)),
+            flows: reads.then(|| Flows::new(at, self.settings.stall_threshold)),
             socket: socket.map(Box::new),
             panicked: false,
         };
@@ -212,6 +219,9 @@ impl Scribe {
                     && !open.failed
                 {
                     reading.response_head(&head);
+                    if let Some(flows) = &mut open.flows {
+                        flows.head(at, &head);
+                    }
                 }
                 if let Some(socket) = &mut open.socket {
                     socket.response_head(&head);
@@ -220,19 +230,28 @@ impl Scribe {
             }
             journal::What::Upgraded(protocol) => {
                 open.upgraded = true;
+                if let Some(flows) = &mut open.flows {
+                    flows.upgraded();
+                }
                 tell(open.notice(at, What::Upgrade(Arc::new(Upgrade::new(protocol)))));
             }
             journal::What::Failed(failure) => {
                 open.failed = true;
                 tell(open.notice(at, What::Failure(failure.into())));
             }
-            journal::What::Chunk { from, bytes, ends } => {
+            journal::What::Chunk { from, bytes, ends, asked } => {
+                if let (Peer::Upstream, Some(flows)) = (from, &mut open.flows) {
+                    flows.chunk(at, asked, &bytes);
+                }
                 open.chunk(at, from, bytes, &mut attach, tell);
                 if ends {
                     open.close(at, from, BodyEnd::COMPLETE, 0, masks, &mut attach, tell);
                 }
             }
-            journal::What::Closed { from, end, unseen } => {
+            journal::What::Closed { from, end, unseen, asked } => {
+                if let (Peer::Upstream, false, Some(flows)) = (from, end.is_complete(), &mut open.flows) {
+                    flows.broke_off(at, asked);
+                }
                 open.close(at, from, end, unseen, masks, &mut attach, tell);
             }
         }
@@ -349,7 +368,10 @@ impl Open {
         at: Instant,
     ) -> Attach<'a> {
         let tickets = std::mem::take(&mut self.tickets);
-        Attach::new(sessions, pending, &tally.census, &self.exchange, &self.caller, at, tickets)
+        let (exchange, caller) = (&self.exchange, &self.caller);
+        let mut attach = Attach::new(sessions, pending, &tally.census, exchange, caller, at, tickets);
+        attach.wants_history = self.interest.includes(Interest::HISTORY);
+        attach
     }
 
     fn attached(&mut self, attach: Attach<'_>, tell: Tell<'_>) {
@@ -480,10 +502,14 @@ impl Open {
         tell: Tell<'_>,
         read: impl FnOnce(&mut dyn FnMut(LlmEvent)) -> T,
     ) -> Option<T> {
-        let mut till = self.till.take();
+        let (mut till, mut flows) = (self.till.take(), self.flows.take());
         let mut heard = std::mem::take(&mut self.heard);
         let told = catch_unwind(AssertUnwindSafe(|| {
             read(&mut |event| {
+                let event = match &mut flows {
+                    Some(flows) => flows.pass(at, event),
+                    None => event,
+                };
                 let event = match &mut till {
                     Some(till) => till.ring(event),
                     None => event,
@@ -494,7 +520,7 @@ impl Open {
                 tell(self.notice(at, What::Llm(event)));
             })
         }));
-        (self.till, self.heard) = (till, heard);
+        (self.till, self.flows, self.heard) = (till, flows, heard);
         if told.is_err() {
             tracing::error!(exchange = %self.exchange.id, "reading it panicked; it is told without its meaning");
             self.panicked = true;

@@ -46,7 +46,8 @@ pub(crate) fn event_of(event: &LlmEvent) -> usize {
                 .tools
                 .iter()
                 .map(|tool| PART + tool.name.len() + tool.description.as_ref().map_or(0, |text| text.len()));
-            call.body.len() + turns + tools.sum::<usize>() + tags(&call.session.tags)
+            let history: usize = call.history.iter().map(turn).sum();
+            call.body.len() + turns + history + tools.sum::<usize>() + tags(&call.session.tags)
         }
         LlmEvent::Delta(delta) => match &delta.said {
             Said::Text(text) | Said::Thinking(text) | Said::Refusal(text) | Said::ToolInput(text) => {
@@ -63,7 +64,11 @@ pub(crate) fn event_of(event: &LlmEvent) -> usize {
 
 fn completion_of(completion: &Completion) -> usize {
     let parts = completion.answers.iter().flat_map(|answer| &answer.parts);
-    completion.body.len() + parts.map(part).sum::<usize>()
+    let stream = completion
+        .stream
+        .as_deref()
+        .map_or(0, |stream| size_of_val(stream) + stream.gaps.held() + size_of_val(&*stream.stalls));
+    completion.body.len() + stream + parts.map(part).sum::<usize>()
 }
 
 fn turn(turn: &Turn) -> usize {

@@ -65,6 +65,7 @@ impl Watchers {
             upstream: config.llm.base_url.to_string().into(),
             session: config.session.clone(),
             body_limit: size(observe.body_limit),
+            stall_threshold: observe.stall_threshold,
             run: u64::from_ne_bytes(state::random().map_err(random("random bytes"))?),
             interest: crew.interest(),
             prices: Arc::new(Prices::load(config.pricing.file.as_deref())?),

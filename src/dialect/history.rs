@@ -126,6 +126,11 @@ impl News {
             && (knows_lead || !self.passed_system && (self.passed == 0 || self.lead.messages == 0))
     }
 
+    /// All the turns that were read, in their order.
+    pub(crate) fn history(&self) -> Arc<[Turn]> {
+        self.system.iter().chain(&self.prompt.turns).cloned().collect()
+    }
+
     /// The turns that are new to somebody who knows so many messages, and the lead or not.
     pub(crate) fn turns(&mut self, known: usize, knows_lead: bool) -> Vec<Turn> {
         let mut turns = std::mem::take(&mut self.prompt.turns);

@@ -47,8 +47,12 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
-        let Some(lane) = &mut this.lane else { return Poll::Ready(frame) };
+        let polled = Pin::new(&mut this.inner).poll_frame(cx);
+        let Some(lane) = &mut this.lane else { return polled };
+        if polled.is_pending() {
+            lane.waits();
+        }
+        let frame = ready!(polled);
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(chunk) = frame.data_ref() {

@@ -19,6 +19,8 @@ pub(super) struct Tickets(Vec<(CallId, Ticket)>);
 /// Lent to the calls of one exchange while one record of it is read.
 pub(super) struct Attach<'a> {
     pub(super) pending: &'a mut Pending,
+    /// Whether somebody wants all turns of each request.
+    pub(super) wants_history: bool,
     sessions: &'a mut Sessions,
     census: &'a Census,
     exchange: Arc<Exchange>,
@@ -50,7 +52,17 @@ impl<'a> Attach<'a> {
         tickets: Tickets,
     ) -> Self {
         let (exchange, caller) = (exchange.clone(), caller.clone());
-        Self { pending, sessions, census, exchange, caller, at, tickets, ended: Vec::new() }
+        Self {
+            pending,
+            wants_history: false,
+            sessions,
+            census,
+            exchange,
+            caller,
+            at,
+            tickets,
+            ended: Vec::new(),
+        }
     }
 
     pub(super) fn seed(&self) -> &Seed {
@@ -73,6 +85,8 @@ impl<'a> Attach<'a> {
         if found.wants_all || !news.suffices(known.messages, known.lead) {
             news = again(self.sessions.seed());
             (found, known) = self.find(asked, call, &news);
+        } else if self.wants_history && news.is_passed() {
+            news = again(self.sessions.seed());
         }
         let Self { sessions, exchange, caller, ended, .. } = self;
         let ask = Ask::new(exchange, caller, call, asked, &news);

@@ -47,6 +47,7 @@ impl<'s> Stage<'s> {
             upstream: "https://h.example".into(),
             session: config::Session::default(),
             body_limit: 1 << 20,
+            stall_threshold: config::Observe::default().stall_threshold,
             run: 7,
             interest: Interest::LLM,
             prices: Arc::new(Prices::load(None).unwrap()),
@@ -114,13 +115,13 @@ fn begins(exchange: &Exchange, scenario: &Scenario, keys: Keys) -> Vec<journal::
 
 fn body(from: Peer, bytes: &[u8]) -> journal::What {
     match bytes {
-        [] => journal::What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0 },
-        bytes => journal::What::Chunk { from, bytes: Bytes::copy_from_slice(bytes), ends: true },
+        [] => journal::What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0, asked: None },
+        bytes => journal::What::Chunk { from, bytes: Bytes::copy_from_slice(bytes), ends: true, asked: None },
     }
 }
 
 fn ends(exchange: &Exchange) -> Vec<journal::What> {
-    let closed = |end| journal::What::Closed { from: Peer::Upstream, end, unseen: 0 };
+    let closed = |end| journal::What::Closed { from: Peer::Upstream, end, unseen: 0, asked: None };
     if exchange.ending == Ending::None {
         return vec![closed(BodyEnd::Aborted)];
     }
@@ -132,7 +133,7 @@ fn ends(exchange: &Exchange) -> Vec<journal::What> {
         return records;
     }
     let bytes = Bytes::copy_from_slice(&exchange.answer);
-    records.push(journal::What::Chunk { from: Peer::Upstream, bytes, ends: false });
+    records.push(journal::What::Chunk { from: Peer::Upstream, bytes, ends: false, asked: None });
     records.push(closed(match exchange.ending {
         Ending::Cut => BodyEnd::Aborted,
         _ => BodyEnd::Failed("connection reset".into()),

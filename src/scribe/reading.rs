@@ -199,7 +199,9 @@ impl Reading {
         };
         let again = |seed: &Seed| self.read_all(seed, &body, whole);
         let (session, news, known) = attach.session(&self.asked, self.id, news, again);
+        let history = attach.wants_history.then(|| news.history());
         let mut call = call_of(&self.asked, self.id, news, known, body, session);
+        call.history = history.unwrap_or_default();
         call.partial |= !whole;
         self.model.clone_from(&call.model);
         tell(LlmEvent::Call(Arc::new(call)));

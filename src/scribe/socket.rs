@@ -213,7 +213,9 @@ impl Socket {
         prompt.partial |= !whole;
         let all = |seed: &Seed| News::all(&self.asked, seed, prompt.clone()).seen(whole);
         let (session, news, known) = attach.session(&self.asked, id, all(attach.seed()), all);
-        let call = call_of(&self.asked, id, news, known, body, session);
+        let history = attach.wants_history.then(|| news.history());
+        let mut call = call_of(&self.asked, id, news, known, body, session);
+        call.history = history.unwrap_or_default();
         self.next = next;
         self.model.clone_from(&call.model);
         self.calls.push(Answering {

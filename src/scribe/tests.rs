@@ -13,6 +13,7 @@ use crate::journal::{Appetite, Journal, Lane, Opened, Reader, journal};
 use crate::queue::Taken;
 
 mod fetched;
+mod history;
 mod limits;
 mod random;
 mod sockets;
@@ -45,6 +46,7 @@ impl Desk {
             upstream: "https://h.example".into(),
             session: config::Session::default(),
             body_limit,
+            stall_threshold: Duration::from_secs(2),
             run: u64::MAX,
             interest,
             prices: Arc::new(crate::prices::Prices::load(None).unwrap()),
