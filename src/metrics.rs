@@ -88,8 +88,8 @@ impl Refusal {
 
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// Upper bounds of the histogram of our own added time, µs.
-const BUCKETS: [u64; 12] = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000];
+/// Upper bounds of the histograms of our own added time, µs.
+const BUCKETS: [u64; 14] = [2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000];
 
 /// What one forwarding thread has counted.
 #[derive(Debug, Default)]
@@ -103,8 +103,26 @@ pub(crate) struct Metrics {
     connections: AtomicU64,
     upstream_opened: AtomicU64,
     upstream_reused: AtomicU64,
-    added: [AtomicU64; BUCKETS.len() + 1],
-    added_ns: AtomicU64,
+    added: Added,
+    added_chunk: Added,
+}
+
+/// A histogram of our own added time.
+#[derive(Debug, Default)]
+struct Added {
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+    sum_ns: AtomicU64,
+}
+
+impl Added {
+    fn add(&self, time: Duration) {
+        let micros = time.as_nanos().div_ceil(1000);
+        let bucket = BUCKETS.iter().position(|bound| micros <= u128::from(*bound)).unwrap_or(BUCKETS.len());
+        if let Some(count) = self.buckets.get(bucket) {
+            count.fetch_add(1, Relaxed);
+        }
+        self.sum_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
 }
 
 impl Metrics {
@@ -148,11 +166,14 @@ impl Metrics {
         self.upstream_reused.fetch_add(1, Relaxed);
     }
 
+    /// Our own time in an exchange, but for its bodies.
     pub(crate) fn added(&self, time: Duration) {
-        let micros = time.as_micros();
-        let bucket = BUCKETS.iter().position(|bound| micros <= u128::from(*bound)).unwrap_or(BUCKETS.len());
-        self.added[bucket].fetch_add(1, Relaxed);
-        self.added_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.added.add(time);
+    }
+
+    /// Our own time with a part of a response: one of many is measured.
+    pub(crate) fn added_chunk(&self, time: Duration) {
+        self.added_chunk.add(time);
     }
 }
 
@@ -204,7 +225,20 @@ pub(crate) fn render(
         let value: i64 = threads.iter().map(|m| pick(m).load(Relaxed)).sum();
         text.single(name, "gauge", help, value);
     }
-    added(&mut text, threads);
+    added(
+        &mut text,
+        "perimeter_added_seconds",
+        "The proxy's own time in an exchange: request head read to handed over, and response head likewise.",
+        threads,
+        |metrics| &metrics.added,
+    );
+    added(
+        &mut text,
+        "perimeter_added_chunk_seconds",
+        "The proxy's own time with a part of a response: read to first offered to the client. Of every eighth part.",
+        threads,
+        |metrics| &metrics.added_chunk,
+    );
     if let Some(observation) = observation {
         observation.render(&mut text);
     }
@@ -233,22 +267,18 @@ const GAUGES: [Gauge; 2] = [
     ("perimeter_open_connections", "Client connections open.", |m| &m.open_connections),
 ];
 
-fn added(text: &mut Text, threads: &[Arc<Metrics>]) {
-    text.family(
-        "perimeter_added_seconds",
-        "histogram",
-        "The proxy's own time in an exchange: request head read to handed over, and response head likewise.",
-    );
+fn added(text: &mut Text, name: &str, help: &str, threads: &[Arc<Metrics>], pick: fn(&Metrics) -> &Added) {
+    text.family(name, "histogram", help);
     let mut below = 0;
     for (bucket, bound) in BUCKETS.iter().enumerate() {
-        below += sum(threads, |m| &m.added[bucket]);
+        below += sum(threads, |m| &pick(m).buckets[bucket]);
         let labels = format!("{{le=\"{}\"}}", *bound as f64 / 1e6);
-        text.sample("perimeter_added_seconds_bucket", &labels, below);
+        text.sample(&format!("{name}_bucket"), &labels, below);
     }
-    below += sum(threads, |m| &m.added[BUCKETS.len()]);
-    text.sample("perimeter_added_seconds_bucket", "{le=\"+Inf\"}", below);
-    text.sample("perimeter_added_seconds_sum", "", sum(threads, |m| &m.added_ns) as f64 / 1e9);
-    text.sample("perimeter_added_seconds_count", "", below);
+    below += sum(threads, |m| &pick(m).buckets[BUCKETS.len()]);
+    text.sample(&format!("{name}_bucket"), "{le=\"+Inf\"}", below);
+    text.sample(&format!("{name}_sum"), "", sum(threads, |m| &pick(m).sum_ns) as f64 / 1e9);
+    text.sample(&format!("{name}_count"), "", below);
 }
 
 fn sum(threads: &[Arc<Metrics>], pick: impl Fn(&Metrics) -> &AtomicU64) -> u64 {

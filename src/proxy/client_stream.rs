@@ -47,8 +47,10 @@ struct Inner {
     read_ended: bool,
     reset: bool,
     upgraded: bool,
+    /// When a part of a response was read that has not been offered to the client yet.
+    in_hand: Option<Instant>,
     /// What lasts as long as the socket.
-    _open: OpenConnection,
+    open: OpenConnection,
 }
 
 /// Counts a client connection for as long as it is open, tunnels included, and holds its place among
@@ -84,7 +86,8 @@ impl ClientStream {
             read_ended: false,
             reset: false,
             upgraded: false,
-            _open: open,
+            in_hand: None,
+            open,
         })));
         (Self { handle: handle.clone(), linger: None }, handle)
     }
@@ -140,6 +143,11 @@ impl Handle {
         }
         inner.drained = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// A part of a response was just read: how long until it is offered to the client?
+    pub(super) fn took_in_hand(&self) {
+        self.lock().in_hand.get_or_insert_with(Instant::now);
     }
 
     /// Whether the last write had to wait, so that hyper still holds bytes which belong to the client.
@@ -233,6 +241,9 @@ impl AsyncWrite for ClientStream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let inner = &mut *self.handle.lock();
+        if let Some(since) = inner.in_hand.take() {
+            inner.open.metrics.added_chunk(since.elapsed());
+        }
         let result = inner.writer.poll_write(Pin::new(&mut inner.tcp), cx, bufs);
         inner.write_blocked = result.is_pending();
         if !inner.write_blocked

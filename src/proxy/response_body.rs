@@ -23,7 +23,12 @@ pub(super) struct ResponseBody {
     gate: Option<Gate>,
     shape: Shape,
     broken: Option<BoxError>,
+    /// How many parts have come.
+    parts: u32,
 }
+
+/// Of so many parts one is measured: looking at the clock is no small part of what a part costs.
+const MEASURED: u32 = 8;
 
 /// What the head says of its body.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +48,7 @@ impl ResponseBody {
         gate: Option<Gate>,
         shape: Shape,
     ) -> Self {
-        let this = Self { body, account, client, gate, shape, broken: None };
+        let this = Self { body, account, client, gate, shape, broken: None, parts: 0 };
         if shape.ends_with_connection {
             this.client.reset_when_closed(true);
         }
@@ -87,6 +92,10 @@ impl HttpBody for ResponseBody {
             Some(Ok(frame)) => {
                 if let Some(chunk) = frame.data_ref() {
                     this.account.response_bytes(chunk.len());
+                    if this.parts.is_multiple_of(MEASURED) {
+                        this.client.took_in_hand();
+                    }
+                    this.parts = this.parts.wrapping_add(1);
                 }
                 if this.body.is_end_stream() {
                     this.complete();
