@@ -23,6 +23,7 @@ use crate::workload::Workload;
 mod agent;
 mod chat;
 mod clock;
+mod collector;
 mod cpu;
 mod error;
 mod event;
@@ -68,6 +69,9 @@ struct Options {
         default_value = "direct,floor,floor2,perimeter,perimeter-printer,perimeter-both,perimeter-log,nginx"
     )]
     targets: Vec<Kind>,
+    /// What the others are compared with: CPU times are told as multiples of its own.
+    #[arg(long, value_enum, default_value = "floor")]
+    reference: Kind,
     /// Only workloads whose names begin so (w1-c1, w1-c16, w1-c64, w2-256k, w2-2m, w3-1ms, w3-20ms, w3-flood).
     #[arg(long, value_delimiter = ',', value_name = "PREFIX")]
     only: Vec<String>,
@@ -158,7 +162,7 @@ fn compare(options: &Options) -> Result<(), Error> {
     })?;
     warn(&targets, &rounds);
     let kinds: Vec<Kind> = targets.iter().map(|target| target.kind).collect();
-    let report = Report::new(cores.is_some(), &plan.workloads, &kinds, &rounds);
+    let report = Report::new(cores.is_some(), options.reference, &plan.workloads, &kinds, &rounds);
     write!(io::stdout(), "{}", report.table()).doing("writing the table")?;
     let Some(file) = &options.json else { return Ok(()) };
     let json = serde_json::to_vec_pretty(&report).map_err(io::Error::from).doing("writing JSON")?;

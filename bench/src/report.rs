@@ -21,6 +21,7 @@ pub(crate) struct Report {
     command: String,
     pinned: bool,
     rounds: usize,
+    reference: &'static str,
     workloads: Vec<Section>,
 }
 
@@ -41,8 +42,8 @@ struct Row {
     cpu_us: Option<Spread>,
     forwarding_us: Option<Spread>,
     /// Ratios are taken round by round, so that what slows a whole round cancels out.
-    cpu_to_floor: Option<Spread>,
-    forwarding_to_floor: Option<Spread>,
+    cpu_to_reference: Option<Spread>,
+    forwarding_to_reference: Option<Spread>,
     busy: Option<Spread>,
     p50_us: Option<Spread>,
     p99_us: Option<Spread>,
@@ -57,13 +58,23 @@ struct Row {
 }
 
 impl Report {
-    pub(crate) fn new(pinned: bool, workloads: &[Workload], targets: &[Kind], rounds: &[Round]) -> Self {
+    pub(crate) fn new(
+        pinned: bool,
+        reference: Kind,
+        workloads: &[Workload],
+        targets: &[Kind],
+        rounds: &[Round],
+    ) -> Self {
         let sections = workloads.iter().enumerate().map(|(at, workload)| Section {
             workload: workload.name,
             unit: workload.unit,
             connections: workload.connections,
             requests: workload.requests,
-            targets: rows(targets, &rounds.iter().filter_map(|round| round.get(at)).collect::<Vec<_>>()),
+            targets: rows(
+                targets,
+                reference,
+                &rounds.iter().filter_map(|round| round.get(at)).collect::<Vec<_>>(),
+            ),
         });
         Self {
             date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
@@ -71,6 +82,7 @@ impl Report {
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             pinned,
             rounds: rounds.len(),
+            reference: reference.name(),
             workloads: sections.collect(),
         }
     }
@@ -86,26 +98,26 @@ impl Report {
             if self.pinned { "proxy on one core, load and upstream on another" } else { "not pinned" },
         );
         for section in &self.workloads {
-            section.write(&mut text);
+            section.write(self.reference, &mut text);
         }
         text
     }
 }
 
-fn rows(targets: &[Kind], rounds: &[&Vec<Figures>]) -> Vec<Row> {
+fn rows(targets: &[Kind], reference: Kind, rounds: &[&Vec<Figures>]) -> Vec<Row> {
     let column = |kind: Kind| -> Option<Vec<Figures>> {
         let at = targets.iter().position(|target| *target == kind)?;
         rounds.iter().map(|round| round.get(at).copied()).collect()
     };
-    let floor = column(Kind::Floor).unwrap_or_default();
+    let reference = column(reference).unwrap_or_default();
     let direct = column(Kind::Direct).unwrap_or_default();
-    targets.iter().map(|kind| row(*kind, column(*kind).unwrap_or_default(), &floor, &direct)).collect()
+    targets.iter().map(|kind| row(*kind, column(*kind).unwrap_or_default(), &reference, &direct)).collect()
 }
 
-fn row(kind: Kind, rounds: Vec<Figures>, floor: &[Figures], direct: &[Figures]) -> Row {
+fn row(kind: Kind, rounds: Vec<Figures>, reference: &[Figures], direct: &[Figures]) -> Row {
     let spread = |of: fn(&Figures) -> Option<f64>| Spread::of(rounds.iter().filter_map(of));
-    let to_floor = |of: fn(&Figures) -> Option<f64>| {
-        Spread::of(rounds.iter().zip(floor).filter_map(|(ours, floor)| Some(of(ours)? / of(floor)?)))
+    let to_reference = |of: fn(&Figures) -> Option<f64>| {
+        Spread::of(rounds.iter().zip(reference).filter_map(|(ours, theirs)| Some(of(ours)? / of(theirs)?)))
     };
     let added = |of: fn(&Figures) -> f64| {
         Spread::of(rounds.iter().zip(direct).map(|(ours, direct)| of(ours) - of(direct)))
@@ -114,8 +126,8 @@ fn row(kind: Kind, rounds: Vec<Figures>, floor: &[Figures], direct: &[Figures]) 
         target: kind.name(),
         cpu_us: spread(|figures| figures.cpu_us),
         forwarding_us: spread(|figures| figures.forwarding_us),
-        cpu_to_floor: to_floor(|figures| figures.cpu_us),
-        forwarding_to_floor: to_floor(|figures| figures.forwarding_us),
+        cpu_to_reference: to_reference(|figures| figures.cpu_us),
+        forwarding_to_reference: to_reference(|figures| figures.forwarding_us),
         busy: spread(|figures| figures.busy),
         p50_us: spread(|figures| Some(figures.p50_us)),
         p99_us: spread(|figures| Some(figures.p99_us)),
@@ -130,16 +142,16 @@ fn row(kind: Kind, rounds: Vec<Figures>, floor: &[Figures], direct: &[Figures]) 
 }
 
 impl Section {
-    fn write(&self, text: &mut String) {
+    fn write(&self, reference: &str, text: &mut String) {
         let (unit, latency) =
             (self.unit.name(), if self.unit == Unit::Event { "lateness" } else { "latency" });
         let header = [
             "target".to_owned(),
             format!("process µs/{unit}"),
-            "process × floor".to_owned(),
+            format!("process × {reference}"),
             "(min–max)".to_owned(),
             format!("fwd µs/{unit}"),
-            "fwd × floor".to_owned(),
+            format!("fwd × {reference}"),
             "(min–max)".to_owned(),
             "busy".to_owned(),
             format!("{latency} p50 µs"),
@@ -161,11 +173,11 @@ impl Row {
         vec![
             self.target.to_owned(),
             middle(self.cpu_us, 2),
-            middle(self.cpu_to_floor, 2),
-            ends(self.cpu_to_floor),
+            middle(self.cpu_to_reference, 2),
+            ends(self.cpu_to_reference),
             middle(self.forwarding_us, 2),
-            middle(self.forwarding_to_floor, 2),
-            ends(self.forwarding_to_floor),
+            middle(self.forwarding_to_reference, 2),
+            ends(self.forwarding_to_reference),
             middle(self.busy, 2),
             middle(self.p50_us, 0),
             middle(self.p99_us, 0),
@@ -236,10 +248,10 @@ mod tests {
         let targets = [Kind::Direct, Kind::Floor, Kind::Perimeter];
         let quiet = vec![figures(None, 30.0), figures(Some(20.0), 50.0), figures(Some(22.0), 55.0)];
         let noisy = vec![figures(None, 60.0), figures(Some(40.0), 90.0), figures(Some(40.0), 80.0)];
-        let rows = rows(&targets, &[&quiet, &noisy, &quiet]);
+        let rows = rows(&targets, Kind::Floor, &[&quiet, &noisy, &quiet]);
         assert_eq!(rows[0].cpu_us, None);
-        assert_eq!(rows[1].cpu_to_floor, Some(Spread { median: 1.0, min: 1.0, max: 1.0 }));
-        assert_eq!(rows[2].cpu_to_floor, Some(Spread { median: 1.1, min: 1.0, max: 1.1 }));
+        assert_eq!(rows[1].cpu_to_reference, Some(Spread { median: 1.0, min: 1.0, max: 1.0 }));
+        assert_eq!(rows[2].cpu_to_reference, Some(Spread { median: 1.1, min: 1.0, max: 1.1 }));
         assert_eq!(rows[2].forwarding_us, Some(Spread { median: 11.0, min: 11.0, max: 20.0 }));
         assert_eq!(rows[2].added_p50_us, Some(Spread { median: 25.0, min: 20.0, max: 25.0 }));
     }
@@ -247,15 +259,15 @@ mod tests {
     #[test]
     fn without_a_floor_there_are_no_ratios() {
         let round = vec![figures(Some(20.0), 50.0)];
-        let rows = rows(&[Kind::Nginx], &[&round]);
-        assert!(rows[0].cpu_to_floor.is_none() && rows[0].added_p50_us.is_none());
+        let rows = rows(&[Kind::Nginx], Kind::Floor, &[&round]);
+        assert!(rows[0].cpu_to_reference.is_none() && rows[0].added_p50_us.is_none());
     }
 
     #[test]
     fn the_floor_forwards_on_all_it_has_and_perimeter_on_some() {
         let floor = Figures { forwarding_us: Some(20.0), ..figures(Some(20.0), 50.0) };
         let both = Figures { forwarding_us: Some(22.0), ..figures(Some(60.0), 50.0) };
-        let rows = rows(&[Kind::Floor, Kind::PerimeterBoth], &[&vec![floor, both]]);
+        let rows = rows(&[Kind::Floor, Kind::PerimeterBoth], Kind::Floor, &[&vec![floor, both]]);
         let cells = rows[1].cells();
         assert_eq!(
             cells[..7],

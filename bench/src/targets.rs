@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::collector;
 use crate::cpu::{self, Cores};
 use crate::error::{Doing as _, Error};
 use crate::load::INTERRUPTED;
@@ -39,6 +40,9 @@ pub(crate) enum Kind {
     /// The same with the printer and the message logger, which writes files that are emptied after each workload.
     #[value(alias = "both")]
     PerimeterBoth,
+    /// The same with the printer and the trace exporter, which sends traces, logs and metrics to a collector.
+    #[value(alias = "otel")]
+    PerimeterOtel,
     /// perimeter as it logs by default, into a file.
     PerimeterLog,
     /// nginx with a keep-alive upstream, no response buffering and room for request bodies; left out where it is
@@ -55,6 +59,7 @@ impl Kind {
             Self::Perimeter => "perimeter",
             Self::PerimeterPrinter => "perimeter-printer",
             Self::PerimeterBoth => "perimeter-both",
+            Self::PerimeterOtel => "perimeter-otel",
             Self::PerimeterLog => "perimeter-log",
             Self::Nginx => "nginx",
         }
@@ -110,6 +115,7 @@ pub(crate) struct Launcher {
     dir: TempDir,
     upstream: SocketAddr,
     _upstream: Process,
+    collector: SocketAddr,
 }
 
 impl Launcher {
@@ -124,7 +130,8 @@ impl Launcher {
         let command = [bench.as_os_str(), "upstream".as_ref()];
         let (child, address) =
             start_listening(&bench, "upstream", &log, cores.map(|cores| cores.load), &command)?;
-        Ok(Self { bench, perimeter, cores, dir, upstream: address, _upstream: child })
+        let collector = collector::start().doing("starting a collector")?;
+        Ok(Self { bench, perimeter, cores, dir, upstream: address, _upstream: child, collector })
     }
 
     /// Starts a target; none when its program is one that need not be there and is not.
@@ -138,6 +145,7 @@ impl Launcher {
             Kind::Perimeter => self.perimeter(kind, Hired::Nobody, Some("warn"))?,
             Kind::PerimeterPrinter => self.perimeter(kind, Hired::Printer, Some("warn"))?,
             Kind::PerimeterBoth => self.perimeter(kind, Hired::Both, Some("warn"))?,
+            Kind::PerimeterOtel => self.perimeter(kind, Hired::Exporter, Some("warn"))?,
             Kind::PerimeterLog => self.perimeter(kind, Hired::Nobody, None)?,
             Kind::Nginx if nginx::version().is_none() => return Ok(None),
             Kind::Nginx => self.nginx()?,
@@ -148,7 +156,7 @@ impl Launcher {
 
     fn watch(&self, kind: Kind) -> Result<Option<Watch>, Error> {
         let messages = match kind {
-            Kind::PerimeterPrinter => None,
+            Kind::PerimeterPrinter | Kind::PerimeterOtel => None,
             Kind::PerimeterBoth => Some(self.messages(kind)),
             _ => return Ok(None),
         };
@@ -184,7 +192,8 @@ impl Launcher {
         let messages = self.messages(kind);
         fs::create_dir_all(&messages).doing("making a directory for messages")?;
         let config = self.dir.path().join(format!("{}.yaml", kind.name()));
-        fs::write(&config, hired.configuration(&messages)).doing("writing perimeter's configuration")?;
+        fs::write(&config, hired.configuration(&messages, self.collector))
+            .doing("writing perimeter's configuration")?;
         let base_url = format!("http://{}", self.upstream);
         let mut command: Vec<&OsStr> = vec![self.perimeter.as_os_str()];
         command.extend(["run", "--port", "0", "--type", "openai"].map(OsStr::new));

@@ -40,7 +40,7 @@ fn every_workload_runs_through_the_floor_and_ends_in_a_table_and_json() {
         assert_eq!((direct["target"].as_str(), floor["target"].as_str()), (Some("direct"), Some("floor")));
         assert!(direct["cpu_us"].is_null());
         assert!(floor["cpu_us"]["median"].as_f64().unwrap() > 0.0, "{workload}");
-        assert_eq!(floor["cpu_to_floor"]["max"], 1.0);
+        assert_eq!(floor["cpu_to_reference"]["max"], 1.0);
         assert!(floor["p99_us"]["median"].as_f64() >= floor["p50_us"]["median"].as_f64());
     }
 }

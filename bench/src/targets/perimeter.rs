@@ -15,18 +15,23 @@ pub(super) enum Hired {
     Printer,
     /// The printer and the message logger.
     Both,
+    /// The printer and the trace exporter.
+    Exporter,
 }
 
 impl Hired {
-    /// The configuration for it, where messages are logged into `messages`. One worker, since the floor has one
+    /// The configuration for it, where messages are logged into `messages`, and traces go to `collector`. One worker, since the floor has one
     /// thread: the ratio is of the work, not of the cores. JSON, which is YAML too.
-    pub(super) fn configuration(self, messages: &Path) -> String {
+    pub(super) fn configuration(self, messages: &Path, collector: SocketAddr) -> String {
         let printer = json!({"type": "printer"});
         let logger = json!({"type": "message_logger", "config": {"directory": messages}});
+        let endpoint = format!("http://{collector}");
+        let exporter = json!({"type": "trace_exporter", "config": {"endpoint": endpoint}});
         let interceptors = match self {
             Self::Nobody => json!([]),
             Self::Printer => json!([printer]),
             Self::Both => json!([printer, logger]),
+            Self::Exporter => json!([printer, exporter]),
         };
         json!({"server": {"workers": 1}, "interceptors": interceptors}).to_string()
     }
@@ -154,14 +159,16 @@ mod tests {
 
     #[test]
     fn each_configuration_names_whom_it_hires() {
+        const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
         let kinds = |hired: Hired| {
             let config: serde_json::Value =
-                serde_json::from_str(&hired.configuration(Path::new("/logs"))).unwrap();
+                serde_json::from_str(&hired.configuration(Path::new("/logs"), NOBODY)).unwrap();
             let hired = config["interceptors"].as_array().unwrap().clone();
             hired.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert!(kinds(Hired::Nobody).is_empty());
         assert_eq!(kinds(Hired::Printer), ["printer"]);
         assert_eq!(kinds(Hired::Both), ["printer", "message_logger"]);
+        assert_eq!(kinds(Hired::Exporter), ["printer", "trace_exporter"]);
     }
 }
