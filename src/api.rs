@@ -116,7 +116,13 @@ mod tests {
 
     fn rule(provider: Provider, base_url: &str) -> ApiRule {
         let base_url = BaseUrl::parse(base_url).unwrap();
-        ApiRule::of(&Llm { provider, base_url, api_key: None, timeout: std::time::Duration::from_secs(1) })
+        ApiRule::of(&Llm {
+            provider,
+            base_url,
+            api_key: None,
+            timeout: std::time::Duration::from_secs(1),
+            traceparent: false,
+        })
     }
 
     #[test]

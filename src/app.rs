@@ -126,6 +126,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
             upstream: upstream.clone().map(upstream::own),
             journal: watchers.as_ref().map(|watchers| watchers.journal.clone()),
             target: target.clone(),
+            traceparent: config.llm.traceparent,
             credential: credential.clone(),
             apis: ApiRule::of(&config.llm),
             admin: config.server.admin_on_proxy_port.then(|| admin.clone()),
@@ -284,6 +285,7 @@ struct Worker {
     upstream: Option<Upstream>,
     journal: Option<Journal>,
     target: Target,
+    traceparent: bool,
     credential: Option<Credential>,
     apis: ApiRule,
     admin: Option<Arc<Admin>>,
@@ -311,6 +313,7 @@ impl Worker {
     async fn run(self) {
         let gateway = Arc::new(Gateway {
             target: self.target,
+            traceparent: self.traceparent,
             credential: self.credential,
             apis: self.apis,
             upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),

@@ -132,6 +132,9 @@ pub struct Llm {
     #[serde(default = "connect_timeout")]
     #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
     pub timeout: Duration,
+    /// Whether requests go on with a `traceparent` that names the span of their call.
+    #[serde(default)]
+    pub traceparent: bool,
 }
 
 /// `llm.type`.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, request, response};
-use perimeter_interceptor::{BodyEnd, Failure, Interest, Peer};
+use perimeter_interceptor::{BodyEnd, Failure, Interest, Peer, SpanContext};
 
 use crate::memory::Memory;
 use crate::queue;
@@ -53,6 +53,8 @@ pub(crate) enum What {
         head: RequestHead,
         /// The client's end of the connection.
         client: SocketAddr,
+        /// The span that the forwarded request names.
+        span: Option<SpanContext>,
     },
     /// A response began.
     Response(ResponseHead),
@@ -219,7 +221,13 @@ pub(crate) struct Opened {
 
 impl Journal {
     /// Tells that an exchange began. `None` where there is no room for it: then nothing of it will be told.
-    pub(crate) fn open(&self, head: RequestHead, client: SocketAddr, at: Instant) -> Option<Opened> {
+    pub(crate) fn open(
+        &self,
+        head: RequestHead,
+        client: SocketAddr,
+        span: Option<SpanContext>,
+        at: Instant,
+    ) -> Option<Opened> {
         let text = match &head {
             RequestHead::Raw(raw) => raw.len(),
             RequestHead::Parts(parts) => weight::uri(&parts.uri) + weight::headers(&parts.headers),
@@ -228,7 +236,7 @@ impl Journal {
         let reads = appetite.interest.includes(Interest::LLM);
         let (is_call, is_socket) = if reads { head.is(appetite) } else { (false, false) };
         let exchange = losses.exchanges.fetch_add(1, Relaxed);
-        let what = What::Request { head, client };
+        let what = What::Request { head, client, span };
         if !self.offer(exchange, at, what, text + HEAD) {
             losses.refused.fetch_add(1, Relaxed);
             return None;

@@ -142,7 +142,7 @@ impl Scribe {
         let Some(head) = call.head() else { return (exchange, 0) };
         let head = RequestHead::Parts(Box::new(head));
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let told = self.ingest(exchange, now, What::Request { head, client });
+        let told = self.ingest(exchange, now, What::Request { head, client, span: None });
         (exchange, told + self.body(exchange, now, Peer::Client, call.request))
     }
 

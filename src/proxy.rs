@@ -18,6 +18,7 @@ mod request_body;
 mod response_body;
 pub(crate) mod serve;
 mod tap;
+mod trace_parent;
 mod upgrade;
 
 pub(crate) use credential::Credential;

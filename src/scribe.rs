@@ -3,6 +3,7 @@
 //! Pure: it does no I/O, reads no clock and spawns nothing (but for [`task`], its thread). Time comes in with records.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::{
-    BodyEnd, End, Exchange, ExchangeId, Interest, LlmEvent, Peer, SessionEnd, Unseen, Upgrade,
+    BodyEnd, End, Exchange, ExchangeId, Interest, LlmEvent, Peer, SessionEnd, SpanContext, Unseen, Upgrade,
 };
 
 use crate::config;
@@ -154,7 +155,9 @@ impl Scribe {
     pub(crate) fn ingest(&mut self, record: Record, tell: Tell<'_>) {
         let Record { exchange, at, what, .. } = record;
         match what {
-            journal::What::Request { head, client } => self.begin(exchange, at, &head, client, tell),
+            journal::What::Request { head, client, span } => {
+                self.begin(exchange, at, &head, (client, span), tell)
+            }
             what => self.follow(exchange, at, what, tell),
         }
     }
@@ -164,7 +167,7 @@ impl Scribe {
         number: u64,
         at: Instant,
         head: &journal::RequestHead,
-        client: std::net::SocketAddr,
+        (client, span): (SocketAddr, Option<SpanContext>),
         tell: Tell<'_>,
     ) {
         let mut head = head::request(head);
@@ -172,6 +175,7 @@ impl Scribe {
         let id = self.id(number, began);
         let mut exchange = Exchange::new(id, began, client, self.settings.upstream.clone());
         exchange.labels = labels::labels(&head, self.settings.session.legacy_headers);
+        exchange.sent = span;
         let mut caller = Caller::of(&head, client.ip(), self.sessions.seed());
         self.settings.masks.headers(&mut head.headers);
         self.settings.masks.uri(&mut head.uri);

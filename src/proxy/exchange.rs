@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use perimeter_interceptor::BodyEnd;
+use perimeter_interceptor::{BodyEnd, SpanContext};
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
@@ -18,7 +18,7 @@ use super::request_body::{Gate, RequestBody};
 use super::response_body::{ResponseBody, Shape};
 use super::tap::Tap;
 use super::upgrade::{self, Tunnel};
-use super::{Credential, Target, check, forward};
+use super::{Credential, Target, check, forward, trace_parent};
 use crate::admin::Admin;
 use crate::api::{Api, ApiRule};
 use crate::body::Body;
@@ -33,6 +33,8 @@ use crate::upstream::{Handover, Upstream, UpstreamError};
 pub(crate) struct Gateway {
     /// Where requests go.
     pub target: Target,
+    /// Whether requests go on with a `traceparent` of ours.
+    pub traceparent: bool,
     /// For clients that bring no credential of their own.
     pub credential: Option<Credential>,
     /// Whose API a request speaks.
@@ -62,6 +64,8 @@ pub(super) struct Client {
 /// What is settled about an exchange when its request has been read.
 struct Exchange {
     account: Arc<Account>,
+    /// The span that the forwarded request names.
+    span: Option<SpanContext>,
     client: OpenExchange,
     method: Method,
     version: Version,
@@ -100,6 +104,9 @@ impl Gateway {
         }
         let upgrade = upgrade::requested(&mut parts);
         self.target.request(&mut parts, upgrade.is_some());
+        if let Some(span) = exchange.span {
+            trace_parent::name(span, &mut parts.headers);
+        }
 
         // The body follows when the upstream wants it.
         exchange.gate = expects_continue(&parts, &incoming).then(Gate::default);
@@ -136,12 +143,14 @@ impl Gateway {
     fn open(&self, client: &Client, parts: &request::Parts, bodiless: bool) -> (Exchange, Option<RawHead>) {
         let (open, raw, trusted) = client.stream.open_exchange();
         let account = Account::open(self.metrics.clone(), &parts.method, &parts.uri);
+        let span = if self.traceparent { trace_parent::span_for(&parts.headers) } else { None };
         let lanes = self.journal.as_ref().and_then(|journal| {
-            journal.open(RequestHead::of(raw.as_ref(), parts), client.peer, account.began())
+            journal.open(RequestHead::of(raw.as_ref(), parts), client.peer, span, account.began())
         });
         let (from_client, from_upstream) = lanes.map(|lanes| (lanes.client, lanes.upstream)).unzip();
         let exchange = Exchange {
             account,
+            span,
             client: open,
             method: parts.method.clone(),
             version: parts.version,

@@ -110,7 +110,7 @@ fn begins(exchange: &Exchange, scenario: &Scenario, keys: Keys) -> Vec<journal::
     let head = journal::RequestHead::Parts(Box::new(head.body(()).unwrap().into_parts().0));
     let ip = Ipv4Addr::new(127, 0, 0, exchange.client.ip());
     let client = SocketAddr::new(IpAddr::V4(ip), 50_000);
-    vec![journal::What::Request { head, client }, body(Peer::Client, &exchange.body)]
+    vec![journal::What::Request { head, client, span: None }, body(Peer::Client, &exchange.body)]
 }
 
 fn body(from: Peer, bytes: &[u8]) -> journal::What {

@@ -68,7 +68,7 @@ impl Desk {
             head = head.header(*name, *value);
         }
         let head = head.body(()).unwrap().into_parts().0;
-        self.journal.open(journal::RequestHead::Parts(Box::new(head)), CLIENT, Instant::now())
+        self.journal.open(journal::RequestHead::Parts(Box::new(head)), CLIENT, None, Instant::now())
     }
 
     /// Reads what has been written.

@@ -5,3 +5,4 @@ mod hop_by_hop;
 mod requests;
 mod responses;
 mod targets;
+mod trace_parent;

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
+use crate::SpanContext;
+
 /// Names an exchange, also beyond this run of the proxy. Written as a UUID; a later exchange has a greater one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(u128);
@@ -59,12 +61,14 @@ pub struct Exchange {
     pub upstream: Arc<str>,
     /// What the client said about it, in headers and path that are addressed to the proxy.
     pub labels: Labels,
+    /// The span that the forwarded request names in its `traceparent`, where the proxy was asked to add one.
+    pub sent: Option<SpanContext>,
 }
 
 impl Exchange {
     /// An exchange without labels.
     pub fn new(id: ExchangeId, began: SystemTime, client: SocketAddr, upstream: impl Into<Arc<str>>) -> Self {
-        Self { id, began, client, upstream: upstream.into(), labels: Labels::default() }
+        Self { id, began, client, upstream: upstream.into(), labels: Labels::default(), sent: None }
     }
 }
 

@@ -19,6 +19,7 @@ mod session;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 
 pub use bill::{Cost, CostSource, Usage, Usd};
 pub use counter::Counter;
@@ -32,6 +33,7 @@ pub use llm::{
 };
 pub use session::{Agent, Branch, Client, Relation, Session, SessionEnd};
 pub use stream::{Gaps, Stall, Stream};
+pub use trace::SpanContext;
 
 /// Whatever an interceptor can fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

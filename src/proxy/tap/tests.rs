@@ -194,7 +194,7 @@ fn told_of(reader: &mut Reader, peer: Peer) -> Told {
 
 fn exchange(journal: &Journal, peer: Peer) -> Option<Lane> {
     let head = RequestHead::Parts(Box::new(Request::new(()).into_parts().0));
-    let lanes = journal.open(head, ([127, 0, 0, 1], 1).into(), Instant::now())?;
+    let lanes = journal.open(head, ([127, 0, 0, 1], 1).into(), None, Instant::now())?;
     Some(match peer {
         Peer::Client => lanes.client,
         Peer::Upstream => lanes.upstream,

@@ -11,7 +11,8 @@ impl Desk {
     fn exchange(&mut self, method: &str, path: &str, answer: &'static str) {
         let head = Request::builder().method(method).uri(path).body(()).unwrap().into_parts().0;
         let head = journal::RequestHead::Parts(Box::new(head));
-        let Opened { mut client, mut upstream } = self.journal.open(head, CLIENT, Instant::now()).unwrap();
+        let Opened { mut client, mut upstream } =
+            self.journal.open(head, CLIENT, None, Instant::now()).unwrap();
         client.close(BodyEnd::COMPLETE);
         head_of(&upstream, 200, "application/json");
         upstream.chunk(&Bytes::from_static(answer.as_bytes()), true);

@@ -36,7 +36,7 @@ impl Talk {
         parts.uri.clone_from(&head.uri);
         parts.headers.clone_from(&head.headers);
         let head = journal::RequestHead::Parts(Box::new(parts));
-        let Opened { client, upstream } = desk.journal.open(head, CLIENT, Instant::now()).unwrap();
+        let Opened { client, upstream } = desk.journal.open(head, CLIENT, None, Instant::now()).unwrap();
         let mut response = Response::builder().status(101);
         if deflate {
             response = response.header("sec-websocket-extensions", "permessage-deflate");
@@ -292,7 +292,7 @@ fn a_socket_with_an_extension_that_nobody_knows_is_told_without_calls() {
     let mut desk = Desk::large();
     let head = Request::builder().method("GET").uri("/v1/responses").body(()).unwrap().into_parts().0;
     let head = journal::RequestHead::Parts(Box::new(head));
-    let Opened { mut client, mut upstream } = desk.journal.open(head, CLIENT, Instant::now()).unwrap();
+    let Opened { mut client, mut upstream } = desk.journal.open(head, CLIENT, None, Instant::now()).unwrap();
     let response = Response::builder().status(101).header("sec-websocket-extensions", "x-own");
     let parts = response.body(()).unwrap().into_parts().0;
     upstream.head(journal::ResponseHead::Parts(Box::new(parts)), Instant::now());
@@ -336,7 +336,7 @@ fn what_begins_anew_on_a_socket_is_another_session() {
     desk.told.clear();
     let head = Request::builder().method("GET").uri("/v1/responses").body(()).unwrap().into_parts().0;
     let head = journal::RequestHead::Parts(Box::new(head));
-    let Opened { client, upstream } = desk.journal.open(head, CLIENT, Instant::now()).unwrap();
+    let Opened { client, upstream } = desk.journal.open(head, CLIENT, None, Instant::now()).unwrap();
     let parts = Response::builder().status(101).body(()).unwrap().into_parts().0;
     upstream.head(journal::ResponseHead::Parts(Box::new(parts)), Instant::now());
     upstream.upgraded("websocket");
