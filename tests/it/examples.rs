@@ -14,6 +14,10 @@ use crate::support::{Provider, Proxy, Wire, latin1};
 #[path = "../../examples/own_interceptor.rs"]
 mod own_interceptor;
 
+#[expect(dead_code, reason = "its own tests run here; its main is for people")]
+#[path = "../../examples/waterfall.rs"]
+mod waterfall;
+
 const INTERCEPTOR: &str = include_str!("../../examples/own_interceptor.rs");
 const UPSTREAM: &str = include_str!("../../examples/own_upstream.rs");
 const README: &str = include_str!("../../README.md");
