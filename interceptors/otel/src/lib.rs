@@ -6,6 +6,8 @@
 
 use perimeter_interceptor::{Cx, Interceptor, Interest, RequestHead, Result};
 
+mod profile;
+mod send;
 mod settings;
 
 pub use settings::Settings;

@@ -1,8 +1,45 @@
 //! On its way to the backend: batched, retried, spilled to disk, and never in anybody's way.
+//!
+//! An [`Outbox`] gathers what it is given into batches, and puts them into a lane for each signal: so much in memory, the
+//! rest on disk. A thread for each lane, its courier, sends what is there, oldest first, and tries again until the
+//! backend has answered.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use perimeter_interceptor::Counter;
+use prost::Message;
+use tracing::warn;
+
+use crate::settings::{Destination, Effective};
+
+mod batch;
+mod counts;
+mod courier;
+mod lane;
+mod signal;
+mod spool;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+use batch::{Batch, Wrapper};
+use counts::Counts;
+use courier::{Courier, Said};
+use lane::{Lane, Stop, Store};
+pub(crate) use signal::Signal;
+use spool::Spool;
+use transport::Transport;
+pub use transport::TransportError;
+
+/// A batch is sent when it is of so many bytes: collectors take 4 MiB at once by gRPC unless they are told otherwise.
+const BATCH_BYTES: usize = 3 << 20;
 
 /// Something to be sent.
 #[derive(Debug)]
@@ -13,4 +50,200 @@ pub(crate) enum Item {
     Log(Box<LogRecord>),
     /// What all metrics are at one time.
     Metrics(Vec<Metric>),
+}
+
+/// Takes what is to be sent. Dropped without [`Outbox::finish`], it writes what is left to the spool and waits for nobody.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    wrapper: Wrapper,
+    spans: Gathering<Span>,
+    logs: Gathering<LogRecord>,
+    lanes: Vec<Arc<Lane>>,
+    couriers: Vec<JoinHandle<()>>,
+    store: Arc<Store>,
+    /// How long it is tried to send what is left at the end.
+    patience: Duration,
+}
+
+/// Why nothing can be sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no client for it.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// There is no thread for it.
+    #[error("the system gave no thread to send from")]
+    Thread(#[source] io::Error),
+}
+
+impl Outbox {
+    /// Prepares to send: reads certificates, looks for what an earlier run has left, starts its threads.
+    ///
+    /// # Errors
+    /// Where certificates cannot be read, or the system gives no thread.
+    pub(crate) fn new(effective: &Effective) -> Result<Self, SendError> {
+        let counts = Arc::new(Counts::new());
+        let spool = effective.spool.clone().filter(|_| !effective.destinations.is_empty());
+        let spool = spool.map(|spool| Spool::open(spool, &fingerprint(effective), Arc::clone(&counts)));
+        let store = Arc::new(Store { counts, limit: effective.queue, spool: spool.map(Mutex::new) });
+        let longest = effective.destinations.iter().map(|(_, destination)| destination.timeout).max();
+        let mut outbox = Self {
+            wrapper: Wrapper::new(effective.resource.clone(), &effective.profiles),
+            spans: Gathering::new(effective),
+            logs: Gathering::new(effective),
+            lanes: Vec::new(),
+            couriers: Vec::new(),
+            store,
+            patience: longest.unwrap_or_default(),
+        };
+        for (signal, destination) in &effective.destinations {
+            outbox.open_lane(*signal, destination, effective)?;
+        }
+        Ok(outbox)
+    }
+
+    fn open_lane(
+        &mut self,
+        signal: Signal,
+        destination: &Destination,
+        effective: &Effective,
+    ) -> Result<(), SendError> {
+        let lane = Arc::new(Lane::new(signal, Arc::clone(&self.store)));
+        let courier = Courier {
+            lane: Arc::clone(&lane),
+            counts: Arc::clone(&self.store.counts),
+            transport: Transport::new(signal, destination)?,
+            schedule: effective.schedule,
+            said: Said::default(),
+        };
+        let thread = thread::Builder::new().name("perimeter-otlp".to_owned());
+        self.couriers.push(thread.spawn(|| courier.run()).map_err(SendError::Thread)?);
+        self.lanes.push(lane);
+        Ok(())
+    }
+
+    /// Takes something to be sent. It may come to a write to the spool; the backend is waited for by others.
+    pub(crate) fn put(&mut self, item: Item) {
+        match item {
+            Item::Span(span) => {
+                if self.lane(Signal::Traces).is_some() && self.spans.is_full_with(*span) {
+                    self.put_spans();
+                }
+            }
+            Item::Log(log) => {
+                if self.lane(Signal::Logs).is_some() && self.logs.is_full_with(*log) {
+                    self.put_logs();
+                }
+            }
+            Item::Metrics(metrics) => {
+                if let Some(lane) = self.lane(Signal::Metrics).filter(|_| !metrics.is_empty()) {
+                    lane.put(self.wrapper.metrics(metrics));
+                }
+            }
+        }
+    }
+
+    /// A good moment to send what has waited for others for long enough.
+    pub(crate) fn idle(&mut self) {
+        if self.spans.is_due() {
+            self.put_spans();
+        }
+        if self.logs.is_due() {
+            self.put_logs();
+        }
+    }
+
+    /// Nothing comes any more. What is left is written to the spool, and then sent, as long as the backend answers;
+    /// where there is no spool, for a request's timeout.
+    pub(crate) fn finish(mut self) {
+        self.end(Stop::Finish(Instant::now() + self.patience));
+        for courier in mem::take(&mut self.couriers) {
+            if courier.join().is_err() {
+                warn!("a thread that sends telemetry has panicked");
+            }
+        }
+        if let Some(spool) = &self.store.spool
+            && let Ok(mut spool) = spool.lock()
+        {
+            spool.close();
+        }
+    }
+
+    /// What is counted.
+    pub(crate) fn counters(&self) -> Vec<Counter> {
+        self.store.counts.all()
+    }
+
+    fn end(&mut self, stop: Stop) {
+        self.put_spans();
+        self.put_logs();
+        for lane in mem::take(&mut self.lanes) {
+            lane.end(stop);
+        }
+    }
+
+    fn put_spans(&mut self) {
+        let spans = self.spans.take();
+        if let Some(lane) = self.lane(Signal::Traces).filter(|_| !spans.is_empty()) {
+            lane.put(self.wrapper.spans(spans));
+        }
+    }
+
+    fn put_logs(&mut self) {
+        let logs = self.logs.take();
+        if let Some(lane) = self.lane(Signal::Logs).filter(|_| !logs.is_empty()) {
+            lane.put(self.wrapper.logs(logs));
+        }
+    }
+
+    fn lane(&self, signal: Signal) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.signal == signal).map(|lane| &**lane)
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.end(Stop::Abandon);
+    }
+}
+
+/// What tells destinations apart: where they are. What is spooled for one is not sent to another.
+fn fingerprint(effective: &Effective) -> String {
+    let endpoints = effective.destinations.iter();
+    endpoints.map(|(signal, to)| format!("{} {}\n", signal.name(), to.endpoint.uri())).collect()
+}
+
+/// What is gathered until it is enough for a batch.
+#[derive(Debug)]
+struct Gathering<T> {
+    items: Vec<T>,
+    bytes: usize,
+    most: usize,
+    since: Option<Instant>,
+    interval: Duration,
+}
+
+impl<T: Message> Gathering<T> {
+    fn new(effective: &Effective) -> Self {
+        let (most, interval) = (effective.batch, effective.batch_interval);
+        Self { items: Vec::new(), bytes: 0, most, since: None, interval }
+    }
+
+    /// Adds one; whether they are enough now.
+    fn is_full_with(&mut self, item: T) -> bool {
+        self.since.get_or_insert_with(Instant::now);
+        self.bytes = self.bytes.saturating_add(item.encoded_len());
+        self.items.push(item);
+        self.items.len() >= self.most || self.bytes >= BATCH_BYTES
+    }
+
+    fn is_due(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= self.interval)
+    }
+
+    fn take(&mut self) -> Vec<T> {
+        (self.bytes, self.since) = (0, None);
+        mem::take(&mut self.items)
+    }
 }

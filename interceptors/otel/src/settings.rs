@@ -1,9 +1,178 @@
 //! What a configuration may say, and the environment.
+//!
+//! A configuration says a part of it ([`Settings`]), the standard environment variables another, and the rest has
+//! defaults; `Effective` is what comes of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-/// The settings of a [`TraceExporter`](crate::TraceExporter).
+use crate::profile::Profile;
+
+mod effective;
+mod endpoint;
+mod environment;
+mod headers;
+mod read;
+mod resource;
+mod sampler;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use effective::{Destination, Effective, Files, Schedule, Spooling, Temporality};
+pub use endpoint::Endpoint;
+pub(crate) use environment::SettingsError;
+pub use headers::Headers;
+pub use resource::Attribute;
+pub(crate) use sampler::Sampler;
+
+/// The settings of a [`TraceExporter`](crate::TraceExporter). What is unset comes from the environment
+/// (`OTEL_EXPORTER_OTLP_ENDPOINT` and its like), else has its default.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Settings {}
+pub struct Settings {
+    /// Where the backend is; `/v1/traces` and its like are appended. By default `http://localhost:4318`, for `grpc`
+    /// `http://localhost:4317`.
+    pub endpoint: Option<Endpoint>,
+    /// Where a signal has another endpoint: used as it is.
+    pub endpoints: Endpoints,
+    /// How it is spoken to. By default `http/protobuf`.
+    pub protocol: Option<Protocol>,
+    /// Headers of each request, for `grpc` its metadata: access keys mostly.
+    pub headers: Option<Headers>,
+    /// How long one request may take. By default 10 s.
+    #[serde(deserialize_with = "read::some_duration")]
+    pub timeout: Option<Duration>,
+    /// How requests are compressed. By default `gzip`.
+    pub compression: Option<Compression>,
+    /// Whom to trust, and who we are.
+    pub tls: Tls,
+    /// What is sent. By default everything.
+    pub signals: Signals,
+    /// Which editions of the conventions are spoken. By default both.
+    pub semconv: Option<Vec<Profile>>,
+    /// Attributes of the resource: of this proxy.
+    #[serde(deserialize_with = "resource::attributes")]
+    pub resource: std::collections::BTreeMap<String, Attribute>,
+    /// `service.name`. By default `perimeter`.
+    pub service_name: Option<String>,
+    /// How much is sent together.
+    pub batch: Batching,
+    /// How often metrics are sent. By default every 60 s.
+    #[serde(deserialize_with = "read::some_duration")]
+    pub metrics_interval: Option<Duration>,
+    /// How many bytes may wait in memory. By default 16 MiB.
+    #[serde(deserialize_with = "read::some_size")]
+    pub queue: Option<u64>,
+    /// What does not fit there.
+    pub spool: Spool,
+}
+
+/// Endpoints of single signals.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Endpoints {
+    /// Of spans.
+    pub traces: Option<Endpoint>,
+    /// Of log records.
+    pub logs: Option<Endpoint>,
+    /// Of metrics.
+    pub metrics: Option<Endpoint>,
+}
+
+/// What is sent; unset: as the environment says (`OTEL_TRACES_EXPORTER` and its like), else it is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Signals {
+    /// Spans.
+    pub traces: Option<bool>,
+    /// Log records.
+    pub logs: Option<bool>,
+    /// Metrics.
+    pub metrics: Option<bool>,
+}
+
+/// How a backend is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Protocol {
+    /// OTLP over HTTP, in Protobuf.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+    /// OTLP over HTTP, in JSON.
+    #[serde(rename = "http/json")]
+    HttpJson,
+    /// OTLP over gRPC.
+    #[serde(rename = "grpc")]
+    Grpc,
+}
+
+/// How requests are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// By gzip.
+    #[default]
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+/// Files of PEM. A path may begin with `~/`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Tls {
+    /// Certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate, where the backend asks for one, and those it is signed by.
+    pub client_certificate: Option<PathBuf>,
+    /// Its key.
+    pub client_key: Option<PathBuf>,
+}
+
+/// How much is sent together.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Batching {
+    /// So many spans, or log records, at most. By default 512.
+    #[serde(deserialize_with = "read::some_count")]
+    pub max_spans: Option<usize>,
+    /// So long the first one waits for others at most. By default 5 s.
+    #[serde(deserialize_with = "read::some_duration")]
+    pub interval: Option<Duration>,
+}
+
+/// What does not fit into memory, or is left over when the proxy stops, waits here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Spool {
+    /// Whether it does; else it is lost, and counted.
+    pub enabled: bool,
+    /// The directory; made when it is needed. By default `otlp` in `$XDG_STATE_HOME/perimeter`, else in
+    /// `~/.local/state/perimeter`. A path may begin with `~/`.
+    pub directory: Option<PathBuf>,
+    /// How many bytes it may hold; beyond that the oldest are lost.
+    #[serde(deserialize_with = "read::size")]
+    pub max_size: u64,
+    /// What is older is not sent any more.
+    #[serde(deserialize_with = "read::duration")]
+    pub max_age: Duration,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            directory: None,
+            max_size: 256 << 20,
+            max_age: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The thread that sends what waits of one signal.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::transport::{Answer, Retry, Transport};
+use super::{Batch, Counts, Lane};
+use crate::settings::Schedule;
+
+/// A backend that asks for more patience than this is asked again anyway.
+const MOST_PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// Sends what waits in a lane.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) transport: Transport,
+    pub(crate) schedule: Schedule,
+    pub(crate) said: Said,
+}
+
+/// What was said already, and is said once only.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// That the backend cannot be reached.
+    away: bool,
+    /// Kinds of refusals.
+    refused: HashSet<String>,
+}
+
+/// Its end came before the batch was sent.
+struct GivenUp;
+
+impl Courier {
+    /// Sends until there is nothing more to come.
+    pub(crate) fn run(mut self) {
+        while let Some(batch) = self.lane.next() {
+            if self.deliver(batch).is_err() {
+                break;
+            }
+            self.lane.settle();
+        }
+        self.lane.give_up();
+    }
+
+    /// Sends it, in halves where it is too large.
+    fn deliver(&mut self, batch: Batch) -> Result<(), GivenUp> {
+        let mut pieces = vec![batch];
+        while let Some(piece) = pieces.pop() {
+            match self.send(&piece)? {
+                Answer::Taken { rejected, message } => self.taken(&piece, rejected, message),
+                Answer::TooLarge(why) => match piece.halves() {
+                    Some([first, second]) => pieces.extend([second, first]),
+                    None => self.refused(&piece, &why),
+                },
+                Answer::Refused(why) => self.refused(&piece, &why),
+                Answer::Retry(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends it, again and again until there is an answer.
+    fn send(&mut self, batch: &Batch) -> Result<Answer, GivenUp> {
+        let body = match self.transport.encode(batch) {
+            Ok(body) => body,
+            Err(error) => return Ok(Answer::Refused(error.to_string())),
+        };
+        let mut wait = self.schedule.first;
+        loop {
+            let stop = self.lane.stop();
+            let retry = match self.transport.send(&body) {
+                Answer::Retry(retry) => retry,
+                answer => {
+                    self.back();
+                    return Ok(answer);
+                }
+            };
+            self.away(&retry);
+            if self.lane.gives_up(retry.away, stop) {
+                return Err(GivenUp);
+            }
+            self.counts.retried();
+            self.lane.pause(match retry.after {
+                Some(after) => after.clamp(self.schedule.first, MOST_PATIENCE),
+                None => jittered(wait),
+            });
+            wait = wait.saturating_mul(2).min(self.schedule.longest);
+        }
+    }
+
+    fn taken(&mut self, batch: &Batch, rejected: u64, message: Option<String>) {
+        let rejected = rejected.min(batch.items);
+        self.counts.failed(rejected);
+        self.counts.sent(batch.items - rejected);
+        let Some(message) = message.or_else(|| (rejected > 0).then(String::new)) else { return };
+        if self.said.refused.insert(String::from("partial success")) {
+            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            warn!(
+                signal,
+                backend, rejected, message, "the backend took a part only, or has something to say"
+            );
+        }
+    }
+
+    fn refused(&mut self, batch: &Batch, why: &str) {
+        self.counts.failed(batch.items);
+        // The status comes first; what follows may be different each time.
+        let kind = why.split(':').next().unwrap_or_default().to_owned();
+        if self.said.refused.insert(kind) {
+            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            warn!(signal, backend, why, "the backend refuses telemetry");
+        }
+    }
+
+    fn away(&mut self, retry: &Retry) {
+        if !std::mem::replace(&mut self.said.away, true) {
+            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            warn!(
+                signal,
+                backend,
+                why = retry.why,
+                "the backend takes no telemetry; trying again until it does"
+            );
+        }
+    }
+
+    fn back(&mut self) {
+        if std::mem::take(&mut self.said.away) {
+            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            info!(signal, backend, "the backend is back");
+        }
+    }
+}
+
+/// Between half of it and all of it, so that not everybody comes back at once.
+fn jittered(wait: Duration) -> Duration {
+    let random = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
+    wait / 2 + wait.mul_f64(0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_less_than_half_or_more_than_all() {
+        let wait = Duration::from_secs(4);
+        assert!((0..1000).map(|_| jittered(wait)).all(|jittered| wait / 2 <= jittered && jittered <= wait));
+    }
+}

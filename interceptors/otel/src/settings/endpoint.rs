@@ -1,0 +1,153 @@
+use std::fmt;
+
+use http::Uri;
+use http::uri::Scheme;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::Protocol;
+
+/// Where a backend is: an `http` or `https` URL without user information.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint(Uri);
+
+/// Why a text is no endpoint. It does not repeat the text, which may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoEndpoint {
+    #[error("expected a URL such as http://localhost:4318")]
+    Form,
+    #[error("expected http:// or https:// at the beginning, as in http://localhost:4318")]
+    Scheme,
+    #[error(
+        "a URL cannot hold a user and a password here: they belong into a header, as in authorization: Basic ..."
+    )]
+    UserInfo,
+}
+
+impl Endpoint {
+    pub(super) fn parse(text: &str) -> Result<Self, NoEndpoint> {
+        let text = text.trim();
+        let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+        if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
+            return Err(NoEndpoint::UserInfo);
+        }
+        let uri: Uri = text.parse().map_err(|_| NoEndpoint::Form)?;
+        match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => Ok(Self(uri)),
+            Some(_) => Err(NoEndpoint::Scheme),
+            None if text.contains("://") || text.is_empty() => Err(NoEndpoint::Form),
+            None => Err(NoEndpoint::Scheme),
+        }
+    }
+
+    /// As `parse`; for gRPC a bare `host:port` is one too, spoken to with TLS unless `insecure`.
+    pub(super) fn parse_for(text: &str, protocol: Protocol, insecure: bool) -> Result<Self, NoEndpoint> {
+        if protocol == Protocol::Grpc && !text.contains("://") {
+            let scheme = if insecure { "http" } else { "https" };
+            return Self::parse(&format!("{scheme}://{}", text.trim()));
+        }
+        Self::parse(text)
+    }
+
+    /// The backend on this machine, at the port that is OTLP's own.
+    pub(super) fn local(protocol: Protocol) -> Self {
+        Self(Uri::from_static(match protocol {
+            Protocol::Grpc => "http://localhost:4317",
+            Protocol::HttpProtobuf | Protocol::HttpJson => "http://localhost:4318",
+        }))
+    }
+
+    /// Where requests that end in `path` go, if this is what they begin with. What follows a `?` stays behind them.
+    pub(super) fn join(&self, path: &str) -> Option<Self> {
+        let base = self.0.path().trim_end_matches('/');
+        let query = self.0.query().map_or_else(String::new, |query| format!("?{query}"));
+        let authority = self.0.authority()?;
+        format!("{}://{authority}{base}{path}{query}", self.0.scheme_str()?).parse().ok().map(Self)
+    }
+
+    /// The URL itself. Its query may hold a key.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    /// Whether it is spoken to with TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
+    }
+}
+
+/// Without the query, which may hold a key.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, authority) = (self.0.scheme_str(), self.0.authority());
+        write!(
+            f,
+            "{}://{}",
+            scheme.unwrap_or_default(),
+            authority.map_or("", |authority| authority.as_str())
+        )?;
+        f.write_str(self.0.path().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signals_path_is_appended_to_a_base() {
+        for (base, joined) in [
+            ("http://localhost:4318", "http://localhost:4318/v1/traces"),
+            ("https://h/", "https://h/v1/traces"),
+            ("https://h/api/public/otel", "https://h/api/public/otel/v1/traces"),
+            ("https://h/api/?k=v", "https://h/api/v1/traces?k=v"),
+        ] {
+            let joined_endpoint = Endpoint::parse(base).unwrap().join("/v1/traces").unwrap();
+            assert_eq!(joined_endpoint.uri().to_string(), joined);
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_without_being_repeated() {
+        for (text, why) in [
+            ("", NoEndpoint::Form),
+            ("http://", NoEndpoint::Form),
+            ("localhost:4318", NoEndpoint::Scheme),
+            ("/v1/traces", NoEndpoint::Scheme),
+            ("ftp://h", NoEndpoint::Scheme),
+            ("http://me:hunter2@h", NoEndpoint::UserInfo),
+            ("me:hunter2@h", NoEndpoint::UserInfo),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap_err(), why, "{text}");
+            assert!(!why.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn grpc_takes_a_bare_host_and_port() {
+        let parse =
+            |text, insecure| Endpoint::parse_for(text, Protocol::Grpc, insecure).unwrap().uri().to_string();
+        assert_eq!(parse("h:4317", true), "http://h:4317/");
+        assert_eq!(parse("h:4317", false), "https://h:4317/");
+        assert_eq!(parse("http://h:4317", false), "http://h:4317/");
+        assert_eq!(Endpoint::parse_for("h:4317", Protocol::HttpJson, true), Err(NoEndpoint::Scheme));
+    }
+
+    #[test]
+    fn a_key_in_a_query_is_not_shown() {
+        let endpoint = Endpoint::parse("https://h/x?key=hunter2").unwrap();
+        assert_eq!(format!("{endpoint} {endpoint:?}"), "https://h/x https://h/x");
+    }
+}
