@@ -14,6 +14,7 @@ mod base_url;
 pub(crate) mod header;
 mod host;
 mod load;
+mod metrics;
 mod problem;
 mod secret;
 
@@ -29,6 +30,7 @@ mod yaml;
 pub use base_url::{BadUrl, BaseUrl};
 pub use host::Host;
 pub use load::{Loaded, Overrides, Source};
+pub use metrics::{Labels, Metrics, Semconv};
 pub use problem::ConfigError;
 pub(crate) use problem::Problem;
 pub(crate) use reader::Reader;
@@ -61,6 +63,9 @@ pub struct Config {
     /// What models cost.
     #[serde(default)]
     pub pricing: Pricing,
+    /// What `/metrics` shows.
+    #[serde(default)]
+    pub metrics: Metrics,
     /// Where state that outlives a run is kept.
     #[serde(
         default = "state_dir",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use perimeter_interceptor::host::{Desk, Notice, What};
-use perimeter_interceptor::{Call, ExchangeId, Interceptor, Interest, LlmEvent, Peer, Unseen};
+use perimeter_interceptor::{Call, Counter, ExchangeId, Interceptor, Interest, LlmEvent, Peer, Unseen};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -94,6 +94,8 @@ struct Told {
 pub(crate) struct Gauge {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// What it counts of itself.
+    pub counters: Vec<Counter>,
     /// What its mailbox holds at most, bytes.
     pub capacity: usize,
     /// What its mailbox holds, bytes, but for what is larger than it.
@@ -122,9 +124,10 @@ pub(crate) struct Gauge {
 const SAY_AGAIN: u64 = 10;
 
 impl Gauge {
-    fn new(name: &str, capacity: usize) -> Self {
+    fn new(name: &str, capacity: usize, counters: Vec<Counter>) -> Self {
         Self {
             name: name.into(),
+            counters,
             capacity,
             held: AtomicUsize::new(0),
             oversize: AtomicUsize::new(0),
@@ -203,7 +206,7 @@ impl Crew {
     /// Where the system gives no thread.
     pub(crate) fn hire<I: Interceptor>(&mut self, name: &str, interceptor: I) -> io::Result<Leaving> {
         let interest = interceptor.interest();
-        let gauge = Arc::new(Gauge::new(name, self.mailbox));
+        let gauge = Arc::new(Gauge::new(name, self.mailbox, interceptor.counters()));
         let (mailbox, inbox) = mpsc::channel();
         let (ends, leaving) = Leaving::new(name);
         let worker = Worker { inbox, gauge: gauge.clone() };

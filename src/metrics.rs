@@ -3,14 +3,17 @@
 //! Each forwarding thread has its own, so that counting never makes two threads share a cache line; whoever asks
 //! for the text gets their sum.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+mod genai;
 mod observation;
+mod streams;
+mod text;
 
 pub(crate) use observation::Observation;
+use text::Text;
 
 /// How an exchange came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +245,7 @@ pub(crate) fn render(
     if let Some(observation) = observation {
         observation.render(&mut text);
     }
-    text.0
+    text.into_page()
 }
 
 type Counter = (&'static str, &'static str, fn(&Metrics) -> &AtomicU64);
@@ -283,24 +286,6 @@ fn added(text: &mut Text, name: &str, help: &str, threads: &[Arc<Metrics>], pick
 
 fn sum(threads: &[Arc<Metrics>], pick: impl Fn(&Metrics) -> &AtomicU64) -> u64 {
     threads.iter().map(|m| pick(m).load(Relaxed)).sum()
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    }
-
-    fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = writeln!(self.0, "{name}{labels} {value}");
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
-        self.family(name, kind, help);
-        self.sample(name, "", value);
-    }
 }
 
 #[cfg(test)]

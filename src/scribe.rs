@@ -38,6 +38,7 @@ mod list;
 pub(crate) mod live;
 pub(crate) mod markers;
 mod mask;
+mod meter;
 mod names;
 mod pending;
 mod reading;
@@ -58,11 +59,13 @@ use caller::Caller;
 use flow::Flows;
 use live::Live;
 pub(crate) use mask::Masks;
+use meter::closer;
 use pending::Pending;
 use reading::{Outcome, Reading};
 use sessions::Sessions;
 use socket::Socket;
 use tally::Tally;
+use tally::streams::Closer;
 use till::Till;
 
 /// What a scribe works with.
@@ -241,6 +244,9 @@ impl Scribe {
             }
             journal::What::Failed(failure) => {
                 open.failed = true;
+                if let Some(till) = &mut open.till {
+                    till.meter.failed(&failure.code);
+                }
                 tell(open.notice(at, What::Failure(failure.into())));
             }
             journal::What::Chunk { from, bytes, ends, asked } => {
@@ -282,16 +288,21 @@ impl Scribe {
             self.tally.panicked();
         }
         self.tally.starved(open.starved);
+        let closed = open.closed_first();
+        if let Some(till) = &mut open.till {
+            till.meter.end(closed, open.unseen.total() == 0, between(open.began, at));
+        }
         if let Some(reading) = &open.reading {
             self.tally.opaque(reading.opaque);
-            self.tally.call(reading.asked.dialect.name(), reading.model.as_ref(), reading.outcome);
+            let (dialect, agent) = (reading.asked.dialect.name(), open.till.as_ref().and_then(Till::agent));
+            self.tally.call(dialect, reading.model.as_ref(), agent, reading.outcome);
         } else if !open.socket.as_ref().is_some_and(|socket| socket.has_called()) {
             let outcome = match &open.response {
                 _ if open.failed => Outcome::None,
                 Some(end) if end.is_complete() => Outcome::Complete,
                 _ => Outcome::Cut,
             };
-            self.tally.call("http", None, outcome);
+            self.tally.call("http", None, None, outcome);
         }
         let aborted = || BodyEnd::Aborted;
         let mut end = End::new(
@@ -515,7 +526,7 @@ impl Open {
                     None => event,
                 };
                 let event = match &mut till {
-                    Some(till) => till.ring(event),
+                    Some(till) => till.ring(event, between(self.began, at), self.upgraded),
                     None => event,
                 };
                 if matches!(event, LlmEvent::Completion(_) | LlmEvent::Cut(_) | LlmEvent::Failure(_)) {
@@ -532,11 +543,27 @@ impl Open {
         told.ok()
     }
 
-    /// Counts the calls of a socket that have come to their end.
+    /// Counts the calls that have come to their end.
     fn count(&mut self, tally: &Tally) {
+        let closed = self.closed_first();
+        if let Some(till) = &mut self.till {
+            till.meter.settle(closed, self.unseen.total() == 0);
+        }
         let Some(socket) = &mut self.socket else { return };
+        let agent = self.till.as_ref().and_then(Till::agent);
         for over in socket.over() {
-            tally.call(socket.dialect(), over.model.as_ref(), over.outcome);
+            tally.call(socket.dialect(), over.model.as_ref(), agent, over.outcome);
+        }
+    }
+
+    /// Who closed it, where it is closed.
+    fn closed_first(&self) -> Option<Closer> {
+        let upstream = |end| closer(end, Closer::Upstream, Closer::Client);
+        let client = |end| closer(end, Closer::Client, Closer::Upstream);
+        match (&self.response, &self.request) {
+            (Some(end), _) => Some(upstream(end)),
+            (None, Some(end)) if self.upgraded => Some(client(end)),
+            _ => None,
         }
     }
 }

@@ -51,13 +51,16 @@ impl Watchers {
         }
         let appetite = Appetite { interest: crew.interest(), is_call, is_socket };
         let (journal, reader) = journal::journal(size(observe.journal), memory.clone(), appetite);
-        let tally = Arc::new(Tally::default());
+        let prices = Arc::new(Prices::load(config.pricing.file.as_deref())?);
+        let tally = Arc::new(Tally::new(config.metrics.labels, prices.clone()));
         let observation = Arc::new(Observation {
             memory: memory.clone(),
             journal: journal.losses().clone(),
             journal_bytes: journal.weight().clone(),
             tally: tally.clone(),
             crew: crew.gauges(),
+            semconv: config.metrics.semconv.clone(),
+            server: (config.llm.base_url.host().to_owned(), config.llm.base_url.port()),
         });
         let random = |what| move |source| RunError::System { what, source };
         let settings = scribe::Settings {
@@ -68,7 +71,7 @@ impl Watchers {
             stall_threshold: observe.stall_threshold,
             run: u64::from_ne_bytes(state::random().map_err(random("random bytes"))?),
             interest: crew.interest(),
-            prices: Arc::new(Prices::load(config.pricing.file.as_deref())?),
+            prices,
         };
         let scribe = Scribe::new(settings, memory, tally.clone(), (Instant::now(), SystemTime::now()));
         let (asker, questions) = questions();

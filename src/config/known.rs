@@ -13,7 +13,7 @@ pub(super) fn take_predecessors(root: &mut Node) -> Vec<String> {
 }
 
 /// Every key that can be misplaced, by its section.
-const SECTIONS: [(&str, &[&str]); 8] = [
+const SECTIONS: [(&str, &[&str]); 10] = [
     (
         "server",
         &[
@@ -36,6 +36,8 @@ const SECTIONS: [(&str, &[&str]); 8] = [
     ("observe.mask", &["headers", "query"]),
     ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),
     ("pricing", &["file"]),
+    ("metrics", &["semconv", "labels"]),
+    ("metrics.labels", &["model", "response_model", "agent", "dialect", "error_type"]),
     ("session", &["max_sessions", "session_ttl_seconds", "completion_timeout", "legacy_headers", "headers"]),
 ];
 

@@ -19,7 +19,7 @@ fn crew(mailbox: usize, memory: usize) -> (Crew, Arc<Memory>) {
 
 /// Seats somebody whose work the test does itself, when it likes.
 fn seat(crew: &mut Crew, interest: Interest) -> (Worker, Arc<Gauge>) {
-    let gauge = Arc::new(Gauge::new("seated", crew.mailbox));
+    let gauge = Arc::new(Gauge::new("seated", crew.mailbox, Vec::new()));
     let (mailbox, inbox) = mpsc::channel();
     crew.seat(interest, gauge.clone(), mailbox);
     (Worker { inbox, gauge: gauge.clone() }, gauge)

@@ -1,9 +1,15 @@
 //! How those who watch are doing, and what they saw.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use super::Text;
+use perimeter_interceptor::Counter;
+
+use super::genai::GenAi;
+use super::streams;
+use super::text::{Text, told};
+use crate::config::Semconv;
 use crate::crew::Gauge;
 use crate::journal::Losses;
 use crate::memory::Memory;
@@ -24,6 +30,10 @@ pub(crate) struct Observation {
     pub tally: Arc<Tally>,
     /// The interceptors.
     pub crew: Vec<Arc<Gauge>>,
+    /// By which names the metrics of OpenTelemetry's conventions are shown.
+    pub semconv: Vec<Semconv>,
+    /// The upstream's host and port.
+    pub server: (String, u16),
 }
 
 type PerInterceptor = (&'static str, &'static str, fn(&Gauge) -> u64);
@@ -48,8 +58,22 @@ impl Observation {
     pub(super) fn render(&self, text: &mut Text) {
         self.calls(text);
         self.takings(text);
+        self.genai(text);
+        streams::render(&self.tally, text);
         self.sessions(text);
         self.queues(text);
+        self.reading(text);
+        for (name, help, value) in PER_INTERCEPTOR {
+            text.family(name, kind_of(name), help);
+            for gauge in &self.crew {
+                text.sample(name, &told(&[("interceptor", Some(&gauge.name))]), value(gauge));
+            }
+        }
+        self.own(text);
+    }
+
+    /// How the scribe is doing.
+    fn reading(&self, text: &mut Text) {
         text.single(
             "perimeter_observe_memory_bytes",
             "gauge",
@@ -81,12 +105,6 @@ impl Observation {
             "Bodies of calls that were not read, for a content encoding that is not known.",
             self.tally.opaques(),
         );
-        for (name, help, value) in PER_INTERCEPTOR {
-            text.family(name, if name.ends_with("_total") { "counter" } else { "gauge" }, help);
-            for gauge in &self.crew {
-                text.sample(name, &format!("{{interceptor=\"{}\"}}", label(&gauge.name)), value(gauge));
-            }
-        }
     }
 
     fn calls(&self, text: &mut Text) {
@@ -94,13 +112,53 @@ impl Observation {
         text.family(
             NAME,
             "counter",
-            "Exchanges that are over, and each call of a socket, by what was asked and how it ended.",
+            "Exchanges that are over, and each call of a socket, by what was asked, by whom, and how it ended.",
         );
         for line in self.tally.lines() {
-            let model = label(line.model.as_deref().unwrap_or_default());
-            let labels =
-                format!("{{dialect=\"{}\",model=\"{model}\",outcome=\"{}\"}}", line.dialect, line.outcome);
+            let labels = told(&[
+                ("dialect", line.dialect),
+                ("model", line.model.as_deref()),
+                ("agent", line.agent.as_deref()),
+                ("outcome", Some(line.outcome)),
+            ]);
             text.sample(NAME, &labels, line.count);
+        }
+    }
+
+    /// The client metrics of OpenTelemetry's conventions.
+    fn genai(&self, text: &mut Text) {
+        let calls = self.tally.genai();
+        let (host, port) = (self.server.0.as_str(), self.server.1);
+        let genai = GenAi { calls: &calls, host, port };
+        for semconv in &self.semconv {
+            genai.render(text, *semconv);
+        }
+    }
+
+    /// What interceptors count of themselves: each family of all of them together. A name that the page has already, or
+    /// that is none, is left out: a page that breaks a rule of the format is not read at all.
+    fn own(&self, text: &mut Text) {
+        let mut families = BTreeMap::<&str, Vec<(&Gauge, &Counter)>>::new();
+        for gauge in &self.crew {
+            for counter in &gauge.counters {
+                let family = families.entry(counter.name).or_default();
+                if !family.iter().any(|(other, _)| other.name == gauge.name) {
+                    family.push((gauge, counter));
+                }
+            }
+        }
+        for (name, counters) in families {
+            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            let full = format!("perimeter_{name}");
+            let Some((_, first)) = counters.first() else { continue };
+            if name.is_empty() || !name.chars().all(is_name) || text.has(&full) {
+                continue;
+            }
+            text.family(&full, kind_of(name), first.help);
+            for (gauge, counter) in counters {
+                let labels = told(&[("interceptor", Some(&gauge.name))]);
+                text.sample(&full, &labels, counter.value.load(Relaxed));
+            }
         }
     }
 
@@ -110,24 +168,24 @@ impl Observation {
         const UNPRICED: &str = "perimeter_calls_unpriced_total";
         const TOKENS: &str = "perimeter_tokens_total";
         let models = self.tally.takings.by_model();
-        let named = models.iter().map(|(model, taken)| (label(model), taken));
-        let named: Vec<_> = named.collect();
+        let shows = self.tally.labels.model > 0;
+        let of = |model| ("model", Some(model).filter(|_: &&str| shows));
         text.family(COST, "counter", "What calls cost, USD, as far as it is known.");
-        for (model, taken) in named.iter().filter(|(_, taken)| taken.priced > 0) {
-            text.sample(COST, &format!("{{model=\"{model}\"}}"), taken.cost);
+        for (model, taken) in models.iter().filter(|(_, taken)| taken.priced > 0) {
+            text.sample(COST, &told(&[of(&**model)]), taken.cost);
         }
         text.family(UNPRICED, "counter", "Calls that were answered and whose cost is unknown.");
-        for (model, taken) in named.iter().filter(|(_, taken)| taken.unpriced > 0) {
-            text.sample(UNPRICED, &format!("{{model=\"{model}\"}}"), taken.unpriced);
+        for (model, taken) in models.iter().filter(|(_, taken)| taken.unpriced > 0) {
+            text.sample(UNPRICED, &told(&[of(&**model)]), taken.unpriced);
         }
         text.family(
             TOKENS,
             "counter",
             "Tokens that calls used; those of a cache are among the input, reasoning among the output.",
         );
-        for (model, taken) in &named {
+        for (model, taken) in &models {
             for (kind, tokens) in KINDS.iter().zip(taken.tokens).filter(|(_, tokens)| *tokens > 0) {
-                text.sample(TOKENS, &format!("{{model=\"{model}\",kind=\"{kind}\"}}"), tokens);
+                text.sample(TOKENS, &told(&[of(&**model), ("kind", Some(kind))]), tokens);
             }
         }
     }
@@ -162,7 +220,7 @@ impl Observation {
         let mailboxes = self.crew.iter().map(|gauge| {
             let held = gauge.held.load(Relaxed) + gauge.oversize.load(Relaxed);
             let values = [held as u64, counted(&gauge.refused), counted(&gauge.unseen)];
-            (label(&gauge.name), values)
+            (gauge.name.to_string(), values)
         });
         // The scribe has no queue, but what it reads takes memory.
         let scribe = [0, 0, self.tally.unseen()];
@@ -189,25 +247,12 @@ impl Observation {
             text.family(name, kind, help);
             for (queue, values) in &queues {
                 let value = values.get(index).copied().unwrap_or_default();
-                text.sample(name, &format!("{{queue=\"{queue}\"}}"), value);
+                text.sample(name, &told(&[("queue", Some(queue))]), value);
             }
         }
     }
 }
 
-/// A label's value (Prometheus text format 0.0.4). A client chose it: what a terminal would act on is not told.
-fn label(value: &str) -> String {
-    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let visible: String = value.chars().map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect();
-    visible.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_with_an_odd_name_is_no_danger_to_who_reads_the_metrics() {
-        assert_eq!(label("gpt-\u{1b}[31m\n\"x\"\\\u{9b}é"), "gpt-\u{fffd}[31m\u{fffd}\\\"x\\\"\\\\\u{fffd}é");
-    }
+fn kind_of(name: &str) -> &'static str {
+    if name.ends_with("_total") { "counter" } else { "gauge" }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use perimeter_interceptor::{Usage, Usd};
 
-use super::tally::{LONG, MODELS};
+use super::tally::{Roll, Standing};
 
 /// The kinds of tokens that are counted. Those of a cache are among the input, reasoning is among the output.
 pub(crate) const KINDS: [&str; 5] = ["input", "cache_read", "cache_write", "output", "reasoning"];
@@ -20,8 +20,15 @@ pub(super) enum Model<'a> {
 }
 
 /// What calls used and cost, read by the metrics.
-#[derive(Debug, Default)]
-pub(crate) struct Takings(Mutex<BTreeMap<Arc<str>, Taken>>);
+#[derive(Debug)]
+pub(crate) struct Takings(Mutex<Books>);
+
+#[derive(Debug)]
+struct Books {
+    names: Roll,
+    /// By model; where that is not shown, all of them together without a name.
+    models: BTreeMap<Arc<str>, Taken>,
+}
 
 /// What the calls of one model used and cost.
 #[derive(Clone, Debug, Default)]
@@ -37,18 +44,21 @@ pub(crate) struct Taken {
 }
 
 impl Takings {
+    /// Nothing yet, with lines for so many models besides those of the price table.
+    pub(super) fn new(most: usize) -> Self {
+        Self(Mutex::new(Books { names: Roll::new(most), models: BTreeMap::new() }))
+    }
+
     /// A call was answered. A model of the price table always has a line of its own: there are only so many of them,
     /// and no others that a client makes up take their place.
     pub(super) fn count(&self, model: Model<'_>, usage: Option<&Usage>, cost: Option<Usd>) {
-        let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut model, is_listed) = match model {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (model, is_listed) = match model {
             Model::Listed(model) => (Arc::clone(model), true),
             Model::Told(model) => (model.cloned().unwrap_or_default(), false),
         };
-        if !is_listed && (model.len() > LONG || !models.contains_key(&model) && models.len() >= MODELS) {
-            model = "other".into();
-        }
-        let taken = models.entry(model).or_default();
+        let shown = books.names.show(&model, Standing::Proven, |_| is_listed).unwrap_or_default();
+        let taken = books.models.entry(shown).or_default();
         match cost {
             Some(cost) => {
                 taken.cost = taken.cost + cost;
@@ -72,8 +82,8 @@ impl Takings {
 
     /// All models so far.
     pub(crate) fn by_model(&self) -> Vec<(Arc<str>, Taken)> {
-        let models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        models.iter().map(|(model, taken)| (Arc::clone(model), taken.clone())).collect()
+        let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        books.models.iter().map(|(model, taken)| (Arc::clone(model), taken.clone())).collect()
     }
 }
 
@@ -83,7 +93,7 @@ mod tests {
 
     #[test]
     fn no_client_can_fill_the_metrics_with_models() {
-        let takings = Takings::default();
+        let takings = Takings::new(100);
         for number in 0..300 {
             takings.count(
                 Model::Told(Some(&format!("m{number}").into())),
@@ -98,7 +108,7 @@ mod tests {
             Some(Usd(5)),
         );
         let models = takings.by_model();
-        assert_eq!(models.len(), MODELS + 1);
+        assert_eq!(models.len(), 100 + 1);
         let of = |name: &str| models.iter().find(|(model, _)| &**model == name).unwrap().1.clone();
         assert_eq!((of("m1").cost, of("m1").priced, of("m1").unpriced), (Usd(5), 1, 1));
         assert_eq!(of("m1").tokens, [2, 0, 0, 1, 0]);

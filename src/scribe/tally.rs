@@ -2,27 +2,45 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use perimeter_interceptor::{Operation, Stream, Usage};
 
 use super::census::Census;
 use super::reading::Outcome;
 use super::takings::Takings;
+use crate::config;
+use crate::prices::Prices;
 
-/// So many models have a line of their own; the others are counted together.
-pub(super) const MODELS: usize = 100;
+pub(crate) mod genai;
+pub(crate) mod histogram;
+mod roll;
+pub(crate) mod streams;
 
-/// Models with longer names have none. Bytes.
-pub(super) const LONG: usize = 128;
+use genai::{Attributes, Calls, GenAi};
+use roll::OTHER;
+pub(super) use roll::{Roll, Standing};
+use streams::{Closer, Streamed, Streams};
+
+/// So many combinations of labels have lines of their own in one metric, whatever each label may have. What came to no
+/// answer takes no more than half of them.
+const LINES: usize = 2000;
+
+/// What stands for errors that have no line of their own, in the conventions' word.
+const OTHER_ERROR: &str = "_OTHER";
 
 /// Counters of the scribe, read by the metrics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally {
     /// What calls used and cost.
     pub(crate) takings: Takings,
     /// How many sessions there are and were.
     pub(crate) census: Census,
-    calls: Mutex<BTreeMap<Key, u64>>,
+    /// Which labels are shown.
+    pub(crate) labels: config::Labels,
+    prices: Option<Arc<Prices>>,
+    books: Mutex<Books>,
     lag_ns: AtomicU64,
     records: AtomicU64,
     panics: AtomicU64,
@@ -30,40 +48,179 @@ pub(crate) struct Tally {
     opaque: AtomicU64,
 }
 
+/// What is counted by labels.
+#[derive(Debug)]
+struct Books {
+    models: Roll,
+    response_models: Roll,
+    agents: Roll,
+    dialects: Roll,
+    errors: Roll,
+    calls: BTreeMap<Key, u64>,
+    genai: GenAi,
+    streams: Streams,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    dialect: &'static str,
+    dialect: Option<&'static str>,
     model: Option<Arc<str>>,
+    agent: Option<Arc<str>>,
     outcome: Outcome,
 }
 
-/// One line of the metric.
+/// One line of `perimeter_calls_total`. Labels that are not shown are none; what a call does not have is empty.
 #[derive(Debug)]
 pub(crate) struct Line {
-    pub(crate) dialect: &'static str,
+    pub(crate) dialect: Option<&'static str>,
     pub(crate) model: Option<Arc<str>>,
+    pub(crate) agent: Option<Arc<str>>,
     pub(crate) outcome: &'static str,
     pub(crate) count: u64,
 }
 
+/// A call of a model that is over.
+#[derive(Debug)]
+pub(super) struct Finished<'a> {
+    pub(super) operation: Operation,
+    pub(super) dialect: &'static str,
+    pub(super) vendor: &'static str,
+    pub(super) model: Option<&'a Arc<str>>,
+    pub(super) response_model: Option<&'a Arc<str>>,
+    /// What went wrong; nothing where the model finished.
+    pub(super) error: Option<&'a Arc<str>>,
+    pub(super) took: Duration,
+    pub(super) stream: Option<&'a Stream>,
+    /// What it used, where that is counted at all.
+    pub(super) used: Option<Option<&'a Usage>>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::of(config::Labels::default(), None)
+    }
+}
+
 impl Tally {
-    /// An exchange is over.
-    pub(super) fn call(&self, dialect: &'static str, model: Option<&Arc<str>>, outcome: Outcome) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = Key { dialect, model: model.cloned(), outcome };
-        if let Some(count) = calls.get_mut(&key) {
-            *count += 1;
+    /// Nothing yet, by these labels; models that have a price always have lines of their own.
+    pub(crate) fn new(labels: config::Labels, prices: Arc<Prices>) -> Self {
+        Self::of(labels, Some(prices))
+    }
+
+    fn of(labels: config::Labels, prices: Option<Arc<Prices>>) -> Self {
+        let books = Books {
+            models: Roll::new(labels.model),
+            response_models: Roll::new(labels.response_model),
+            agents: Roll::new(labels.agent),
+            dialects: Roll::new(labels.dialect),
+            errors: Roll::new(labels.error_type),
+            calls: BTreeMap::new(),
+            genai: GenAi::new(),
+            streams: Streams::new(),
+        };
+        Self {
+            takings: Takings::new(labels.model),
+            census: Census::default(),
+            labels,
+            prices,
+            books: Mutex::new(books),
+            lag_ns: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            unseen: AtomicU64::new(0),
+            opaque: AtomicU64::new(0),
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is the name of a model that has a price, or an alias.
+    fn is_listed(&self, model: &str) -> bool {
+        let found = self.prices.as_ref().and_then(|prices| prices.find(model));
+        found.is_some_and(|(_, way)| way.rules.is_empty())
+    }
+
+    /// An exchange is over, or a call of a socket. The agent goes by a name, or by what is made of its prompt.
+    pub(super) fn call(
+        &self,
+        dialect: &'static str,
+        model: Option<&Arc<str>>,
+        agent: Option<&(Arc<str>, Standing)>,
+        outcome: Outcome,
+    ) {
+        let answered = matches!(outcome, Outcome::Complete | Outcome::Cut);
+        let standing = if answered { Standing::Proven } else { Standing::Said };
+        let (name, nothing) = (dialect.into(), || Arc::<str>::from(""));
+        let mut books = self.books();
+        let Books { models, agents, dialects, calls, .. } = &mut *books;
+        let mut key = Key {
+            dialect: dialects
+                .show(&name, Standing::Proven, |_| false)
+                .map(|shown| if *shown == *dialect { dialect } else { OTHER }),
+            model: match model {
+                Some(model) => models.show(model, standing, |model| self.is_listed(model)),
+                None => (self.labels.model > 0).then(nothing),
+            },
+            agent: match agent {
+                Some((agent, standing)) => agents.show(agent, *standing, |_| false),
+                None => (self.labels.agent > 0).then(nothing),
+            },
+            outcome,
+        };
+        if !calls.contains_key(&key) && calls.len() >= lines(answered) {
+            let other = |shown: Option<Arc<str>>| shown.map(|_| OTHER.into());
+            (key.model, key.agent) = (other(key.model), other(key.agent));
+        }
+        *calls.entry(key).or_default() += 1;
+    }
+
+    /// A call of a model is over.
+    pub(super) fn finished(&self, call: &Finished<'_>) {
+        let standing =
+            if call.stream.is_some() || call.error.is_none() { Standing::Proven } else { Standing::Said };
+        let is_listed = |model: &str| self.is_listed(model);
+        let mut books = self.books();
+        let Books { models, response_models, errors, genai, streams, .. } = &mut *books;
+        let request_model = call.model.and_then(|model| models.show(model, standing, is_listed));
+        if let Some(stream) = call.stream {
+            let output = call.used.flatten().map(|usage| usage.output);
+            streams.entry(request_model.clone()).or_default().add(stream, output);
+        }
+        if !genai::is_inference(call.operation) {
             return;
         }
-        let is_known = calls.keys().any(|known| known.model == key.model);
-        // Sorted by dialect first, so equal models need not stand together.
-        let mut models: Vec<_> = calls.keys().filter_map(|known| known.model.as_ref()).collect();
-        models.sort_unstable();
-        models.dedup();
-        let is_one_too_many = !is_known && key.model.is_some() && models.len() >= MODELS;
-        let is_long = key.model.as_ref().is_some_and(|model| model.len() > LONG);
-        let model = if is_one_too_many || is_long { Some("other".into()) } else { key.model };
-        *calls.entry(Key { model, ..key }).or_default() += 1;
+        let mut attributes = Attributes {
+            operation: genai::operation_name(call.operation, call.dialect),
+            provider: genai::provider_name(call.vendor),
+            request_model,
+            response_model: call
+                .response_model
+                .and_then(|model| response_models.show(model, Standing::Proven, is_listed)),
+            error_type: call.error.and_then(|error| errors.show(error, Standing::Proven, |_| false)),
+        };
+        if attributes.error_type.as_deref() == Some(OTHER) {
+            attributes.error_type = Some(OTHER_ERROR.into());
+        }
+        if !genai.contains_key(&attributes) && genai.len() >= lines(call.error.is_none()) {
+            let other = |shown: Option<Arc<str>>, other: &str| shown.map(|_| other.into());
+            attributes.request_model = other(attributes.request_model, OTHER);
+            attributes.response_model = other(attributes.response_model, OTHER);
+            attributes.error_type = other(attributes.error_type, OTHER_ERROR);
+        }
+        genai.entry(attributes).or_default().add(call.took, call.stream, call.used);
+    }
+
+    /// A stream of this model was closed, and by whom first.
+    pub(super) fn closed(&self, model: Option<&Arc<str>>, by: Closer) {
+        let mut books = self.books();
+        let Books { models, streams, .. } = &mut *books;
+        let model =
+            model.and_then(|model| models.show(model, Standing::Proven, |model| self.is_listed(model)));
+        if let Some(count) = streams.entry(model).or_default().closed.get_mut(by as usize) {
+            *count += 1;
+        }
     }
 
     /// A record was read this long after it was written.
@@ -99,14 +256,25 @@ impl Tally {
 
     /// The exchanges that are over.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = |(key, count): (&Key, &u64)| Line {
-            dialect: key.dialect,
-            model: key.model.clone(),
-            outcome: key.outcome.as_str(),
-            count: *count,
+        let calls = self.books().calls.clone();
+        let line = |(Key { dialect, model, agent, outcome }, count)| Line {
+            dialect,
+            model,
+            agent,
+            outcome: Outcome::as_str(outcome),
+            count,
         };
-        calls.iter().map(line).collect()
+        calls.into_iter().map(line).collect()
+    }
+
+    /// The calls of models, by the attributes of OpenTelemetry's conventions.
+    pub(crate) fn genai(&self) -> Vec<(Attributes, Calls)> {
+        self.books().genai.iter().map(|(attributes, calls)| (attributes.clone(), calls.clone())).collect()
+    }
+
+    /// How answers were streamed, by model.
+    pub(crate) fn streams(&self) -> Vec<(Option<Arc<str>>, Streamed)> {
+        self.books().streams.iter().map(|(model, streamed)| (model.clone(), streamed.clone())).collect()
     }
 
     /// How long after it was written the oldest record of the last batch was read.
@@ -125,23 +293,10 @@ impl Tally {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_client_can_fill_the_metrics_with_models() {
-        let tally = Tally::default();
-        for n in 0..300 {
-            tally.call("openai_chat", Some(&format!("m{n}").into()), Outcome::Complete);
-        }
-        tally.call("openai_chat", Some(&"m1".into()), Outcome::Cut);
-        tally.call("openai_chat", Some(&"x".repeat(500).into()), Outcome::Complete);
-        tally.call("openai_chat", None, Outcome::None);
-        let lines = tally.lines();
-        assert_eq!(lines.len(), MODELS + 3);
-        let others = lines.iter().find(|line| line.model.as_deref() == Some("other")).unwrap();
-        assert_eq!(others.count, 201);
-        assert_eq!(lines.iter().map(|line| line.count).sum::<u64>(), 303);
-    }
+/// How many lines one metric may have for one more of what was answered, or was not.
+fn lines(answered: bool) -> usize {
+    if answered { LINES } else { LINES / 2 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
-//! Where each call is billed, on its way to those who watch.
+//! Where each call is billed and timed, on its way to those who watch.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use perimeter_interceptor::{CallId, Completion, CostSource, LlmEvent, Operation};
 
+use super::meter::Meter;
 use super::takings::Model;
-use super::tally::Tally;
+use super::tally::{Standing, Tally};
 use crate::prices::{Bill, Day, Prices};
 
 /// So many calls of one exchange are open at once, at most: a socket carries several.
@@ -20,6 +21,8 @@ pub(super) struct Till {
     /// On which the exchange began.
     day: Day,
     open: Vec<Asked>,
+    /// Times them.
+    pub(super) meter: Meter,
 }
 
 /// What a bill needs to know of a call.
@@ -33,11 +36,13 @@ struct Asked {
 impl Till {
     pub(super) fn new(prices: &Arc<Prices>, tally: &Arc<Tally>, began: SystemTime) -> Self {
         let day = Day::of(began);
-        Self { prices: Arc::clone(prices), tally: Arc::clone(tally), day, open: Vec::new() }
+        let (open, meter) = (Vec::new(), Meter::new(tally));
+        Self { prices: Arc::clone(prices), tally: Arc::clone(tally), day, open, meter }
     }
 
-    /// The event, with what the call cost where it is the last of it.
-    pub(super) fn ring(&mut self, event: LlmEvent) -> LlmEvent {
+    /// The event, with what the call cost where it is the last of it. It came so long after the exchange began.
+    pub(super) fn ring(&mut self, event: LlmEvent, elapsed: Duration, is_socket: bool) -> LlmEvent {
+        self.meter.note(&event, elapsed, is_socket);
         match event {
             LlmEvent::Call(call) => {
                 if self.open.len() >= OPEN {
@@ -55,6 +60,11 @@ impl Till {
             }
             event => event,
         }
+    }
+
+    /// Who made the latest call.
+    pub(super) fn agent(&self) -> Option<&(Arc<str>, Standing)> {
+        self.meter.agent()
     }
 
     fn bill(&mut self, mut completion: Arc<Completion>) -> Arc<Completion> {

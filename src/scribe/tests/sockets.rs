@@ -107,7 +107,10 @@ impl Talk {
         let lines = self.desk.tally.lines();
         lines
             .into_iter()
-            .map(|line| (line.dialect, line.model.map(|model| model.to_string()), line.outcome, line.count))
+            .map(|line| {
+                let (dialect, model) = (line.dialect.unwrap(), line.model.filter(|model| !model.is_empty()));
+                (dialect, model.map(|model| model.to_string()), line.outcome, line.count)
+            })
             .collect()
     }
 }

@@ -138,7 +138,7 @@ fn a_plain_exchange_that_broke_off_is_not_counted_as_complete() {
     client.head();
     client.expect("abc");
     client.expect_end();
-    let name = "perimeter_calls_total{dialect=\"http\",model=\"\",outcome=\"cut\"}";
+    let name = "perimeter_calls_total{dialect=\"http\",model=\"\",agent=\"\",outcome=\"cut\"}";
     proxy.wait_for_metric(name, 1.0);
 }
 

@@ -1,0 +1,119 @@
+//! The client metrics of OpenTelemetry's GenAI conventions, by their names of both states.
+//!
+//! <https://github.com/open-telemetry/semantic-conventions-genai>, and core version 1.41. In Prometheus dots are `_`, and
+//! units are written out (OpenTelemetry, "Prometheus and OpenMetrics Compatibility").
+
+use super::text::{Label, Text, told};
+use crate::config::Semconv;
+use crate::scribe::tally::genai::{Attributes, Calls, KINDS, MODALITIES};
+use crate::scribe::tally::histogram::Histogram;
+
+/// All calls of models, and the upstream that they went to.
+pub(super) struct GenAi<'a> {
+    pub(super) calls: &'a [(Attributes, Calls)],
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+}
+
+/// A histogram: its name behind `gen_ai_client_`, what it is, where it is.
+type Times = (&'static str, &'static str, fn(&Calls) -> &Histogram);
+
+const TIMES: [Times; 3] = [
+    ("duration_seconds", "How long calls of models took.", |calls| &calls.duration),
+    ("time_to_first_chunk_seconds", "From a call to the first part of a streamed answer.", |calls| {
+        &calls.first_chunk
+    }),
+    ("time_per_output_chunk_seconds", "The time between parts of a streamed answer.", |calls| {
+        &calls.later_chunks
+    }),
+];
+
+const TOKENS: [Times; 2] = [
+    ("input_tokens", "Tokens of the prompt of a call, those of a cache among them.", |calls| &calls.input),
+    ("output_tokens", "Tokens of the answer to a call, reasoning among them.", |calls| &calls.output),
+];
+
+const USED: [&str; KINDS.len()] = [
+    "Tokens of prompts, those of a cache among them.",
+    "Tokens of answers, reasoning among them.",
+    "Tokens of prompts that were read from a cache.",
+    "Tokens of prompts that were written to a cache.",
+    "Tokens of answers that were reasoning.",
+];
+
+impl GenAi<'_> {
+    pub(super) fn render(&self, text: &mut Text, semconv: Semconv) {
+        match semconv {
+            Semconv::Latest => {
+                self.times(text, "inference");
+                self.used(text);
+                for (name, help, pick) in TOKENS {
+                    let name = format!("gen_ai_client_inference_operation_{name}");
+                    text.family(&name, "histogram", help);
+                    self.histograms(text, &name, None, pick);
+                }
+            }
+            Semconv::V1_41 => {
+                self.times(text, "operation");
+                let name = "gen_ai_client_token_usage";
+                text.family(name, "histogram", "Tokens of a call.");
+                for (kind, (_, _, pick)) in ["input", "output"].into_iter().zip(TOKENS) {
+                    self.histograms(text, name, Some(kind), pick);
+                }
+            }
+        }
+    }
+
+    fn times(&self, text: &mut Text, of: &str) {
+        for (name, help, pick) in TIMES {
+            let name = format!("gen_ai_client_{of}_{name}");
+            text.family(&name, "histogram", help);
+            self.histograms(text, &name, None, pick);
+        }
+    }
+
+    fn histograms(&self, text: &mut Text, name: &str, kind: Option<&str>, pick: fn(&Calls) -> &Histogram) {
+        let port = self.port.to_string();
+        for (attributes, calls) in self.calls {
+            let mut labels = self.labels(attributes, &port).to_vec();
+            labels.push(("gen_ai_token_type", kind));
+            text.histogram(name, &labels, pick(calls));
+        }
+    }
+
+    /// The counters of tokens. No call differs by its error here, so those that do are joined.
+    fn used(&self, text: &mut Text) {
+        let port = self.port.to_string();
+        for (kind, (name, help)) in KINDS.into_iter().zip(USED).enumerate() {
+            let name = format!("gen_ai_client_inference_usage_{name}_total");
+            text.family(&name, "counter", help);
+            let mut sums = std::collections::BTreeMap::<String, u64>::new();
+            for (attributes, calls) in self.calls {
+                let attributes = Attributes { error_type: None, ..attributes.clone() };
+                let of_kind = calls.tokens.get(kind).into_iter().flatten();
+                for (modality, tokens) in MODALITIES.into_iter().zip(of_kind) {
+                    let Some(tokens) = tokens else { continue };
+                    let mut labels = self.labels(&attributes, &port).to_vec();
+                    labels.push(("gen_ai_token_modality", Some(modality)));
+                    let sum = sums.entry(told(&labels)).or_default();
+                    *sum = sum.saturating_add(*tokens);
+                }
+            }
+            for (labels, sum) in sums {
+                text.sample(&name, &labels, sum);
+            }
+        }
+    }
+
+    fn labels<'a>(&'a self, attributes: &'a Attributes, port: &'a str) -> [Label<'a>; 7] {
+        [
+            ("gen_ai_operation_name", Some(attributes.operation)),
+            ("gen_ai_provider_name", Some(attributes.provider)),
+            ("gen_ai_request_model", attributes.request_model.as_deref()),
+            ("gen_ai_response_model", attributes.response_model.as_deref()),
+            ("server_address", Some(self.host)),
+            ("server_port", Some(port)),
+            ("error_type", attributes.error_type.as_deref()),
+        ]
+    }
+}

@@ -1,0 +1,123 @@
+//! Which values of a label have lines of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What stands for the values that have none.
+pub(crate) const OTHER: &str = "other";
+
+/// Longer values have none. Bytes.
+const LONG: usize = 128;
+
+/// How much speaks for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::scribe) enum Standing {
+    /// A client said it, and nothing else is known of it. Such values take no more than half of the places, however
+    /// many are made up.
+    Said,
+    /// It is real: a model that answered, an agent with a name.
+    Proven,
+    /// It is one of a list, which is never too long.
+    Listed,
+}
+
+/// The values of one label: those that came first have lines of their own, for as long as the proxy runs, since a
+/// counter that goes away and comes back is none.
+#[derive(Debug)]
+pub(in crate::scribe) struct Roll {
+    most: usize,
+    held: HashMap<Arc<str>, Standing>,
+    said: usize,
+    proven: usize,
+}
+
+impl Roll {
+    /// With places for so many values that are not listed.
+    pub(in crate::scribe) fn new(most: usize) -> Self {
+        Self { most, held: HashMap::new(), said: 0, proven: 0 }
+    }
+
+    /// The value as it is shown; nothing where the label is left out. `is_listed` is asked where it is not held yet.
+    pub(in crate::scribe) fn show(
+        &mut self,
+        value: &Arc<str>,
+        standing: Standing,
+        is_listed: impl FnOnce(&str) -> bool,
+    ) -> Option<Arc<str>> {
+        if self.most == 0 {
+            return None;
+        }
+        if let Some((held, its)) = self.held.get_key_value(value) {
+            let held = Arc::clone(held);
+            if (*its, standing) == (Standing::Said, Standing::Proven) {
+                self.said -= 1;
+                self.proven += 1;
+                self.held.insert(Arc::clone(&held), Standing::Proven);
+            }
+            return Some(held);
+        }
+        if value.len() > LONG {
+            return Some(OTHER.into());
+        }
+        let standing = if is_listed(value) { Standing::Listed } else { standing };
+        let places = if standing == Standing::Said { &mut self.said } else { &mut self.proven };
+        let is_free = match standing {
+            Standing::Listed => true,
+            Standing::Said => *places < self.most / 2 && self.said + self.proven < self.most,
+            Standing::Proven => self.said + self.proven < self.most,
+        };
+        if !is_free {
+            return Some(OTHER.into());
+        }
+        match standing {
+            Standing::Listed => {}
+            Standing::Said => self.said += 1,
+            Standing::Proven => self.proven += 1,
+        }
+        self.held.insert(Arc::clone(value), standing);
+        Some(Arc::clone(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(roll: &mut Roll, value: &str, standing: Standing) -> String {
+        roll.show(&value.into(), standing, |value| value.starts_with("gpt-")).unwrap().to_string()
+    }
+
+    #[test]
+    fn what_is_made_up_takes_half_of_the_places_and_none_of_the_listed() {
+        let mut roll = Roll::new(10);
+        let shown: Vec<String> =
+            (0..100).map(|n| show(&mut roll, &format!("made-up-{n}"), Standing::Said)).collect();
+        assert_eq!(shown.iter().filter(|shown| *shown != OTHER).count(), 5);
+        for real in 0..5 {
+            let real = format!("real-{real}");
+            assert_eq!(show(&mut roll, &real, Standing::Proven), real);
+        }
+        assert_eq!(show(&mut roll, "real-5", Standing::Proven), OTHER);
+        assert_eq!(show(&mut roll, "real-4", Standing::Said), "real-4");
+        assert_eq!(show(&mut roll, "gpt-5", Standing::Said), "gpt-5");
+        assert_eq!(show(&mut roll, &format!("gpt-{}", "5".repeat(200)), Standing::Proven), OTHER);
+    }
+
+    #[test]
+    fn what_was_said_and_turns_out_to_be_real_makes_room_for_more_of_what_is_said() {
+        let mut roll = Roll::new(4);
+        for value in ["a", "b"] {
+            assert_eq!(show(&mut roll, value, Standing::Said), value);
+        }
+        assert_eq!(show(&mut roll, "c", Standing::Said), OTHER);
+        assert_eq!(show(&mut roll, "a", Standing::Proven), "a");
+        assert_eq!(show(&mut roll, "c", Standing::Said), "c");
+        assert_eq!(show(&mut roll, "d", Standing::Proven), "d");
+        assert_eq!(show(&mut roll, "e", Standing::Proven), OTHER);
+    }
+
+    #[test]
+    fn a_label_without_places_is_left_out() {
+        assert_eq!(Roll::new(0).show(&"a".into(), Standing::Proven, |_| true), None);
+    }
+}

@@ -1,0 +1,151 @@
+use super::*;
+
+fn agent(name: &str, standing: Standing) -> (Arc<str>, Standing) {
+    (name.into(), standing)
+}
+
+fn finished<'a>(model: &'a Arc<str>, error: Option<&'a Arc<str>>) -> Finished<'a> {
+    Finished {
+        operation: Operation::Chat,
+        dialect: "openai_chat",
+        vendor: "openai",
+        model: Some(model),
+        response_model: error.is_none().then_some(model),
+        error,
+        took: Duration::from_millis(15),
+        stream: None,
+        used: Some(None),
+    }
+}
+
+#[test]
+fn no_client_can_fill_the_metrics_with_models() {
+    let tally = Tally::default();
+    for n in 0..300 {
+        tally.call("openai_chat", Some(&format!("m{n}").into()), None, Outcome::Complete);
+    }
+    tally.call("openai_chat", Some(&"m1".into()), None, Outcome::Cut);
+    tally.call("openai_chat", Some(&"x".repeat(500).into()), None, Outcome::Complete);
+    tally.call("openai_chat", None, None, Outcome::None);
+    let lines = tally.lines();
+    assert_eq!(lines.len(), 100 + 3);
+    let others = lines.iter().find(|line| line.model.as_deref() == Some("other")).unwrap();
+    assert_eq!(others.count, 201);
+    assert_eq!(lines.iter().map(|line| line.count).sum::<u64>(), 303);
+}
+
+#[test]
+fn models_that_nobody_answers_for_leave_room_for_those_that_are_real() {
+    let prices = Arc::new(Prices::load(None).unwrap());
+    let tally = Tally::new(config::Labels::default(), prices);
+    for n in 0..300 {
+        tally.call("openai_chat", Some(&format!("made-up-{n}").into()), None, Outcome::Error);
+    }
+    for real in ["our-own-llama", "gpt-5"] {
+        tally.call("openai_chat", Some(&real.into()), None, Outcome::Complete);
+    }
+    for n in 0..300 {
+        tally.call("openai_chat", Some(&format!("real-{n}").into()), None, Outcome::Complete);
+    }
+    tally.call("openai_chat", Some(&"gpt-5-mini".into()), None, Outcome::Error);
+    let lines = tally.lines();
+    for real in ["our-own-llama", "gpt-5", "gpt-5-mini"] {
+        assert!(lines.iter().any(|line| line.model.as_deref() == Some(real)), "{real}");
+    }
+    assert!(lines.iter().filter(|line| line.outcome == "error").count() <= 52);
+}
+
+#[test]
+fn however_labels_combine_there_are_only_so_many_lines() {
+    let labels = config::Labels { model: 1000, agent: 1000, ..config::Labels::default() };
+    let tally = Tally::of(labels, None);
+    let mut calls = 0;
+    for model in 0..80 {
+        for who in 0..80 {
+            let agent = agent(&format!("a{who}"), Standing::Proven);
+            for outcome in [Outcome::Error, Outcome::Complete] {
+                tally.call("openai_chat", Some(&format!("m{model}").into()), Some(&agent), outcome);
+                calls += 1;
+            }
+        }
+    }
+    let lines = tally.lines();
+    assert!(lines.len() <= LINES + 2, "{}", lines.len());
+    assert_eq!(lines.iter().map(|line| line.count).sum::<u64>(), calls);
+    let errors: Vec<Arc<str>> = (0..90).map(|n| format!("e{n}").into()).collect();
+    for model in 0..90 {
+        let model = format!("m{model}").into();
+        errors.iter().for_each(|error| tally.finished(&finished(&model, Some(error))));
+        tally.finished(&finished(&model, None));
+    }
+    let genai = tally.genai();
+    assert!(genai.len() <= LINES + 2, "{}", genai.len());
+    assert_eq!(genai.iter().map(|(_, calls)| calls.duration.count()).sum::<u64>(), 90 * 91);
+    let answered = genai.iter().filter(|(attributes, _)| attributes.error_type.is_none()).count();
+    assert_eq!(answered, 90);
+}
+
+#[test]
+fn agents_by_their_prompts_leave_room_for_those_with_names() {
+    let tally = Tally::default();
+    for n in 0..100 {
+        let agent = agent(&format!("agent-{n}"), Standing::Said);
+        tally.call("openai_chat", None, Some(&agent), Outcome::Complete);
+    }
+    for n in 0..100 {
+        let agent = agent(&format!("writer {n}"), Standing::Proven);
+        tally.call("openai_chat", None, Some(&agent), Outcome::Complete);
+    }
+    let lines = tally.lines();
+    let of = |kind: &str| lines.iter().filter(|line| line.agent.as_ref().unwrap().starts_with(kind)).count();
+    assert_eq!((of("agent-"), of("writer "), lines.len()), (25, 25, 51));
+}
+
+#[test]
+fn labels_that_are_left_out_join_what_they_told_apart() {
+    let labels = config::Labels { model: 0, response_model: 0, agent: 0, dialect: 0, error_type: 0 };
+    let tally = Tally::of(labels, None);
+    for (model, dialect) in [("a", "openai_chat"), ("b", "anthropic_messages")] {
+        let agent = agent(model, Standing::Proven);
+        tally.call(dialect, Some(&model.into()), Some(&agent), Outcome::Complete);
+        tally.finished(&finished(&model.into(), Some(&"timeout".into())));
+        tally.finished(&finished(&model.into(), None));
+    }
+    tally.call("http", None, None, Outcome::Complete);
+    let lines = tally.lines();
+    let [Line { dialect: None, model: None, agent: None, count: 3, .. }] = lines.as_slice() else {
+        panic!("{lines:?}")
+    };
+    let genai = tally.genai();
+    assert_eq!(genai.len(), 1, "{genai:?}");
+    assert_eq!(genai[0].1.duration.count(), 4);
+}
+
+#[test]
+fn calls_that_infer_nothing_are_not_among_those_of_the_conventions() {
+    let tally = Tally::default();
+    let model = "m".into();
+    for operation in [Operation::Models, Operation::CountTokens, Operation::Files, Operation::Embeddings] {
+        tally.finished(&Finished { operation, ..finished(&model, None) });
+    }
+    let genai = tally.genai();
+    assert_eq!(genai.iter().map(|(attributes, _)| attributes.operation).collect::<Vec<_>>(), ["embeddings"]);
+}
+
+#[test]
+fn providers_and_operations_have_the_names_of_the_conventions() {
+    let tally = Tally::default();
+    let model = "gemini-2.5-pro".into();
+    for (vendor, dialect) in [("gemini", "gemini"), ("vertex", "gemini"), ("azure", "openai_chat")] {
+        tally.finished(&Finished { vendor, dialect, ..finished(&model, None) });
+    }
+    let told: Vec<_> = tally.genai().iter().map(|(told, _)| (told.provider, told.operation)).collect();
+    let names = [
+        ("azure.ai.openai", "chat"),
+        ("gcp.gemini", "generate_content"),
+        ("gcp.vertex_ai", "generate_content"),
+    ];
+    let mut told = told;
+    told.sort_unstable();
+    assert_eq!(told, names);
+}
