@@ -344,7 +344,7 @@ fn an_unknown_interceptor_is_refused() {
 #[test]
 fn an_interceptor_unlike_any_is_refused() {
     assert_snapshot!(refused("{LLM}interceptors:\n  - type: blockchain\n"), @r#"
-    config.yaml:3:11: interceptors[0].type: found "blockchain"; no such interceptor; expected one of printer, message_logger, event_recorder, session_detector, test_recorder, http_recorder, live_trace, cylestio_trace
+    config.yaml:3:11: interceptors[0].type: found "blockchain"; no such interceptor; expected one of printer, message_logger, event_recorder, session_detector, trace_exporter, otel, test_recorder, http_recorder, live_trace, cylestio_trace
       |
     3 |   - type: blockchain
       |           ^^^^^^^^^^
