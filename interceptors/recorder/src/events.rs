@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perimeter_interceptor::{
-    BoxError, CallId, Cx, End, Failure, Interceptor, Interest, LlmEvent, RequestHead, ResponseHead, Result,
-    SessionEnd, Upgrade,
+    BoxError, CallId, Counter, Cx, End, Failure, Interceptor, Interest, LlmEvent, RequestHead, ResponseHead,
+    Result, SessionEnd, Upgrade,
 };
 
 mod attributes;
@@ -38,6 +38,11 @@ use crate::ending::Ending;
 ///
 /// An error is logged and counted as an interceptor's are, and the next event comes as if nothing had happened.
 pub trait Sink: Send + 'static {
+    /// What it counts of itself. Asked once, when its interceptor is hired.
+    fn counters(&self) -> Vec<Counter> {
+        Vec::new()
+    }
+
     /// Something happened.
     ///
     /// # Errors
@@ -115,6 +120,10 @@ impl<S: Sink> Interceptor for Events<S> {
 
     fn interest(&self) -> Interest {
         Interest::LLM
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        self.sink.counters()
     }
 
     fn on_request_head(&mut self, _: Cx<'_>, _: &RequestHead) -> Result<Option<Seen>> {
