@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use perimeter_interceptor::{BoxError, Interceptor};
+use perimeter_recorder::events::Events;
 use serde::de::DeserializeOwned;
 
 use crate::config::{Problem, Reader};
@@ -86,7 +87,7 @@ impl Hire {
 }
 
 /// Kinds that the predecessor had, or that come later.
-const NOT_BUILT: [&str; 3] = ["http_recorder", "live_trace", "cylestio_trace"];
+const NOT_BUILT: [&str; 2] = ["http_recorder", "live_trace"];
 
 impl Registry {
     /// The interceptors that come with the proxy.
@@ -99,6 +100,9 @@ impl Registry {
             .register("session_detector", perimeter_session_detector::SessionDetector::new)
             .register("trace_exporter", perimeter_otel::TraceExporter::new)
             .register("otel", perimeter_otel::TraceExporter::new)
+            .register("cylestio_trace", |settings| {
+                perimeter_cylestio_trace::CylestioTrace::new(settings).map(Events::to)
+            })
             .register("test_recorder", |settings| {
                 Ok::<_, Infallible>(perimeter_recorder::TestRecorder::new(&settings).interceptor())
             });

@@ -60,7 +60,7 @@ pub enum StartError {
     )]
     NoKey,
     /// The environment says one that cannot be.
-    #[error("CYLESTIO_ACCESS_KEY in the environment is no access key: {UNFIT}")]
+    #[error("CYLESTIO_ACCESS_KEY in the environment is none: {UNFIT}")]
     Key,
     /// The environment says an address that cannot be.
     #[error("DESCOPE_BASE_URI in the environment is none: expected {URL}")]
@@ -83,7 +83,8 @@ impl Settings {
     }
 }
 
-const UNFIT: &str = "it holds visible ASCII characters only, and at least one";
+const UNFIT: &str =
+    "an access key holds visible ASCII characters only: no blanks, no line ends, and not nothing";
 
 /// A key or a token. `Debug` does not tell it.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,7 +113,7 @@ impl fmt::Debug for Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::new(text.trim()).ok_or_else(|| D::Error::custom(format_args!("no access key: {UNFIT}")))
+        Self::new(text.trim()).ok_or_else(|| D::Error::custom(UNFIT))
     }
 }
 

@@ -344,11 +344,26 @@ fn an_unknown_interceptor_is_refused() {
 #[test]
 fn an_interceptor_unlike_any_is_refused() {
     assert_snapshot!(refused("{LLM}interceptors:\n  - type: blockchain\n"), @r#"
-    config.yaml:3:11: interceptors[0].type: found "blockchain"; no such interceptor; expected one of printer, message_logger, event_recorder, session_detector, trace_exporter, otel, test_recorder, http_recorder, live_trace, cylestio_trace
+    config.yaml:3:11: interceptors[0].type: found "blockchain"; no such interceptor; expected one of printer, message_logger, event_recorder, session_detector, trace_exporter, otel, cylestio_trace, test_recorder, http_recorder, live_trace
       |
     3 |   - type: blockchain
       |           ^^^^^^^^^^
     "#);
+}
+
+#[test]
+fn an_address_of_the_cylestio_platform_that_is_none_is_refused() {
+    assert_snapshot!(refused("{LLM}interceptors:\n  - type: cylestio_trace\n    config:\n      api_url: api.cylestio.com\n"), @r#"
+    config.yaml:5:16: interceptors[0].config.api_url: found "api.cylestio.com"; expected an address such as https://api.cylestio.com: http or https, a host, no user, no query and no fragment
+      |
+    5 |       api_url: api.cylestio.com
+      |                ^^^^^^^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn an_access_key_that_cannot_be_is_refused_and_not_told() {
+    assert_snapshot!(refused("{LLM}interceptors:\n  - type: cylestio_trace\n    config:\n      access_key: K2 two words\n"), @"config.yaml:5:19: interceptors[0].config.access_key: an access key holds visible ASCII characters only: no blanks, no line ends, and not nothing");
 }
 
 #[test]
