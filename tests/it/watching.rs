@@ -24,6 +24,7 @@ mod labels;
 mod names;
 mod settings;
 mod sockets;
+mod streams;
 
 use crate::support::{PLAIN, Provider, Proxy, asked};
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use perimeter_interceptor::testing::{Recorder, breaches};
 use perimeter_interceptor::{
     BodyEnd, BoxError, Cx, End, Failure, Interceptor, Interest, LlmEvent, Peer, RequestHead, ResponseHead,
-    Result, SessionEnd, Upgrade,
+    Result, SessionEnd, Stream, Upgrade,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -208,6 +208,9 @@ impl Interceptor for Witness {
             line["call"] = json!({"session": &*call.session.id, "told": call.session.told, "number": call.session.call,
                 "is_new": call.session.is_new, "agent": call.session.agent.told.as_deref(), "model": call.model.as_deref(), "found": Found::of(call)});
         }
+        if let LlmEvent::Completion(said) | LlmEvent::Cut(said) = event {
+            line["stream"] = said.stream.as_deref().map_or(Value::Null, stream);
+        }
         self.tell("on_llm", cx, line)
     }
 
@@ -264,4 +267,18 @@ impl Interceptor for Witness {
         }
         self.misbehave_only("on_shutdown")
     }
+}
+
+/// How an answer came, times in milliseconds.
+fn stream(stream: &Stream) -> Value {
+    let millis = |time: Duration| time.as_millis() as u64;
+    let stalls = stream.stalls.iter().map(|stall| {
+        json!({"at": millis(stall.at), "lasted": millis(stall.lasted), "by": format!("{:?}", stall.by)})
+    });
+    json!({
+        "first_byte": millis(stream.first_byte), "first_chunk": stream.first_chunk.map(millis),
+        "first_token": stream.first_token.map(millis), "last_token": stream.last_token.map(millis),
+        "last": millis(stream.last), "chunks": stream.chunks, "bytes": stream.bytes, "gaps": stream.gaps.count(),
+        "longest": millis(stream.gaps.max()), "stalls": stalls.collect::<Vec<_>>(),
+    })
 }
