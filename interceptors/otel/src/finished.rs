@@ -3,15 +3,26 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use perimeter_interceptor::{Call, Completion, Exchange};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use perimeter_interceptor::{Call, Completion, End, Exchange};
 
 /// All that is known of a call when it is over: what its span, its log records and its metrics are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Finished {
     /// The exchange that it is part of.
     pub(crate) exchange: Arc<Exchange>,
-    /// What was asked.
+    /// What was asked. Its `body`, `news` and `history` are empty by now, unless content is captured: a call may last
+    /// for minutes, and they may be large.
     pub(crate) call: Arc<Call>,
+    /// What its body asks for besides, such as a temperature: `gen_ai.request.*` and the like, as attributes. They were read
+    /// when the call began.
+    pub(crate) asked: Vec<KeyValue>,
+    /// `gen_ai.operation.name`.
+    pub(crate) operation: &'static str,
+    /// `gen_ai.provider.name`.
+    pub(crate) provider: &'static str,
+    /// Where the provider is: `server.address` and `server.port`.
+    pub(crate) server: Server,
     /// What was answered, whole or as far as it came.
     pub(crate) answer: Option<Arc<Completion>>,
     /// Why there is no whole answer.
@@ -22,6 +33,10 @@ pub(crate) struct Finished {
     pub(crate) began: SystemTime,
     /// From there to its last byte, its failure, or its being given up.
     pub(crate) lasted: Duration,
+    /// Its span, whether or not that is told.
+    pub(crate) span: SpanContext,
+    /// The end of its exchange; none where it ended before that, as calls of a socket do.
+    pub(crate) end: Option<End>,
 }
 
 /// Why a call has no whole answer.
@@ -31,4 +46,31 @@ pub(crate) struct Problem {
     pub(crate) kind: Arc<str>,
     /// What happened.
     pub(crate) message: Arc<str>,
+}
+
+/// Where a provider is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Server {
+    /// A name, or an address without brackets.
+    pub(crate) address: Arc<str>,
+    /// Its port, given or the scheme's own.
+    pub(crate) port: Option<u16>,
+}
+
+/// Names a span in a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct SpanContext {
+    /// The trace.
+    pub(crate) trace: [u8; 16],
+    /// The span.
+    pub(crate) span: [u8; 8],
+    /// W3C's trace flags: 1 where it is sampled.
+    pub(crate) flags: u8,
+}
+
+impl SpanContext {
+    /// Whether it is told.
+    pub(crate) fn is_sampled(self) -> bool {
+        self.flags & 1 == 1
+    }
 }
