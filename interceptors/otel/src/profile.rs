@@ -15,3 +15,13 @@ pub enum Profile {
     #[serde(rename = "latest")]
     Latest,
 }
+
+impl Profile {
+    /// Tokens of the prompt that were written to a cache.
+    pub(crate) fn cache_write(self) -> &'static str {
+        match self {
+            Self::V1_41 => "gen_ai.usage.cache_creation.input_tokens",
+            Self::Latest => "gen_ai.usage.cache_write.input_tokens",
+        }
+    }
+}

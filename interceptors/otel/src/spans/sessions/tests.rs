@@ -1,0 +1,88 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use perimeter_interceptor::{CallId, Session, ToolUse, Turn};
+
+use super::*;
+
+fn call(session: &str, number: u32, news: Vec<Turn>) -> Call {
+    let mut place = Session::new(session);
+    (place.call, place.is_new) = (number, number == 1);
+    let mut call = Call::new(CallId(0), "openai_chat", Arc::new(place));
+    call.news = news;
+    call
+}
+
+fn begin(sessions: &mut Sessions, exchange: u128, call: &Call, told: &mut Vec<Span>) -> Standing {
+    let began = UNIX_EPOCH + Duration::from_secs(exchange as u64);
+    let first = First { session: &call.session, provider: "openai", model: None, began };
+    sessions.call(ExchangeId::new(exchange), call, &first, true, told)
+}
+
+fn asked(call: &Call, number: usize, id: &str) -> Asked {
+    let mut tool = ToolUse::new(CallId(0), "search", "{}");
+    tool.id = Some(id.into());
+    let spans = (ids::tool(ExchangeId::new(1), CallId(0), number), [1; 8]);
+    Asked::new((number, &tool), spans, Above::None, &call.session, UNIX_EPOCH)
+}
+
+#[test]
+fn what_is_remembered_is_bounded_and_what_makes_room_is_told() {
+    let mut sessions = Sessions { limits: (3, 100), ..Sessions::new() };
+    let mut told = Vec::new();
+    for number in 0..10 {
+        begin(&mut sessions, number, &call(&number.to_string(), 1, Vec::new()), &mut told);
+    }
+    assert_eq!((sessions.known.len(), told.len()), (3, 7));
+    assert!(told.iter().all(|span| span.name == "invoke_agent"));
+    sessions.end_all(&mut told);
+    assert_eq!((sessions.known.len(), sessions.waiting, told.len()), (0, 0, 10));
+}
+
+#[test]
+fn tools_are_bounded_too_also_those_of_one_session() {
+    let mut sessions = Sessions { limits: (10, 20), ..Sessions::new() };
+    let mut told = Vec::new();
+    let call = call("s", 1, Vec::new());
+    begin(&mut sessions, 1, &call, &mut told);
+    for number in 0..50 {
+        let tool = asked(&call, number, &number.to_string());
+        sessions.ask(&call.session.id, vec![tool], &mut told);
+        assert!(sessions.waiting <= 20);
+    }
+    let tools = told.iter().filter(|span| span.name == "execute_tool search").count();
+    assert_eq!((tools, told.len()), (20, 21), "a session that is forgotten is not asked any more");
+}
+
+#[test]
+fn a_session_that_was_forgotten_goes_on_as_another_span() {
+    let mut sessions = Sessions { limits: (1, 100), ..Sessions::new() };
+    let mut told = Vec::new();
+    let spans: Vec<_> = [("a", 1), ("b", 1), ("a", 2)]
+        .iter()
+        .zip(1..)
+        .map(|((id, number), exchange)| {
+            begin(&mut sessions, exchange, &call(id, *number, Vec::new()), &mut told)
+        })
+        .map(|standing| standing.above)
+        .collect();
+    assert_eq!(spans[0], Above::Ours(ids::session("a")));
+    assert_eq!(spans[2], Above::Ours(ids::agent(ExchangeId::new(3), CallId(0))));
+    assert_eq!(told.len(), 2);
+}
+
+#[test]
+fn of_results_that_look_alike_the_latest_is_the_new_one() {
+    let mut sessions = Sessions::new();
+    let mut told = Vec::new();
+    let first = call("s", 1, Vec::new());
+    begin(&mut sessions, 1, &first, &mut told);
+    sessions.ask(&first.session.id, vec![asked(&first, 0, "search")], &mut told);
+    let result = |failed| {
+        let mut result = ToolResult::new(Some("search".into()), "x");
+        result.is_error = failed;
+        Turn::new(Role::Tool, vec![Part::ToolResult(result)])
+    };
+    begin(&mut sessions, 2, &call("s", 2, vec![result(true), result(false)]), &mut told);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].status.as_ref().unwrap().code, 0, "the earlier one had failed");
+}

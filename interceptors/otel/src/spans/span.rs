@@ -1,0 +1,91 @@
+//! Spans, as OTLP has them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, SpanFlags, Status};
+use perimeter_redact::redact_start;
+
+use super::ids::SpanId;
+use super::trace_parent::TraceParent;
+use crate::finished::SpanContext;
+
+/// A status says so much, bytes.
+const MESSAGE: usize = 1024;
+/// A name of a span is so long, bytes.
+const NAME: usize = 256;
+
+/// The span above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Above {
+    /// None: the span is a root.
+    None,
+    /// One of ours.
+    Ours(SpanId),
+    /// The client's.
+    Client(SpanId),
+}
+
+/// A span from then to then, with all but what is said about it.
+pub(super) fn span(
+    name: &str,
+    kind: SpanKind,
+    context: SpanContext,
+    above: &Above,
+    (began, ended): (SystemTime, SystemTime),
+) -> Span {
+    let (parent, remote) = match above {
+        Above::None => (Vec::new(), 0),
+        Above::Ours(span) => (span.to_vec(), 0),
+        Above::Client(span) => (span.to_vec(), SpanFlags::ContextIsRemoteMask as u32),
+    };
+    Span {
+        trace_id: context.trace.to_vec(),
+        span_id: context.span.to_vec(),
+        parent_span_id: parent,
+        flags: u32::from(context.flags) | SpanFlags::ContextHasIsRemoteMask as u32 | remote,
+        name: redact_start(name, NAME).into_owned(),
+        kind: kind.into(),
+        start_time_unix_nano: nanos(began),
+        end_time_unix_nano: nanos(ended.max(began)),
+        // Where all went well it is left unset, as the conventions want it.
+        status: Some(Status::default()),
+        ..Span::default()
+    }
+}
+
+/// A name of two words, the second where it is known.
+pub(super) fn name(operation: &str, what: Option<&str>) -> String {
+    match what.filter(|what| !what.is_empty()) {
+        Some(what) => format!("{operation} {what}"),
+        None => operation.to_owned(),
+    }
+}
+
+pub(super) fn failed(message: &str) -> Status {
+    Status { message: redact_start(message, MESSAGE).into_owned(), code: StatusCode::Error.into() }
+}
+
+/// A link to the client's span.
+pub(super) fn link(parent: &TraceParent) -> Link {
+    let remote = SpanFlags::ContextHasIsRemoteMask as u32 | SpanFlags::ContextIsRemoteMask as u32;
+    Link {
+        trace_id: parent.trace.to_vec(),
+        span_id: parent.span.to_vec(),
+        trace_state: parent.state.clone(),
+        flags: u32::from(parent.flags) | remote,
+        ..Link::default()
+    }
+}
+
+/// Since 1970, ns. What is outside of what a span can say is as near to it as can be.
+pub(super) fn nanos(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// So long after that. What is too long is no time at all.
+pub(super) fn after(began: SystemTime, elapsed: Duration) -> SystemTime {
+    began.checked_add(elapsed).unwrap_or(began)
+}
