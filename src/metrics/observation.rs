@@ -128,8 +128,7 @@ impl Observation {
     /// The client metrics of OpenTelemetry's conventions.
     fn genai(&self, text: &mut Text) {
         let calls = self.tally.genai();
-        let (host, port) = (self.server.0.as_str(), self.server.1);
-        let genai = GenAi { calls: &calls, host, port };
+        let genai = GenAi::new(&calls, &self.server.0, self.server.1);
         for semconv in &self.semconv {
             genai.render(text, *semconv);
         }

@@ -44,9 +44,11 @@ pub(crate) struct Calls {
     pub(crate) later_chunks: Histogram,
     pub(crate) input: Histogram,
     pub(crate) output: Histogram,
-    /// By [`KINDS`] and [`MODALITIES`]; nothing where no such tokens were told of.
-    pub(crate) tokens: [[Option<u64>; MODALITIES.len()]; KINDS.len()],
+    pub(crate) tokens: Tokens,
 }
+
+/// By [`KINDS`] and [`MODALITIES`]; nothing where no such tokens were told of.
+pub(crate) type Tokens = [[Option<u64>; MODALITIES.len()]; KINDS.len()];
 
 impl Default for Calls {
     fn default() -> Self {
@@ -72,19 +74,30 @@ impl Calls {
             self.input.add(usage.input);
             self.output.add(usage.output);
         }
-        for (sums, tokens) in self.tokens.iter_mut().zip(by_modality(used)) {
-            for (sum, tokens) in sums.iter_mut().zip(tokens) {
-                *sum = match (*sum, tokens) {
-                    (sum, None) => sum,
-                    (sum, Some(tokens)) => Some(sum.unwrap_or(0).saturating_add(tokens)),
-                };
+        self.add_tokens(&by_modality(used));
+    }
+
+    /// Adds calls that differ in what is not to be told.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.duration.join(&other.duration);
+        self.first_chunk.join(&other.first_chunk);
+        self.later_chunks.join(&other.later_chunks);
+        self.input.join(&other.input);
+        self.output.join(&other.output);
+        self.add_tokens(&other.tokens);
+    }
+
+    fn add_tokens(&mut self, more: &Tokens) {
+        for (sum, more) in self.tokens.iter_mut().flatten().zip(more.iter().flatten()) {
+            if let Some(more) = more {
+                *sum = Some(sum.unwrap_or(0).saturating_add(*more));
             }
         }
     }
 }
 
 /// Tokens by [`KINDS`] and [`MODALITIES`]. Where nobody said what was used, nought of an unknown modality was.
-fn by_modality(usage: Option<&Usage>) -> [[Option<u64>; MODALITIES.len()]; KINDS.len()] {
+fn by_modality(usage: Option<&Usage>) -> Tokens {
     let nothing = Usage::default();
     let usage = usage.unwrap_or(&nothing);
     let unknown = |tokens: Option<u64>| [None, None, None, tokens];

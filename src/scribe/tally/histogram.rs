@@ -83,6 +83,17 @@ impl Histogram {
         self.sum = self.sum.saturating_add(sum);
     }
 
+    /// Adds what another one, of the same scale, has counted.
+    pub(crate) fn join(&mut self, other: &Self) {
+        if self.counts.is_empty() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.add_sum(other.sum);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
@@ -123,6 +134,11 @@ mod tests {
         assert_eq!(*below.last().unwrap(), (327.68, 2));
         assert_eq!(histogram.count(), 3);
         assert!((histogram.sum() - 400.020_000_001).abs() < 1e-12);
+        let mut joined = Histogram::new(&DURATION);
+        joined.join(&histogram);
+        joined.join(&histogram);
+        joined.join(&Histogram::new(&DURATION));
+        assert_eq!((joined.count(), joined.below().next()), (6, Some((0.01, 2))));
     }
 
     #[test]
