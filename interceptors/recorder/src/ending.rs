@@ -27,6 +27,15 @@ impl<'a> Ending<'a> {
         Self { code, message, unseen }
     }
 
+    /// Who ended the exchange.
+    pub(crate) fn closed_first(&self) -> &'static str {
+        match self.code {
+            "client_left" => "client",
+            "stopped" => "proxy",
+            _ => "upstream",
+        }
+    }
+
     pub(crate) fn unseen_bytes(&self) -> Option<u64> {
         (self.unseen > 0).then_some(self.unseen)
     }

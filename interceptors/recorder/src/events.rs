@@ -23,6 +23,7 @@ mod ids;
 mod request;
 mod response;
 mod sessions;
+mod stream;
 mod teller;
 
 pub use attributes::Attributes;

@@ -11,7 +11,7 @@ use super::ids::{SpanId, trace_of};
 use crate::{line, time};
 
 /// The version of the schema that events are written by.
-pub const SCHEMA_VERSION: &str = "1.2";
+pub const SCHEMA_VERSION: &str = "1.3";
 
 /// Something that happened in a session.
 #[derive(Clone, Debug)]

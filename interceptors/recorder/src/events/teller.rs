@@ -12,12 +12,15 @@ use super::call::{self, Open};
 use super::event::{Event, Name};
 use super::ids::SpanId;
 use super::sessions::{Asked, Brought, Found, Known, Sessions};
-use super::{Seen, request};
+use super::{Seen, request, stream};
 use crate::ending::Ending;
 use crate::time;
 
 /// The system prompt of an agent without one.
 const NO_PROMPT: &str = "default-system";
+
+/// Who said the last word, where that was said.
+const UPSTREAM: &str = "upstream";
 
 /// Why a call has no whole answer.
 pub(super) struct Problem<'a> {
@@ -26,21 +29,27 @@ pub(super) struct Problem<'a> {
     pub(super) status: Option<u16>,
     /// Bytes that were not told.
     pub(super) unseen: Option<u64>,
+    /// Who ended the exchange.
+    closed_first: &'static str,
 }
 
 impl<'a> Problem<'a> {
     pub(super) fn of_provider(failure: &'a ApiFailure) -> Self {
         let kind = failure.kind.as_deref().unwrap_or("unknown");
-        Self { kind, message: &failure.message, status: Some(failure.status), unseen: None }
+        // Whatever comes behind its error, it has said its last word.
+        let status = Some(failure.status);
+        Self { kind, message: &failure.message, status, unseen: None, closed_first: UPSTREAM }
     }
 
     pub(super) fn of_proxy(failure: &'a Failure) -> Self {
-        Self { kind: &failure.code, message: &failure.message, status: None, unseen: None }
+        let Failure { code, message, .. } = failure;
+        Self { kind: code, message, status: None, unseen: None, closed_first: UPSTREAM }
     }
 
     pub(super) fn of_end(ending: &Ending<'a>, status: Option<u16>) -> Self {
         let Ending { code, message, .. } = *ending;
-        Self { kind: code, message, status, unseen: ending.unseen_bytes() }
+        let (unseen, closed_first) = (ending.unseen_bytes(), ending.closed_first());
+        Self { kind: code, message, status, unseen, closed_first }
     }
 }
 
@@ -195,6 +204,7 @@ impl Teller {
         let mut attributes = open.call_attributes();
         open.add_times(&mut attributes, cx.elapsed);
         open.add_answer(&mut attributes, said);
+        stream::add(&mut attributes, said, UPSTREAM);
         let at = open.at(cx, cx.elapsed);
         self.tell_of(open, Name::CallFinish, at, Spans::of_call(open), attributes);
         // Of an answer that is fetched once more, they were told.
@@ -219,6 +229,7 @@ impl Teller {
         let said = open.cut.as_ref().map(|(_, said)| &**said);
         if let Some(said) = said {
             open.add_answer(&mut attributes, said);
+            stream::add(&mut attributes, said, problem.closed_first);
         }
         let at = open.at(cx, elapsed);
         self.tell_of(open, Name::CallError, at, Spans::of_call(open), attributes);

@@ -105,7 +105,7 @@ fn tables(document: &str) -> BTreeMap<String, Table> {
         if let ["", name, kind, since, what, ""] = cells[..]
             && let Some(name) = name.strip_prefix('`').and_then(|name| name.strip_suffix('`'))
         {
-            assert!(["1.0", "1.1", "1.2"].contains(&since) && !what.is_empty(), "{line}");
+            assert!(["1.0", "1.1", "1.2", "1.3"].contains(&since) && !what.is_empty(), "{line}");
             let table = tables.entry(heading.clone()).or_default();
             assert_eq!(table.insert(name.to_owned(), kind.to_owned()), None, "{line}");
         }
@@ -122,6 +122,7 @@ fn is(value: &Value, kind: &str) -> bool {
         "boolean" => value.is_boolean(),
         "object" => value.is_object(),
         "list" => value.is_array(),
+        "list of objects" => value.as_array().is_some_and(|list| list.iter().all(Value::is_object)),
         "list of strings" => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
         "JSON" => true,
         _ => panic!("no such type: {kind}"),

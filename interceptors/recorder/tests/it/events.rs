@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use perimeter_interceptor::testing::{Scene, Script, comply, play, scenes};
 use perimeter_interceptor::{
-    Agent, Answer, BodyEnd, Completion, Cost, CostSource, LlmEvent, Part, Role, SessionEnd, ToolResult,
-    ToolUse, Turn, Usage, Usd,
+    Agent, Answer, ApiFailure, BodyEnd, Completion, Cost, CostSource, LlmEvent, Part, Role, SessionEnd,
+    ToolResult, ToolUse, Turn, Usage, Usd,
 };
 use perimeter_recorder::TestRecorder;
 use serde_json::{Value, json};
@@ -107,6 +107,50 @@ fn everyone_to_blame_has_a_word() {
     let asks = || Scene::post("/v1/chat/completions").request("{}").asks("m", "Hello").response(200);
     assert_eq!(blamed(asks().end()).0, "unread");
     assert_eq!(blamed(asks().ends(BodyEnd::COMPLETE, BodyEnd::Stopped)).0, "stopped");
+}
+
+#[test]
+fn a_stream_says_who_ended_it() {
+    let begun = || {
+        let body = r#"{"model": "m", "stream": true}"#;
+        Scene::post("/v1/chat/completions").request(body).asks("m", "Hello").response(200).says("The ")
+    };
+    let closed = |scene: Scene| {
+        let events = events_of(scene);
+        assert_eq!(events[2]["name"], "llm.call.error");
+        let attributes = &events[2]["attributes"];
+        assert_eq!(attributes["llm.stream.chunks"], 13);
+        assert_eq!(attributes["llm.stream.stall_count"], 2);
+        attributes["llm.stream.closed_first"].as_str().unwrap().to_owned()
+    };
+    let cut = || {
+        let scene = begun();
+        let mut said = scene.completion("The ", None);
+        said.stream = Some(Arc::new(script::stream()));
+        scene.llm(LlmEvent::Cut(Arc::new(said)))
+    };
+    let overloaded = ApiFailure::new(begun().completion("", None).call, 200, "Overloaded");
+    let overloaded = LlmEvent::Failure(Arc::new(overloaded));
+    assert_eq!(closed(cut().aborted()), "client");
+    assert_eq!(closed(cut().broken_off("reset")), "upstream");
+    assert_eq!(closed(cut().end()), "upstream");
+    assert_eq!(closed(cut().ends(BodyEnd::COMPLETE, BodyEnd::Stopped)), "proxy");
+    assert_eq!(closed(cut().llm(overloaded).aborted()), "upstream");
+}
+
+#[test]
+fn of_a_stream_only_what_is_known_is_told() {
+    let body = r#"{"model": "m", "stream": true}"#;
+    let asked =
+        Scene::post("/v1/chat/completions").request(body).asks("m", "Hello").response(200).says("One.");
+    let mut said = asked.completion("One.", None);
+    said.stream = Some(Arc::default());
+    let events = events_of(asked.llm(LlmEvent::Completion(Arc::new(said))).end());
+    let attributes = events[2]["attributes"].as_object().unwrap();
+    let told: Vec<_> = attributes.keys().filter_map(|name| name.strip_prefix("llm.stream.")).collect();
+    assert_eq!(told, ["chunks", "closed_first", "stall_count", "time_to_first_byte_ms"]);
+    let whole = events_of(scenes::whole());
+    assert!(!whole[2]["attributes"].as_object().unwrap().keys().any(|name| name.contains("stream.")));
 }
 
 #[test]

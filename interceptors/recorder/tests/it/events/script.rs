@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use perimeter_interceptor::testing::Scene;
 use perimeter_interceptor::{
-    Agent, ApiFailure, Client, Cost, CostSource, Labels, LlmEvent, Operation, Part, Relation, Role, Session,
-    ToolResult, ToolUse, Turn, Usage, Usd,
+    Agent, ApiFailure, Client, Cost, CostSource, Labels, LlmEvent, Operation, Part, Peer, Relation, Role,
+    Session, Stall, Stream, ToolResult, ToolUse, Turn, Usage, Usd,
 };
 use serde_json::{Value, json};
 
@@ -53,6 +53,21 @@ fn body(content: Option<&str>, finish_reason: &str) -> bytes::Bytes {
         .into()
 }
 
+/// How an answer came for which both sides were waited for.
+pub(crate) fn stream() -> Stream {
+    let millis = Duration::from_millis;
+    let mut stream = Stream::default();
+    (stream.first_byte, stream.first_chunk) = (millis(34), Some(millis(35)));
+    (stream.first_token, stream.last_token) = (Some(millis(35)), Some(millis(305)));
+    (stream.last, stream.chunks, stream.bytes) = (millis(306), 13, 4_096);
+    for gap in (0..10).map(|_| 7).chain([80, 120]) {
+        stream.gaps.add(millis(gap));
+    }
+    stream.stall(Stall::new(millis(60), millis(80), Peer::Upstream));
+    stream.stall(Stall::new(millis(160), millis(120), Peer::Client));
+    stream
+}
+
 /// A streamed call that asks for two tools.
 pub(crate) fn ask_for_the_weather(session: &str) -> Scene {
     let scene = chat(session, &history());
@@ -61,11 +76,12 @@ pub(crate) fn ask_for_the_weather(session: &str) -> Scene {
     let scene = scene
         .llm(LlmEvent::Call(Arc::new(call)))
         .session(made_by_opencode)
-        .after(Duration::from_millis(300))
+        .after(Duration::from_millis(30))
         .response(200)
         .says("Let me look.")
         .uses("call_paris", "weather", r#"{"city":"Paris"}"#)
-        .uses("call_rome", "weather", r#"{"city": "Rome", "days": 1.0}"#);
+        .uses("call_rome", "weather", r#"{"city": "Rome", "days": 1.0}"#)
+        .after(Duration::from_millis(270));
     let mut completion = scene.completion("Let me look.", Some(Usage::new(120, 40)));
     completion.id = Some("chatcmpl-1".into());
     completion.model = Some("gpt-4.1-mini-2025-04-14".into());
@@ -82,6 +98,7 @@ pub(crate) fn ask_for_the_weather(session: &str) -> Scene {
     let mut cost = Cost::new(prices);
     (cost.input, cost.output, cost.total) = (Usd(22_400_000), Usd(64_000_000), Usd(86_400_000));
     completion.cost = Some(Arc::new(cost));
+    completion.stream = Some(Arc::new(stream()));
     scene.llm(LlmEvent::Completion(Arc::new(completion))).end()
 }
 
