@@ -9,7 +9,7 @@ use crate::paint::Ink;
 use crate::problem::{Problem, Weight, problems};
 use crate::redaction::{self, Redaction};
 use crate::settings::{Format, Settings};
-use crate::{head, measure, text};
+use crate::{head, measure, stream, text};
 
 /// The most rows of a text that is shown whole.
 const LONG_TEXT: usize = 40;
@@ -38,6 +38,10 @@ pub(crate) fn block(
     head::line(cx, exchange, shown, width, look.zone(), layout.redaction).draw(look.colour(), &mut out);
     out.push('\n');
     for line in shown.map(|call| layout.call(call)).into_iter().flatten() {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    for line in shown.map(|call| layout.stream(exchange, call)).into_iter().flatten() {
         out.push_str(&line);
         out.push('\n');
     }
@@ -329,6 +333,15 @@ impl<'a> Layout<'a> {
         let stop = answer.stop.as_deref().filter(|stop| !is_usual(stop) && (is_whole || !is_state(stop)));
         lines.extend(stop.into_iter().flat_map(|stop| self.stopped(stop)));
         lines
+    }
+
+    /// How the answer came, where all is shown.
+    fn stream(&self, exchange: &Following, call: &Shown) -> Vec<String> {
+        if self.settings.format != Format::Full {
+            return Vec::new();
+        }
+        let lines = stream::lines(exchange, call);
+        lines.iter().flat_map(|line| self.text(OFFERED, "", line, Extent::Whole)).collect()
     }
 
     fn stopped(&self, stop: &str) -> Vec<String> {

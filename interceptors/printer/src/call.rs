@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perimeter_interceptor::{
     Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Role, Said,
-    Session, ToolUse, Turn, Usage, Usd,
+    Session, Stream, ToolUse, Turn, Usage, Usd,
 };
 
 use crate::errand;
@@ -189,6 +189,8 @@ pub(crate) struct Shown {
     pub(crate) finished: Option<Duration>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) usage: Option<Usage>,
+    /// How the answer came, where it came as a stream.
+    pub(crate) stream: Option<Arc<Stream>>,
     /// What it cost, where there is something to pay for.
     pub(crate) cost: Option<Price>,
     /// The answer broke off, or its end was not seen.
@@ -215,6 +217,7 @@ impl Shown {
             finished: None,
             answers: Vec::new(),
             usage: None,
+            stream: None,
             cost: None,
             operation: call.operation,
             cut: false,
@@ -263,6 +266,7 @@ impl Shown {
     fn complete(&mut self, completion: &Completion, elapsed: Duration, keep: Keep) {
         self.finished = Some(elapsed);
         self.usage = completion.usage;
+        self.stream.clone_from(&completion.stream);
         self.cost = match &completion.cost {
             Some(cost) => Some(Price::Known(cost.total)),
             None => completion.is_billed(self.operation).then_some(Price::Unknown),

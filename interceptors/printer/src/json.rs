@@ -8,6 +8,7 @@ use crate::exchange::Following;
 use crate::problem::{Weight, problems};
 use crate::redaction::Redaction;
 use crate::settings::Settings;
+use crate::stream::{self, StreamFields};
 use crate::{head, text};
 
 /// The most characters of a text, unless texts are shown whole.
@@ -51,6 +52,9 @@ struct CallFields<'a> {
     /// To the first token; only of streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttft_ms: Option<f64>,
+    /// How it came; only of streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<StreamFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageFields>,
     /// `null` where it is unknown; absent where there is nothing to pay for, or the provider did not say what was
@@ -135,7 +139,7 @@ pub(crate) fn line(
         status: exchange.status,
         duration_ms: millis(exchange.lasted(call)),
         upgrade: exchange.upgrade.as_deref(),
-        call: call.filter(|_| settings.show_llm_calls).map(|call| call_fields(settings, call)),
+        call: call.filter(|_| settings.show_llm_calls).map(|call| call_fields(settings, exchange, call)),
         error: errors
             .into_iter()
             .next()
@@ -147,7 +151,7 @@ pub(crate) fn line(
     Ok(Redaction::of(settings).json(&json).into_owned() + "\n")
 }
 
-fn call_fields<'a>(settings: &Settings, call: &'a Shown) -> CallFields<'a> {
+fn call_fields<'a>(settings: &Settings, exchange: &Following, call: &'a Shown) -> CallFields<'a> {
     let session = Some(&call.session).filter(|_| settings.show_sessions);
     let answer = call.answers.first().filter(|_| settings.log_responses);
     CallFields {
@@ -164,6 +168,7 @@ fn call_fields<'a>(settings: &Settings, call: &'a Shown) -> CallFields<'a> {
             client: session.client.as_ref().map(|client| &*client.name),
         }),
         ttft_ms: call.first_token.map(|at| millis(at.saturating_sub(call.began))),
+        stream: stream::fields(exchange, call),
         usage: call.usage.map(usage_fields),
         cost_usd: call.cost.map(|price| match price {
             Price::Known(cost) => Some(cost.as_f64()),
@@ -216,6 +221,6 @@ fn shown(settings: &Settings, text: &str) -> String {
     Redaction::of(settings).start(text, LONG).into_owned()
 }
 
-fn millis(duration: std::time::Duration) -> f64 {
+pub(crate) fn millis(duration: std::time::Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }

@@ -35,6 +35,7 @@ mod paint;
 mod problem;
 mod redaction;
 mod settings;
+mod stream;
 pub mod text;
 mod tools;
 

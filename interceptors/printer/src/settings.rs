@@ -54,8 +54,8 @@ pub enum Format {
     /// A head line for each call, and the first lines of what was said.
     #[default]
     Compact,
-    /// The same with all that is new in the conversation, thinking, and the tools offered; nothing cut but what is
-    /// very long.
+    /// The same with all that is new in the conversation, thinking, the tools offered, and how a stream came;
+    /// nothing cut but what is very long.
     Full,
     /// One JSON object a line.
     Json,

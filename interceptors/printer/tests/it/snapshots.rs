@@ -1,10 +1,11 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use perimeter_interceptor::host::What;
 use perimeter_interceptor::{
     Answer, ApiFailure, BodyEnd, CallId, Client, Completion, Cost, End, Failure, LlmEvent, Media, Operation,
-    Part, Relation, Role, Session, Tool, ToolResult, ToolUse, Turn, Upgrade, Usage, Usd,
+    Part, Peer, Relation, Role, Session, Stall, Stream, Tool, ToolResult, ToolUse, Turn, Upgrade, Usage, Usd,
 };
 use perimeter_printer::{Look, Settings};
 use serde_json::json;
@@ -432,6 +433,65 @@ fn full_shows_all_that_is_new() {
     let first = Scene::post(0).asks(first).answers(200).completes(1240, answer(vec![text(ANSWER)], "stop"));
     let scenes = [first, streamed_with_thinking(1), parallel_tool_calls(2), tool_results(3), plain_get(4)];
     insta::assert_snapshot!(at_every_width(&scenes, &settings(json!({"format": "full"}))));
+}
+
+/// How an answer came for which somebody was waited for so often.
+fn stream(stalls: &[(u64, u64, Peer)]) -> Arc<Stream> {
+    let millis = Duration::from_millis;
+    let mut stream = Stream::default();
+    (stream.first_byte, stream.first_chunk) = (millis(212), Some(millis(213)));
+    (stream.first_token, stream.last_token) = (Some(millis(640)), Some(millis(2_123)));
+    (stream.last, stream.chunks, stream.bytes) = (millis(2_130), 87, 9_000);
+    (0..80).chain([40, 41]).for_each(|gap| stream.gaps.add(millis(gap % 20)));
+    for (at, lasted, by) in stalls {
+        stream.gaps.add(millis(*lasted));
+        stream.stall(Stall::new(millis(*at), millis(*lasted), *by));
+    }
+    stream.into()
+}
+
+fn streamed(number: u32, stalls: &[(u64, u64, Peer)]) -> (Scene, Completion) {
+    let mut completion = answer(vec![text("Paris.")], "stop");
+    completion.stream = Some(stream(stalls));
+    let mut call = call("gpt-4o-mini", vec![user("What is the capital of France?")]);
+    call.streaming = true;
+    (Scene::post(number).asks(call).answers(200).says(640, "Paris"), completion)
+}
+
+#[test]
+fn full_tells_how_a_stream_came_and_who_was_waited_for() {
+    let silent = (2_400, 3_100, Peer::Upstream);
+    let deaf = (6_000, 12_400, Peer::Client);
+    let scene = |number, stalls: &[_]| {
+        let (scene, completion) = streamed(number, stalls);
+        scene.completes(20_000, completion)
+    };
+    let cut = |number, response| {
+        let (scene, completion) = streamed(number, &[silent]);
+        scene.llm(20_000, LlmEvent::Cut(completion.into())).ends_as(20_000, BodyEnd::COMPLETE, response)
+    };
+    let scenes = || {
+        let mut at_once = answer(vec![text("Paris.")], "stop");
+        at_once.stream = Some(Arc::default());
+        let (begun, _) = streamed(6, &[]);
+        [
+            scene(0, &[]),
+            scene(1, &[silent, deaf]),
+            scene(2, &[silent, deaf, silent, silent]),
+            cut(3, BodyEnd::Aborted),
+            cut(4, BodyEnd::Failed("connection reset".into())),
+            cut(5, BodyEnd::Stopped),
+            begun.completes(700, at_once),
+        ]
+    };
+    insta::assert_snapshot!(at_every_width(&scenes(), &settings(json!({"format": "full"}))));
+    insta::assert_snapshot!(printed(
+        &scenes(),
+        Look::fixed(None, false),
+        &settings(json!({"format": "json"}))
+    ));
+    let compact = printed(&scenes(), Look::fixed(None, false), &Settings::default());
+    assert!(!compact.contains("gaps") && !compact.contains("stalled"), "{compact}");
 }
 
 #[test]
