@@ -180,21 +180,23 @@ impl Teller {
         let exchange = seen.exchange.get_or_insert_with(|| Arc::new(cx.exchange.clone()));
         let read = self.read(call, &exchange.upstream, seen.reads);
         let mut place = Place::of(&self.settings, self.sampler, (exchange, call), seen.parent.as_ref());
+        let began = span::after(exchange.began, since);
         let mut agent = None;
+        let mut spans = Vec::new();
         if place.in_tree {
-            let began = span::after(exchange.began, since);
-            let first =
-                First { session: &call.session, provider: read.provider, model: call.model.as_ref(), began };
-            let mut spans = Vec::new();
+            let (session, provider, model) = (&call.session, read.provider, call.model.as_ref());
+            let first = First { session, provider, model, began };
             let standing = self.sessions.call(exchange.id, call, &first, converses(call), &mut spans);
             (place.above, agent) = (standing.above, standing.agent);
-            self.tell(spans);
+        } else {
+            self.sessions.call_elsewhere(call, began, &mut spans);
         }
         let mut open = Open::new(exchange, call, read, (place, agent), (since, self.keeps_content));
         if let Some((at, failure)) = &seen.failed {
             open.not_answered(*at, failure);
         }
         seen.calls.push(open);
+        self.tell(spans);
     }
 
     fn read(&self, call: &Call, upstream: &str, reads: bool) -> Read {

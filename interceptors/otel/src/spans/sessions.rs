@@ -44,7 +44,7 @@ struct Known {
 }
 
 /// Where a call stands among the agents of its session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Standing {
     pub(super) above: Above,
     /// Whose call it is, by the line of talk.
@@ -76,7 +76,12 @@ impl Sessions {
             if converses { known.converse(exchange, call, first) } else { known.beside() }
         });
         self.make_room(told);
-        standing.unwrap_or(Standing { above: Above::None, agent: None })
+        standing.unwrap_or_default()
+    }
+
+    /// A call begins that is told elsewhere: the tools whose results it brings are over nonetheless.
+    pub(super) fn call_elsewhere(&mut self, call: &Call, began: SystemTime, told: &mut Vec<Span>) {
+        self.change(&call.session.id, |known| known.results(call, began, told));
     }
 
     /// The model asked for tools.
@@ -182,9 +187,7 @@ impl Known {
             let agent = self.begin(exchange, call, first);
             self.agents.insert(thread, agent);
         }
-        let Some(agent) = self.agents.get_mut(&thread) else {
-            return Standing { above: Above::None, agent: None };
-        };
+        let Some(agent) = self.agents.get_mut(&thread) else { return Standing::default() };
         agent.call(call.session.call);
         Standing { above: Above::Ours(agent.span), agent: Some(thread) }
     }

@@ -17,9 +17,10 @@ const MESSAGE: usize = 1024;
 const NAME: usize = 256;
 
 /// The span above.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Above {
     /// None: the span is a root.
+    #[default]
     None,
     /// One of ours.
     Ours(SpanId),

@@ -1,1 +1,3 @@
 //! What it promises.
+
+mod spans;
