@@ -19,7 +19,8 @@ mod settings;
 mod spans;
 
 pub use profile::Profile;
-pub use settings::Settings;
+pub use send::{SendError, TlsError, TransportError};
+pub use settings::{Settings, SettingsError};
 pub use spans::{Ratio, Settings as TraceSettings, Spans, WhenInstrumented, Word as SamplerWord};
 
 use send::Item;

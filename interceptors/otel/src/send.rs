@@ -36,7 +36,7 @@ use lane::{Lane, Stop, Store};
 pub(crate) use signal::Signal;
 use spool::Spool;
 use transport::Transport;
-pub use transport::TransportError;
+pub use transport::{TlsError, TransportError};
 
 /// A batch is sent when it is of so many bytes: collectors take 4 MiB at once by gRPC unless they are told otherwise.
 const BATCH_BYTES: usize = 3 << 20;

@@ -21,10 +21,10 @@ mod sampler;
 mod tests;
 
 pub(crate) use effective::{Destination, Effective, Files, Schedule, Spooling, Temporality};
-pub use endpoint::Endpoint;
-pub(crate) use environment::SettingsError;
-pub use headers::Headers;
-pub use resource::Attribute;
+pub(crate) use endpoint::Endpoint;
+pub use environment::SettingsError;
+pub(crate) use headers::Headers;
+pub(crate) use resource::Attribute;
 pub(crate) use sampler::Sampler;
 
 /// The settings of a [`TraceExporter`](crate::TraceExporter). What is unset comes from the environment
@@ -35,70 +35,68 @@ pub(crate) use sampler::Sampler;
 pub struct Settings {
     /// Where the backend is; `/v1/traces` and its like are appended. By default `http://localhost:4318`, for `grpc`
     /// `http://localhost:4317`.
-    pub endpoint: Option<Endpoint>,
+    pub(crate) endpoint: Option<Endpoint>,
     /// Where a signal has another endpoint: used as it is.
-    pub endpoints: Endpoints,
+    pub(crate) endpoints: Endpoints,
     /// How it is spoken to. By default `http/protobuf`.
-    pub protocol: Option<Protocol>,
+    pub(crate) protocol: Option<Protocol>,
     /// Headers of each request, for `grpc` its metadata: access keys mostly.
-    pub headers: Option<Headers>,
+    pub(crate) headers: Option<Headers>,
     /// How long one request may take. By default 10 s.
     #[serde(deserialize_with = "read::some_duration")]
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// How requests are compressed. By default `gzip`.
-    pub compression: Option<Compression>,
+    pub(crate) compression: Option<Compression>,
     /// Whom to trust, and who we are.
-    pub tls: Tls,
+    pub(crate) tls: Tls,
     /// What is sent. By default everything.
-    pub signals: Signals,
+    pub(crate) signals: Signals,
     /// Which editions of the conventions are spoken. By default both.
-    pub semconv: Option<Vec<Profile>>,
+    pub(crate) semconv: Option<Vec<Profile>>,
     /// Attributes of the resource: of this proxy.
     #[serde(deserialize_with = "resource::attributes")]
-    pub resource: std::collections::BTreeMap<String, Attribute>,
+    pub(crate) resource: std::collections::BTreeMap<String, Attribute>,
     /// `service.name`. By default `perimeter`.
-    pub service_name: Option<String>,
+    pub(crate) service_name: Option<String>,
     /// How much is sent together.
-    pub batch: Batching,
+    pub(crate) batch: Batching,
     /// How often metrics are sent. By default every 60 s.
     #[serde(deserialize_with = "read::some_duration")]
-    pub metrics_interval: Option<Duration>,
+    pub(crate) metrics_interval: Option<Duration>,
     /// How many bytes may wait in memory. By default 16 MiB.
     #[serde(deserialize_with = "read::some_size")]
-    pub queue: Option<u64>,
+    pub(crate) queue: Option<u64>,
     /// What does not fit there.
-    pub spool: Spool,
+    pub(crate) spool: Spool,
 }
 
 /// Endpoints of single signals.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     /// Of spans.
-    pub traces: Option<Endpoint>,
+    pub(crate) traces: Option<Endpoint>,
     /// Of log records.
-    pub logs: Option<Endpoint>,
+    pub(crate) logs: Option<Endpoint>,
     /// Of metrics.
-    pub metrics: Option<Endpoint>,
+    pub(crate) metrics: Option<Endpoint>,
 }
 
 /// What is sent; unset: as the environment says (`OTEL_TRACES_EXPORTER` and its like), else it is.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Signals {
+pub(crate) struct Signals {
     /// Spans.
-    pub traces: Option<bool>,
+    pub(crate) traces: Option<bool>,
     /// Log records.
-    pub logs: Option<bool>,
+    pub(crate) logs: Option<bool>,
     /// Metrics.
-    pub metrics: Option<bool>,
+    pub(crate) metrics: Option<bool>,
 }
 
 /// How a backend is spoken to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// OTLP over HTTP, in Protobuf.
     #[default]
     #[serde(rename = "http/protobuf")]
@@ -114,7 +112,7 @@ pub enum Protocol {
 /// How requests are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Compression {
+pub(crate) enum Compression {
     /// By gzip.
     #[default]
     Gzip,
@@ -125,45 +123,42 @@ pub enum Compression {
 /// Files of PEM. A path may begin with `~/`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Tls {
+pub(crate) struct Tls {
     /// Certificates to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// Our certificate, where the backend asks for one, and those it is signed by.
-    pub client_certificate: Option<PathBuf>,
+    pub(crate) client_certificate: Option<PathBuf>,
     /// Its key.
-    pub client_key: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 /// How much is sent together.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Batching {
+pub(crate) struct Batching {
     /// So many spans, or log records, at most. By default 512.
     #[serde(deserialize_with = "read::some_count")]
-    pub max_spans: Option<usize>,
+    pub(crate) max_spans: Option<usize>,
     /// So long the first one waits for others at most. By default 5 s.
     #[serde(deserialize_with = "read::some_duration")]
-    pub interval: Option<Duration>,
+    pub(crate) interval: Option<Duration>,
 }
 
 /// What does not fit into memory, or is left over when the proxy stops, waits here.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Spool {
+pub(crate) struct Spool {
     /// Whether it does; else it is lost, and counted.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// The directory; made when it is needed. By default `otlp` in `$XDG_STATE_HOME/perimeter`, else in
     /// `~/.local/state/perimeter`. A path may begin with `~/`.
-    pub directory: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
     /// How many bytes it may hold; beyond that the oldest are lost.
     #[serde(deserialize_with = "read::size")]
-    pub max_size: u64,
+    pub(crate) max_size: u64,
     /// What is older is not sent any more.
     #[serde(deserialize_with = "read::duration")]
-    pub max_age: Duration,
+    pub(crate) max_age: Duration,
 }
 
 impl Default for Spool {

@@ -13,7 +13,7 @@ mod http;
 mod tls;
 mod words;
 
-pub(crate) use tls::TlsError;
+pub use tls::TlsError;
 
 /// A client for one signal's destination.
 #[derive(Debug)]

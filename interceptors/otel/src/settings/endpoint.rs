@@ -9,7 +9,7 @@ use super::Protocol;
 
 /// Where a backend is: an `http` or `https` URL without user information.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Endpoint(Uri);
+pub(crate) struct Endpoint(Uri);
 
 /// Why a text is no endpoint. It does not repeat the text, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

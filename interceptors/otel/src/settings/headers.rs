@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 /// Headers that are added to requests. `Debug` shows no value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(HeaderMap);
+pub(crate) struct Headers(HeaderMap);
 
 /// Why there is no such header. It repeats no value, nor what may be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected a text, a number, true or false")]
-pub enum Attribute {
+pub(crate) enum Attribute {
     /// True or false.
     Bool(bool),
     /// A whole number.

@@ -17,17 +17,21 @@ impl Default for Sampler {
 impl Sampler {
     /// Whether a trace of this id is told. `parent`: whether the client that began it samples it.
     ///
-    /// As `TraceIdRatioBased` of the SDKs, so that everybody leaves out the same traces: the last 56 bits of the id,
-    /// which are random in every trace, decide.
+    /// As the specification's `ProbabilitySampler`, so that everybody leaves out the same traces: the last 56 bits of
+    /// the id, which are random in every trace, decide.
     pub(crate) fn samples(self, trace_id: [u8; 16], parent: Option<bool>) -> bool {
         if let (true, Some(sampled)) = (self.parent_based, parent) {
             return sampled;
         }
         let [.., a, b, c, d, e, f, g] = trace_id;
         let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
-        #[expect(clippy::cast_precision_loss, reason = "56 bits; the last three do not decide anything")]
-        let share = random as f64 / (1_u64 << 56) as f64;
-        share < self.ratio
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to 2 to the 56th"
+        )]
+        let threshold = ((1.0 - self.ratio) * (1_u64 << 56) as f64) as u64;
+        random >= threshold
     }
 }
 
@@ -43,10 +47,10 @@ mod tests {
     fn a_client_decides_about_its_own_traces() {
         let sampler = Sampler { parent_based: true, ratio: 0.0 };
         assert!(sampler.samples(id(0), Some(true)));
-        assert!(!sampler.samples(id(0), None));
+        assert!(!sampler.samples(id(u64::MAX), None));
         assert!(!Sampler::default().samples(id(0), Some(false)));
-        assert!(Sampler::default().samples(id(u64::MAX), None));
-        assert!(!Sampler { parent_based: false, ratio: 0.0 }.samples(id(0), Some(true)));
+        assert!(Sampler::default().samples(id(0), None));
+        assert!(!Sampler { parent_based: false, ratio: 0.0 }.samples(id(u64::MAX), Some(true)));
     }
 
     #[test]
