@@ -16,7 +16,6 @@ mod environment;
 mod headers;
 mod read;
 mod resource;
-mod sampler;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +24,6 @@ pub(crate) use endpoint::Endpoint;
 pub use environment::SettingsError;
 pub(crate) use headers::Headers;
 pub(crate) use resource::Attribute;
-pub(crate) use sampler::Sampler;
 
 /// The settings of a [`TraceExporter`](crate::TraceExporter). What is unset comes from the environment
 /// (`OTEL_EXPORTER_OTLP_ENDPOINT` and its like), else has its default.
@@ -68,6 +66,8 @@ pub struct Settings {
     pub(crate) queue: Option<u64>,
     /// What does not fit there.
     pub(crate) spool: Spool,
+    /// Which spans there are.
+    pub(crate) trace: crate::spans::Settings,
 }
 
 /// Endpoints of single signals.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::environment::{Environment, SettingsError};
-use super::{Compression, Endpoint, Headers, Protocol, Sampler, Settings, resource};
+use super::{Compression, Endpoint, Headers, Protocol, Settings, resource};
 use crate::profile::Profile;
 use crate::send::Signal;
+use crate::spans::{Ratio, Sampler};
 
 /// What is done, everything considered.
 #[derive(Clone, Debug)]
@@ -117,7 +118,7 @@ impl Settings {
             destinations: self.destinations(env)?,
             resource: self.resource(env)?,
             profiles: self.profiles()?,
-            sampler: sampler(env)?,
+            sampler: self.sampler(env)?,
             batch: or(
                 self.batch.max_spans,
                 || env.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
@@ -283,6 +284,14 @@ impl Settings {
         }
     }
 
+    fn sampler(&self, env: Environment<'_>) -> Result<Sampler, SettingsError> {
+        if self.trace.sampler.is_some() {
+            return Ok(Sampler::of(&self.trace, Sampler::default()));
+        }
+        let ratio = self.trace.sampler_arg.map(Ratio::get);
+        sampler(env, ratio)
+    }
+
     fn spooling(&self, env: Environment<'_>) -> Result<Option<Spooling>, SettingsError> {
         if !self.spool.enabled {
             return Ok(None);
@@ -334,7 +343,7 @@ fn temporality(env: Environment<'_>) -> Result<Temporality, SettingsError> {
     }
 }
 
-fn sampler(env: Environment<'_>) -> Result<Sampler, SettingsError> {
+fn sampler(env: Environment<'_>, told: Option<f64>) -> Result<Sampler, SettingsError> {
     /// Whether it is parent-based, and its ratio; `None`: the argument.
     const WORDS: [(&str, (bool, Option<f64>)); 6] = [
         ("always_on", (false, Some(1.0))),
@@ -347,7 +356,7 @@ fn sampler(env: Environment<'_>) -> Result<Sampler, SettingsError> {
     const EXPECTED: &str = "always_on, always_off, traceidratio, or one of these behind parentbased_";
     let Some(found) = env.get("OTEL_TRACES_SAMPLER") else { return Ok(Sampler::default()) };
     let (parent_based, ratio) = found.one_of(&WORDS, EXPECTED)?;
-    let ratio = or(ratio, || env.get("OTEL_TRACES_SAMPLER_ARG"), |found| found.ratio(), 1.0)?;
+    let ratio = or(ratio.or(told), || env.get("OTEL_TRACES_SAMPLER_ARG"), |found| found.ratio(), 1.0)?;
     Ok(Sampler { parent_based, ratio })
 }
 
