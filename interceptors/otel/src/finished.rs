@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
-use perimeter_interceptor::{Call, Completion, End, Exchange};
+use perimeter_interceptor::{Call, Completion, End, Exchange, SpanContext};
 
 /// All that is known of a call when it is over: what its span, its log records and its metrics are made of.
 #[derive(Clone, Debug)]
@@ -55,22 +55,4 @@ pub(crate) struct Server {
     pub(crate) address: Arc<str>,
     /// Its port, given or the scheme's own.
     pub(crate) port: Option<u16>,
-}
-
-/// Names a span in a trace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct SpanContext {
-    /// The trace.
-    pub(crate) trace: [u8; 16],
-    /// The span.
-    pub(crate) span: [u8; 8],
-    /// W3C's trace flags: 1 where it is sampled.
-    pub(crate) flags: u8,
-}
-
-impl SpanContext {
-    /// Whether it is told.
-    pub(crate) fn is_sampled(self) -> bool {
-        self.flags & 1 == 1
-    }
 }

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use perimeter_interceptor::{
-    Cx, End, Failure, Interceptor, Interest, LlmEvent, RequestHead, ResponseHead, Result, SessionEnd, Upgrade,
+    Counter, Cx, End, Failure, Interceptor, Interest, LlmEvent, RequestHead, ResponseHead, Result,
+    SessionEnd, Upgrade,
 };
 
 mod finished;
@@ -18,18 +19,34 @@ mod send;
 mod settings;
 mod spans;
 
-pub use profile::Profile;
 pub use send::{SendError, TlsError, TransportError};
 pub use settings::{Settings, SettingsError};
-pub use spans::{Ratio, Settings as TraceSettings, Spans, WhenInstrumented, Word as SamplerWord};
 
-use send::Item;
-use spans::{Sampler, Seen, Teller, Told};
+use send::{Item, Outbox};
+use settings::Effective;
+use spans::{Seen, Teller, Told};
 
 /// Tells an OpenTelemetry backend.
 pub struct TraceExporter {
     teller: Teller,
-    kept: Kept,
+    way: Way,
+}
+
+/// Where what is told goes.
+enum Way {
+    /// To the backend.
+    Sent(Box<Outbox>),
+    /// Nowhere.
+    Kept(Kept),
+}
+
+impl Way {
+    fn put(&mut self, item: Item) {
+        match self {
+            Self::Sent(outbox) => outbox.put(item),
+            Self::Kept(kept) => kept.0.lock().unwrap_or_else(PoisonError::into_inner).push(item),
+        }
+    }
 }
 
 impl fmt::Debug for TraceExporter {
@@ -53,35 +70,53 @@ impl Kept {
         });
         spans.collect()
     }
+}
 
-    fn put(&self, item: Item) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(item);
-    }
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The settings or the environment say what cannot be.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// There is no way to send it.
+    #[error(transparent)]
+    Send(#[from] SendError),
 }
 
 impl TraceExporter {
     /// Prepares to send.
     ///
     /// # Errors
-    /// Where the settings, or the environment, cannot be.
-    pub fn new(_settings: Settings) -> std::result::Result<Self, std::convert::Infallible> {
-        Ok(Self::kept(TraceSettings::default(), vec![Profile::Latest, Profile::V1_41]).0)
+    /// Where the settings, or the environment, say what cannot be, and where nothing can be sent.
+    pub fn new(settings: Settings) -> std::result::Result<Self, StartError> {
+        let effective = settings.effective(&|name| std::env::var(name).ok())?;
+        let outbox = Outbox::new(&effective)?;
+        Ok(Self::told(&settings, &effective, Way::Sent(Box::new(outbox))))
     }
 
-    /// One that keeps what it tells, and sends nothing, for tests.
+    /// One that keeps what it tells, and sends nothing, whatever the environment says: for tests.
+    ///
+    /// # Errors
+    /// Where the settings say what cannot be.
     #[doc(hidden)]
-    pub fn kept(settings: TraceSettings, profiles: Vec<Profile>) -> (Self, Kept) {
-        let sampler = Sampler::of(&settings, Sampler::default());
+    pub fn kept(settings: &Settings) -> std::result::Result<(Self, Kept), StartError> {
+        let effective = settings.effective(&|_| None)?;
         let kept = Kept::default();
-        (Self { teller: Teller::new(settings, sampler, profiles, false), kept: kept.clone() }, kept)
+        Ok((Self::told(settings, &effective, Way::Kept(kept.clone())), kept))
+    }
+
+    fn told(settings: &Settings, effective: &Effective, way: Way) -> Self {
+        let profiles = effective.profiles.clone();
+        Self { teller: Teller::new(settings.trace.clone(), effective.sampler, profiles, false), way }
     }
 
     /// Hands on what is over.
     fn hand_on(&mut self) {
         for told in self.teller.told() {
             match told {
-                Told::Span(span) => self.kept.put(Item::Span(span)),
-                Told::Call(_, Some(span)) => self.kept.put(Item::Span(span)),
+                Told::Span(span) => self.way.put(Item::Span(span)),
+                Told::Call(_, Some(span)) => self.way.put(Item::Span(span)),
                 Told::Call(_, None) => {}
             }
         }
@@ -93,6 +128,13 @@ impl Interceptor for TraceExporter {
 
     fn interest(&self) -> Interest {
         Interest::LLM
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        match &self.way {
+            Way::Sent(outbox) => outbox.counters(),
+            Way::Kept(_) => Vec::new(),
+        }
     }
 
     fn on_request_head(&mut self, _: Cx<'_>, head: &RequestHead) -> Result<Option<Seen>> {
@@ -132,9 +174,19 @@ impl Interceptor for TraceExporter {
         Ok(())
     }
 
+    fn on_idle(&mut self) -> Result {
+        if let Way::Sent(outbox) = &mut self.way {
+            outbox.idle();
+        }
+        Ok(())
+    }
+
     fn on_shutdown(mut self) -> Result {
         self.teller.end_all();
         self.hand_on();
+        if let Way::Sent(outbox) = self.way {
+            outbox.finish();
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An edition of the conventions. Both may be spoken at once: what they name alike is said once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub enum Profile {
+pub(crate) enum Profile {
     /// Core semantic conventions 1.41.
     #[serde(rename = "v1_41")]
     V1_41,

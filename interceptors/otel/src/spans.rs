@@ -31,7 +31,7 @@ mod tool;
 mod trace_parent;
 
 pub(crate) use sampler::Sampler;
-pub use settings::{Ratio, Settings, Spans, WhenInstrumented, Word};
+pub(crate) use settings::{Ratio, Settings};
 
 use agent::First;
 use open::{Open, Read};

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use perimeter_interceptor::Session;
+use perimeter_interceptor::{Session, SpanContext};
 
 use super::attributes::Attributes;
 use super::ids::{SpanId, TraceId};
 use super::inference::add_conversation;
 use super::span::{self, Above};
-use crate::finished::{Problem, SpanContext};
+use crate::finished::Problem;
 
 const OPERATION: &str = "invoke_agent";
 
@@ -122,7 +122,7 @@ impl Agent {
         self.state = State::Told;
         let agent = &self.session.agent;
         let name = span::name(OPERATION, agent.name.as_deref().or(agent.told.as_deref()));
-        let context = SpanContext { trace, span: self.span, flags: 1 };
+        let context = SpanContext::new(trace, self.span, 1);
         let times = (self.began, self.ended);
         let mut span = span::span(&name, SpanKind::Internal, context, &self.above, times);
         let mut attributes = Attributes::default();

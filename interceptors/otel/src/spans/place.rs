@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::trace::v1::span::Link;
-use perimeter_interceptor::{Call, Exchange};
+use perimeter_interceptor::{Call, CallId, Exchange, SpanContext};
 
-use super::ids;
+use super::ids::{self, SpanId, TraceId};
 use super::sampler::Sampler;
 use super::settings::{Settings, Spans, WhenInstrumented};
 use super::span::{self, Above};
 use super::trace_parent::TraceParent;
-use crate::finished::SpanContext;
 
 /// Where a call's span is.
 #[derive(Clone, Debug)]
@@ -29,31 +28,47 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Of a call: in the client's trace where it has one; in the trace that the forwarded request names, if it names
+    /// one; else in the tree.
     pub(super) fn of(
         settings: &Settings,
         sampler: Sampler,
         (exchange, call): (&Exchange, &Call),
         parent: Option<&Arc<TraceParent>>,
     ) -> Self {
-        let when = settings.when_instrumented;
-        let in_tree = settings.spans.map_or(parent.is_none(), |spans| spans == Spans::Tree);
-        match parent {
-            Some(parent) if when == WhenInstrumented::Skip => Self::skipped(parent),
-            Some(parent) if !in_tree && when == WhenInstrumented::Emit => {
-                Self::under(sampler, (exchange, call), parent)
+        let is_placed = parent.is_some() || exchange.sent.is_some();
+        let in_tree = settings.spans.map_or(!is_placed, |spans| spans == Spans::Tree);
+        let place = match (parent, settings.when_instrumented) {
+            (Some(parent), WhenInstrumented::Skip) => Self::skipped(parent),
+            (Some(parent), WhenInstrumented::Emit) if !in_tree => {
+                Self::under(sampler, parent, span_of(exchange, call))
             }
-            _ => Self::ours(sampler, (exchange, call), in_tree, parent.map(|parent| &**parent)),
-        }
+            _ if in_tree => {
+                let trace = ids::trace_of_session(&call.session.id);
+                let mut place = Self::root(sampler, trace, ids::call(exchange.id, call.id));
+                place.in_tree = place.told;
+                place.links.extend(exchange.sent.map(|sent| span::link(sent, "")));
+                place
+            }
+            (None, _) if let Some(sent) = exchange.sent => {
+                Self::root(sampler, sent.trace, span_of(exchange, call))
+            }
+            _ => {
+                let trace = ids::trace_of_call(exchange.id, call.id);
+                Self::root(sampler, trace, ids::call(exchange.id, call.id))
+            }
+        };
+        place.known_to(parent)
     }
 
     /// In the client's trace.
-    fn under(sampler: Sampler, (exchange, call): (&Exchange, &Call), parent: &TraceParent) -> Self {
-        let told = sampler.samples(parent.trace, Some(parent.flags));
-        let flags = parent.flags & !1 | u8::from(told);
-        let context = SpanContext { trace: parent.trace, span: ids::call(exchange.id, call.id), flags };
+    fn under(sampler: Sampler, parent: &TraceParent, span: SpanId) -> Self {
+        let context = parent.context;
+        let told = sampler.samples(context.trace, Some(context.flags));
+        let flags = context.flags & !1 | u8::from(told);
         Self {
-            context,
-            above: Above::Client(parent.span),
+            context: SpanContext::new(context.trace, span, flags),
+            above: Above::Client(context.span),
             in_tree: false,
             told,
             state: parent.state.clone(),
@@ -62,35 +77,24 @@ impl Place {
         }
     }
 
-    /// In a trace of ours, that of its session or one of its own.
-    fn ours(
-        sampler: Sampler,
-        (exchange, call): (&Exchange, &Call),
-        in_tree: bool,
-        parent: Option<&TraceParent>,
-    ) -> Self {
-        let trace = match in_tree {
-            true => ids::trace_of_session(&call.session.id),
-            false => ids::trace_of_call(exchange.id, call.id),
-        };
+    /// In a trace of ours.
+    fn root(sampler: Sampler, trace: TraceId, span: SpanId) -> Self {
         let told = sampler.samples(trace, None);
-        let context = SpanContext { trace, span: ids::call(exchange.id, call.id), flags: u8::from(told) };
         Self {
-            context,
+            context: SpanContext::new(trace, span, u8::from(told)),
             above: Above::None,
-            in_tree: in_tree && told,
+            in_tree: false,
             told,
             state: String::new(),
-            links: parent.map(span::link).into_iter().collect(),
-            instrumented: parent.is_some(),
+            links: Vec::new(),
+            instrumented: false,
         }
     }
 
     /// Nowhere: its log records are the client's span's.
     fn skipped(parent: &TraceParent) -> Self {
-        let context = SpanContext { trace: parent.trace, span: parent.span, flags: parent.flags };
         Self {
-            context,
+            context: parent.context,
             above: Above::None,
             in_tree: false,
             told: false,
@@ -99,4 +103,19 @@ impl Place {
             instrumented: true,
         }
     }
+
+    /// With a link to the client's span, where it is not under that.
+    fn known_to(mut self, parent: Option<&Arc<TraceParent>>) -> Self {
+        if let Some(parent) = parent.filter(|_| !self.instrumented) {
+            self.instrumented = true;
+            self.links.insert(0, span::link(parent.context, &parent.state));
+        }
+        self
+    }
+}
+
+/// The span of a call. Where the forwarded request names one, that is of its first.
+fn span_of(exchange: &Exchange, call: &Call) -> SpanId {
+    let sent = exchange.sent.filter(|_| call.id == CallId(0));
+    sent.map_or_else(|| ids::call(exchange.id, call.id), |sent| sent.span)
 }

@@ -6,24 +6,23 @@ use serde::{Deserialize, Serialize};
 /// Which spans there are, under the key `trace`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Settings {
+pub(crate) struct Settings {
     /// What is told of a call. Unset: the call alone where the client has a trace of its own for it (a valid
     /// `traceparent`), else the tree.
-    pub spans: Option<Spans>,
+    pub(crate) spans: Option<Spans>,
     /// Which traces are told. Unset: as `OTEL_TRACES_SAMPLER` says, else as the client's
     /// where a span is part of it, and all others.
-    pub sampler: Option<Word>,
+    pub(crate) sampler: Option<Word>,
     /// Of the samplers by ratio: which part of the traces, from 0 to 1. Unset: all.
-    pub sampler_arg: Option<Ratio>,
+    pub(crate) sampler_arg: Option<Ratio>,
     /// What becomes of calls that the client has a trace of its own for, and may tell itself.
-    pub when_instrumented: WhenInstrumented,
+    pub(crate) when_instrumented: WhenInstrumented,
 }
 
 /// What is told of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Spans {
+pub(crate) enum Spans {
     /// A trace a session: its agents, under them their calls and tools.
     Tree,
     /// The call alone, under the client's span where it has one.
@@ -33,7 +32,7 @@ pub enum Spans {
 /// Which traces are told, in the words of `OTEL_TRACES_SAMPLER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Word {
+pub(crate) enum Word {
     /// All.
     AlwaysOn,
     /// None.
@@ -55,7 +54,7 @@ pub enum Word {
 /// What becomes of calls that the client has a trace of its own for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WhenInstrumented {
+pub(crate) enum WhenInstrumented {
     /// Their spans are told.
     #[default]
     Emit,
@@ -67,16 +66,16 @@ pub enum WhenInstrumented {
 
 /// A part of all, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Ratio(f64);
+pub(crate) struct Ratio(f64);
 
 impl Ratio {
     /// This part; `None` where it is none.
-    pub fn new(part: f64) -> Option<Self> {
+    pub(crate) fn new(part: f64) -> Option<Self> {
         (0.0..=1.0).contains(&part).then_some(Self(part))
     }
 
     /// From 0 to 1.
-    pub fn get(self) -> f64 {
+    pub(crate) fn get(self) -> f64 {
         self.0
     }
 }

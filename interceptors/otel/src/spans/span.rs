@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, SpanFlags, Status};
+use perimeter_interceptor::SpanContext;
 use perimeter_redact::redact_start;
 
 use super::ids::SpanId;
-use super::trace_parent::TraceParent;
-use crate::finished::SpanContext;
 
 /// A status says so much, bytes.
 const MESSAGE: usize = 1024;
@@ -68,14 +67,14 @@ pub(super) fn failed(message: &str) -> Status {
     Status { message: redact_start(message, MESSAGE).into_owned(), code: StatusCode::Error.into() }
 }
 
-/// A link to the client's span.
-pub(super) fn link(parent: &TraceParent) -> Link {
+/// A link to a span of somebody else's.
+pub(super) fn link(context: SpanContext, state: &str) -> Link {
     let remote = SpanFlags::ContextHasIsRemoteMask as u32 | SpanFlags::ContextIsRemoteMask as u32;
     Link {
-        trace_id: parent.trace.to_vec(),
-        span_id: parent.span.to_vec(),
-        trace_state: parent.state.clone(),
-        flags: u32::from(parent.flags) | remote,
+        trace_id: context.trace.to_vec(),
+        span_id: context.span.to_vec(),
+        trace_state: state.to_owned(),
+        flags: u32::from(context.flags) | remote,
         ..Link::default()
     }
 }

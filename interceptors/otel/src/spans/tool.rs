@@ -8,13 +8,12 @@ use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use perimeter_interceptor::{Session, ToolUse, Turn};
+use perimeter_interceptor::{Part, Session, SpanContext, ToolUse, Turn};
 
 use super::attributes::Attributes;
 use super::ids::{SpanId, TraceId};
 use super::inference::add_conversation;
 use super::span::{self, Above};
-use crate::finished::SpanContext;
 
 const OPERATION: &str = "execute_tool";
 /// A name of a tool is remembered up to here, bytes.
@@ -89,7 +88,7 @@ impl Asked {
     /// Whether it may have asked for the agent that begins with these turns.
     pub(super) fn quotes(&self, news: &[Turn]) -> bool {
         let said = news.iter().flat_map(|turn| &turn.parts).filter_map(|part| match part {
-            perimeter_interceptor::Part::Text(text) => Some(hash(text)),
+            Part::Text(text) => Some(hash(text)),
             _ => None,
         });
         said.into_iter().any(|text| self.texts.contains(&text))
@@ -106,7 +105,7 @@ impl Asked {
             Ending::None => self.inner.unwrap_or(self.at),
         };
         let name = span::name(OPERATION, Some(&self.name));
-        let context = SpanContext { trace, span: self.span, flags: 1 };
+        let context = SpanContext::new(trace, self.span, 1);
         let mut span = span::span(&name, SpanKind::Internal, context, &self.above, (self.at, ended));
         let mut attributes = Attributes::default();
         attributes.word("gen_ai.operation.name", OPERATION);

@@ -1,71 +1,26 @@
 //! The client's own trace: the headers of W3C's Trace Context (<https://www.w3.org/TR/trace-context/>).
 
 use http::HeaderMap;
-
-use super::ids::{SpanId, TraceId};
+use perimeter_interceptor::SpanContext;
 
 /// A client's span that a request is part of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TraceParent {
-    /// The trace.
-    pub(super) trace: TraceId,
-    /// The span.
-    pub(super) span: SpanId,
-    /// Whether it is sampled (1), and whether the trace's id is random (2). Other flags have no meaning yet.
-    pub(super) flags: u8,
+    pub(super) context: SpanContext,
     /// What others say of the trace, as one header; empty where there is nothing, or nothing valid.
     pub(super) state: String,
 }
 
 /// So many vendors may say something of a trace.
 const MEMBERS: usize = 32;
-/// The flags that mean something.
-const KNOWN_FLAGS: u8 = 3;
 
 impl TraceParent {
     /// What a request's headers say. `None` where they say nothing, or nothing valid.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut told = headers.get_all("traceparent").iter();
         let only = told.next().filter(|_| told.next().is_none())?;
-        let (trace, span, flags) = parse(only.as_bytes())?;
-        Some(Self { trace, span, flags, state: state(headers).unwrap_or_default() })
-    }
-}
-
-/// `version-trace-span-flags`, in lower case. A version that is not known yet may have more behind a dash.
-fn parse(text: &[u8]) -> Option<(TraceId, SpanId, u8)> {
-    let (known, more) = text.split_at_checked(55)?;
-    let mut fields = known.split(|byte| *byte == b'-');
-    let [version] = bytes(fields.next()?)?;
-    let trace = bytes(fields.next()?)?;
-    let span = bytes(fields.next()?)?;
-    let [flags] = bytes(fields.next()?)?;
-    let may_have_more = version > 0 && more.starts_with(b"-");
-    let is_valid = version != 0xff
-        && fields.next().is_none()
-        && (more.is_empty() || may_have_more)
-        && trace != TraceId::default()
-        && span != SpanId::default();
-    is_valid.then_some((trace, span, flags & KNOWN_FLAGS))
-}
-
-fn bytes<const N: usize>(hex: &[u8]) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if hex.len() != 2 * N {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
-}
-
-fn digit(letter: u8) -> Option<u8> {
-    match letter {
-        b'0'..=b'9' => Some(letter - b'0'),
-        b'a'..=b'f' => Some(letter - b'a' + 10),
-        _ => None,
+        let context = SpanContext::parse(only.as_bytes())?;
+        Some(Self { context, state: state(headers).unwrap_or_default() })
     }
 }
 
@@ -136,10 +91,11 @@ mod tests {
     #[test]
     fn what_is_valid_is_read() {
         let parent = of(&[VALID], &["congo=t61rcWkgMzE, rojo@x=1", "", "a=b"]).unwrap();
-        assert_eq!(parent.trace, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes());
-        assert_eq!(parent.span, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
-        assert_eq!((parent.flags, &*parent.state), (1, "congo=t61rcWkgMzE,rojo@x=1,a=b"));
-        let flags = |digits: &str| of(&[&VALID.replace("-01", &format!("-{digits}"))], &[]).unwrap().flags;
+        assert_eq!(parent.context.trace, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes());
+        assert_eq!(parent.context.span, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
+        assert_eq!((parent.context.flags, &*parent.state), (1, "congo=t61rcWkgMzE,rojo@x=1,a=b"));
+        let flags =
+            |digits: &str| of(&[&VALID.replace("-01", &format!("-{digits}"))], &[]).unwrap().context.flags;
         assert_eq!((flags("00"), flags("03"), flags("ff"), flags("f8")), (0, 3, 3, 0));
     }
 
@@ -182,19 +138,17 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_break_it_and_what_it_reads_is_what_was_written(text in prop::collection::vec(any::<u8>(), 0..80)) {
-            if let Some((trace, span, _)) = parse(&text) {
-                let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            if let Some(read) = SpanContext::parse(&text) {
                 let text = String::from_utf8_lossy(&text).into_owned();
-                prop_assert_eq!(&text[3..35], hex(&trace));
-                prop_assert_eq!(&text[36..52], hex(&span));
+                prop_assert_eq!(&text[2..53], &read.to_string()[2..53]);
             }
         }
 
         #[test]
         fn every_valid_one_is_read(version in 0_u8..=254, trace in 1_u128.., span in 1_u64.., flags: u8) {
             let text = format!("{version:02x}-{trace:032x}-{span:016x}-{flags:02x}");
-            let read = parse(text.as_bytes());
-            prop_assert_eq!(read, Some((trace.to_be_bytes(), span.to_be_bytes(), flags & KNOWN_FLAGS)));
+            let context = SpanContext::new(trace.to_be_bytes(), span.to_be_bytes(), flags & 3);
+            prop_assert_eq!(SpanContext::parse(text.as_bytes()), Some(context));
         }
 
         #[test]
@@ -203,7 +157,7 @@ mod tests {
             text[at] = letter.chars().next().unwrap();
             let text: String = text.into_iter().collect();
             prop_assume!(text != VALID);
-            prop_assert_eq!(parse(text.as_bytes()), None);
+            prop_assert_eq!(SpanContext::parse(text.as_bytes()), None);
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use opentelemetry_proto::tonic::trace::v1::Span;
 use perimeter_interceptor::SessionEnd;
 use perimeter_interceptor::testing::{Script, comply, play};
-use perimeter_otel::{Profile, TraceExporter, TraceSettings};
+use perimeter_otel::{Kept, Settings, TraceExporter};
 
 mod ends;
 mod exchanges;
@@ -16,12 +16,16 @@ pub(crate) fn spans_of(script: impl Into<Script>) -> Vec<Span> {
     spans_with("{}", script)
 }
 
-/// The spans of a script under these settings (JSON).
-pub(crate) fn spans_with(settings: &str, script: impl Into<Script>) -> Vec<Span> {
-    let settings: TraceSettings = serde_json::from_str(settings).unwrap();
-    let (exporter, kept) = TraceExporter::kept(settings, vec![Profile::Latest, Profile::V1_41]);
+/// The spans of a script under these settings of `trace` (JSON).
+pub(crate) fn spans_with(trace: &str, script: impl Into<Script>) -> Vec<Span> {
+    let (exporter, kept) = exporter(trace);
     play(exporter, script).assert_faultless();
     kept.spans()
+}
+
+fn exporter(trace: &str) -> (TraceExporter, Kept) {
+    let settings: Settings = serde_json::from_str(&format!(r#"{{"trace":{trace}}}"#)).unwrap();
+    TraceExporter::kept(&settings).unwrap()
 }
 
 /// The only span of this name.
@@ -48,9 +52,24 @@ pub(crate) fn ended(script: Script, calls: u32) -> Script {
 #[test]
 fn whatever_passes_it_goes_on() {
     for settings in ["{}", r#"{"spans":"tree"}"#, r#"{"spans":"calls","sampler":"always_off"}"#] {
-        let settings: TraceSettings = serde_json::from_str(settings).unwrap();
-        comply(|| TraceExporter::kept(settings.clone(), vec![Profile::Latest]).0);
+        comply(|| exporter(settings).0);
     }
+}
+
+#[test]
+fn each_edition_of_the_conventions_has_its_own_words() {
+    let keys = |semconv: &str| {
+        let settings: Settings = serde_json::from_str(&format!(r#"{{"semconv":{semconv}}}"#)).unwrap();
+        let (exporter, kept) = TraceExporter::kept(&settings).unwrap();
+        let scene = exchanges::asks(exchanges::at(1), Vec::new());
+        play(exporter, exchanges::Answers::answers_well(scene, "Hi")).assert_faultless();
+        let call = kept.spans().remove(0);
+        ["cache_write", "cache_creation"]
+            .map(|word| attribute(&call, &format!("gen_ai.usage.{word}.input_tokens")))
+    };
+    assert_eq!(keys(r#"["latest"]"#), ["100", ""]);
+    assert_eq!(keys(r#"["v1_41"]"#), ["", "100"]);
+    assert_eq!(keys(r#"["latest","v1_41"]"#), ["100", "100"]);
 }
 
 #[test]
@@ -70,7 +89,10 @@ fn no_key_is_told_twice_and_no_span_ends_before_it_begins() {
 
 #[test]
 fn what_a_configuration_may_not_say_is_refused_with_what_it_may() {
-    let error = |settings: &str| serde_json::from_str::<TraceSettings>(settings).unwrap_err().to_string();
+    let error = |trace: &str| {
+        let settings = format!(r#"{{"trace":{trace}}}"#);
+        serde_json::from_str::<Settings>(&settings).unwrap_err().to_string()
+    };
     assert!(error(r#"{"spans":"all"}"#).contains("expected `tree` or `calls`"));
     assert!(error(r#"{"sampler":"often"}"#).contains("`parentbased_traceidratio`"));
     assert!(error(r#"{"sampler_arg":7}"#).contains("a number from 0 to 1"));

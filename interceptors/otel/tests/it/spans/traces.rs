@@ -1,7 +1,11 @@
 //! The client's own traces, and which traces are told.
 
+use std::sync::Arc;
+
 use opentelemetry_proto::tonic::trace::v1::Span;
+use perimeter_interceptor::host::{Desk, Notice};
 use perimeter_interceptor::testing::{Scene, Script};
+use perimeter_interceptor::{Interest, SpanContext};
 
 use super::exchanges::{Answers, asks, at, call_of, result, said};
 use super::show::hex;
@@ -92,6 +96,48 @@ fn a_result_in_a_call_that_the_client_traces_ends_its_tool() {
     let tool = named(&spans, "execute_tool Bash");
     assert_eq!(attribute(tool, "perimeter.tool.unanswered"), "");
     assert!(tool.end_time_unix_nano > tool.start_time_unix_nano);
+}
+
+/// The spans of a session whose exchange was forwarded with this span in its `traceparent`.
+fn sent(trace: &str, client: Option<&str>) -> Vec<Span> {
+    let scene = Scene::post("/v1/messages");
+    let scene = client.into_iter().fold(scene, |scene, parent| scene.header("traceparent", parent));
+    let script = Script::new().scene(call_of(scene, at(1), vec![], "{}").answers_well("Hi"));
+    let (exporter, kept) = super::exporter(trace);
+    let mut desk = Desk::new(exporter, Interest::LLM);
+    for mut notice in ended(script, 1).notices() {
+        if let Notice::Exchange { exchange, .. } = &mut notice {
+            Arc::make_mut(exchange).sent =
+                SpanContext::parse(format!("00-{TRACE}-0000000000000007-03").as_bytes());
+        }
+        desk.take(&notice).unwrap();
+    }
+    desk.shut_down().unwrap();
+    kept.spans()
+}
+
+#[test]
+fn a_span_that_the_provider_was_named_is_that_of_the_call() {
+    let named = |spans: Vec<Span>| {
+        let call = spans.into_iter().find(|span| span.name.starts_with("chat")).unwrap();
+        (hex(&call.trace_id), hex(&call.span_id), hex(&call.parent_span_id))
+    };
+    let (trace, span) = (TRACE.to_owned(), "0000000000000007".to_owned());
+    assert_eq!(named(sent("{}", None)), (trace.clone(), span.clone(), String::new()));
+    assert_eq!(sent("{}", None).len(), 1, "it cannot be in two traces");
+    let client = format!("00-{TRACE}-{SPAN}-01");
+    assert_eq!(named(sent("{}", Some(&client))), (trace, span, SPAN.to_owned()));
+}
+
+#[test]
+fn a_tree_that_is_asked_for_has_links_to_what_the_provider_was_named() {
+    let spans = sent(r#"{"spans":"tree"}"#, None);
+    let call = spans.iter().find(|span| span.name.starts_with("chat")).unwrap();
+    assert_eq!((spans.len(), call.links.len()), (2, 1));
+    assert_eq!(
+        (hex(&call.links[0].trace_id), hex(&call.links[0].span_id)),
+        (TRACE.into(), "0000000000000007".into())
+    );
 }
 
 #[test]
