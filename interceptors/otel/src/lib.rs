@@ -13,8 +13,14 @@ use perimeter_interceptor::{
     SessionEnd, Upgrade,
 };
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
+mod body;
+#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
+mod content;
 mod finished;
 mod profile;
+#[cfg(test)]
+mod sample;
 mod send;
 mod settings;
 mod spans;
