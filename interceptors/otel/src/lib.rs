@@ -18,6 +18,8 @@ mod body;
 #[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod content;
 mod finished;
+#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
+mod params;
 mod profile;
 #[cfg(test)]
 mod sample;
