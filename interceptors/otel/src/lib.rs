@@ -19,6 +19,8 @@ mod body;
 mod content;
 mod finished;
 #[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
+mod instruments;
+#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod logs;
 #[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod params;
