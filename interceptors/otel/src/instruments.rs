@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
-use perimeter_interceptor::{Completion, Stream, Usage};
+use perimeter_interceptor::{Completion, Operation, Stream, Usage};
 
 use crate::finished::Finished;
 use crate::logs::nanos;
@@ -212,14 +212,9 @@ impl Conventions {
 
     fn record(&mut self, finished: &Finished, attributes: &Attributes, since: u64) {
         let with_error = attributes.with_error(finished.error.as_ref().map(|problem| &problem.kind));
-        self.duration.add(&with_error, Added::Time(finished.lasted), since);
-        if let Some(stream) = stream(finished) {
-            if let Some(first) = stream.first_chunk {
-                self.first_chunk.add(attributes, Added::Time(first), since);
-            }
-            if stream.gaps.count() > 0 {
-                self.chunk.add(attributes, Added::Gaps(&stream.gaps), since);
-            }
+        if is_inference(finished.call.operation) {
+            self.duration.add(&with_error, Added::Time(finished.lasted), since);
+            self.record_stream(finished, attributes, since);
         }
         let billed = |answer: &&Completion| answer.is_billed(finished.call.operation);
         let Some(answer) = finished.answer.as_deref().filter(billed) else { return };
@@ -232,6 +227,16 @@ impl Conventions {
                 }
             }
             Tokens::ByKind(kinds) => kinds.record(answer.usage.as_ref(), attributes, &with_error, since),
+        }
+    }
+
+    fn record_stream(&mut self, finished: &Finished, attributes: &Attributes, since: u64) {
+        let Some(stream) = stream(finished) else { return };
+        if let Some(first) = stream.first_chunk {
+            self.first_chunk.add(attributes, Added::Time(first), since);
+        }
+        if stream.gaps.count() > 0 {
+            self.chunk.add(attributes, Added::Gaps(&stream.gaps), since);
         }
     }
 
@@ -257,22 +262,22 @@ impl Kinds {
     ) {
         let nothing = Usage::default();
         let told = usage.unwrap_or(&nothing);
-        let add = |instrument: &mut Instrument, whole, parts| {
-            for (modality, tokens) in by_modality(whole, parts) {
+        let add = |instrument: &mut Instrument, all, image, audio| {
+            for (modality, tokens) in by_modality(all, image, audio) {
                 let attributes = attributes.with("gen_ai.token.modality", modality);
                 instrument.add(&attributes, Added::Count(tokens), since);
             }
         };
-        add(&mut self.input, told.input, [("audio", told.audio_input), ("image", told.image_input)]);
-        add(&mut self.output, told.output, [("audio", told.audio_output), ("image", told.image_output)]);
+        add(&mut self.input, told.input, told.image_input, told.audio_input);
+        add(&mut self.output, told.output, told.image_output, told.audio_output);
         if let Some(tokens) = told.cache_read {
-            add(&mut self.cache_read, tokens, [("audio", told.audio_cache_read), ("image", None)]);
+            add(&mut self.cache_read, tokens, None, told.audio_cache_read);
         }
         if let Some(tokens) = told.cache_write {
-            add(&mut self.cache_write, tokens, [("audio", None), ("image", None)]);
+            add(&mut self.cache_write, tokens, None, None);
         }
         if let Some(tokens) = told.reasoning {
-            add(&mut self.reasoning, tokens, [("audio", None), ("image", None)]);
+            add(&mut self.reasoning, tokens, None, None);
         }
         if let Some(usage) = usage {
             self.input_of_a_call.add(with_error, Added::Count(usage.input), since);
@@ -287,16 +292,23 @@ impl Kinds {
     }
 }
 
-/// How many tokens were of which modality. Where the provider does not tell them apart, that is unknown.
+/// Whether calls of this operation ask a model to infer something.
+fn is_inference(operation: Operation) -> bool {
+    use Operation::{Chat, Embeddings, Image, Moderation, Speech, TextCompletion, Transcription};
+    matches!(operation, Chat | TextCompletion | Embeddings | Moderation | Image | Speech | Transcription)
+}
+
+/// How many tokens were of which modality. The rest is text only where the pictures among it are known: some providers
+/// tell of sound alone.
 fn by_modality(
-    whole: u64,
-    parts: [(&'static str, Option<u64>); 2],
+    all: u64,
+    image: Option<u64>,
+    audio: Option<u64>,
 ) -> impl Iterator<Item = (&'static str, u64)> {
-    let told = parts.iter().any(|(_, tokens)| tokens.is_some());
-    let others: u64 = parts.iter().filter_map(|(_, tokens)| *tokens).sum();
-    let rest = (if told { "text" } else { "unknown" }, whole.saturating_sub(others));
-    let parts = parts.into_iter().filter_map(|(modality, tokens)| Some((modality, tokens?)));
-    std::iter::once(rest).chain(parts).filter(move |(_, tokens)| *tokens > 0 || !told)
+    let rest = all.saturating_sub(image.unwrap_or(0)).saturating_sub(audio.unwrap_or(0));
+    let rest = Some((if image.is_some() { "text" } else { "unknown" }, rest));
+    let some = |modality, tokens: Option<u64>| Some((modality, tokens.filter(|tokens| *tokens > 0)?));
+    [rest, some("image", image), some("audio", audio)].into_iter().flatten()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, NumberDataPoint};
-use perimeter_interceptor::{CallId, Cost, Gaps, Operation, Peer, Stall, Usd};
+use perimeter_interceptor::{CallId, Cost, Gaps, Peer, Stall, Usd};
 use proptest::prelude::*;
 
 use super::*;
@@ -235,6 +235,39 @@ fn where_a_provider_tells_modalities_apart_so_do_we() {
         let point = input.iter().find(|point| attributes(&point.attributes) == expected).unwrap();
         assert_eq!(point.value, Some(Value::AsInt(tokens)), "{modality}");
     }
+    let told = |image, audio| by_modality(100, image, audio).collect::<Vec<_>>();
+    assert_eq!(told(None, None), [("unknown", 100)]);
+    assert_eq!(told(None, Some(30)), [("unknown", 70), ("audio", 30)]);
+    assert_eq!(told(Some(0), None), [("text", 100)]);
+    assert_eq!(told(Some(60), Some(60)), [("text", 0), ("image", 60), ("audio", 60)]);
+}
+
+#[test]
+fn what_asks_no_model_to_infer_is_not_timed() {
+    let mut instruments = instruments(BOTH);
+    for operation in [Operation::Models, Operation::Files, Operation::Batches, Operation::Retrieval] {
+        let mut call = call("openai_other");
+        call.operation = operation;
+        instruments.record(&sample::finished(call, Some(Completion::new(CallId(0)))));
+    }
+    assert_eq!(names(&instruments.collect(at(1))), <[&str; 0]>::default());
+    // What was made in the background is used, and told of, when it is fetched.
+    let mut fetched = call("openai_responses");
+    fetched.operation = Operation::Retrieval;
+    let mut answer = Completion::new(CallId(0));
+    answer.usage = Some(Usage::new(7, 3));
+    instruments.record(&sample::finished(fetched, Some(answer)));
+    let metrics = instruments.collect(at(2));
+    assert_eq!(
+        names(&metrics),
+        [
+            "gen_ai.client.inference.usage.input_tokens",
+            "gen_ai.client.inference.usage.output_tokens",
+            "gen_ai.client.inference.operation.input_tokens",
+            "gen_ai.client.inference.operation.output_tokens",
+            "gen_ai.client.token.usage",
+        ]
+    );
 }
 
 #[test]
