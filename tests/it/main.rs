@@ -37,6 +37,7 @@ mod cli;
 mod config;
 mod examples;
 mod logging;
+mod metrics;
 mod prices;
 
 mod watching;

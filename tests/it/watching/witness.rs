@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use perimeter_interceptor::testing::{Recorder, breaches};
 use perimeter_interceptor::{
-    BodyEnd, BoxError, Cx, End, Failure, Interceptor, Interest, LlmEvent, Peer, RequestHead, ResponseHead,
-    Result, SessionEnd, Stream, Upgrade,
+    BodyEnd, BoxError, Counter, Cx, End, Failure, Interceptor, Interest, LlmEvent, Peer, RequestHead,
+    ResponseHead, Result, SessionEnd, Stream, Upgrade,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     fails: bool,
     /// How many times it panics.
     panics: u64,
+    /// Whether it counts something of itself, also by names that it must not have.
+    counts: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +57,7 @@ impl Default for Settings {
             waits_for: None,
             fails: false,
             panics: 0,
+            counts: false,
         }
     }
 }
@@ -159,6 +162,18 @@ impl Interceptor for Witness {
         let chunks = Interest::REQUEST_CHUNKS | Interest::RESPONSE_CHUNKS | Interest::UPGRADED_CHUNKS;
         let of = |wanted, interest| if wanted { interest } else { Interest::NONE };
         of(self.settings.chunks, chunks) | of(self.settings.llm, Interest::LLM)
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let names = [
+            ("witness_heads_total", "Heads."),
+            ("witness_open", "A backslash \\ and a line\nof its own."),
+            ("calls_total", "What is not its own."),
+            ("added_seconds_sum", "What is not its own."),
+            ("Bad name", "What is none."),
+        ];
+        let counters = names.into_iter().filter(|_| self.settings.counts);
+        counters.map(|(name, help)| Counter::new(name, help)).collect()
     }
 
     fn on_request_head(&mut self, cx: Cx<'_>, head: &RequestHead) -> Result<Option<Self::State>> {
