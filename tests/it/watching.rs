@@ -22,6 +22,7 @@ mod gemini;
 mod index;
 mod labels;
 mod names;
+mod platform;
 mod settings;
 mod sockets;
 mod streams;
