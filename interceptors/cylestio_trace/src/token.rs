@@ -138,6 +138,8 @@ impl Issuer {
                 Some(jwt) => Ok(Token::new(jwt, asked, SystemTime::now())),
                 None => Err(NoToken::Never(Loss::Unreadable)),
             },
+            // Not the key's fault.
+            Answer::Refused(status @ 500..) => Err(NoToken::Later(Loss::IssuerBusy(status), None)),
             Answer::Unauthorized(status) | Answer::Refused(status) => {
                 Err(NoToken::Never(Loss::KeyRefused(status)))
             }

@@ -144,10 +144,10 @@ fn a_platform_that_does_not_answer_in_time_is_tried_again() {
         }
         status(200)
     });
-    let settings = settings(&platform, json!({"timeout": 0.5}));
+    let settings = settings(&platform, json!({"timeout": "2s"}));
     let mut hired = Hired::new(CylestioTrace::with_schedule(settings, quick()).unwrap().interceptor());
     hired.tell(call("s"));
-    until(|| platform.events().iter().any(|event| event.name() == "llm.call.start"));
+    until(|| platform.events().len() >= 2);
     let names: Vec<_> = platform.events().iter().map(|event| event.name()).collect();
     assert_eq!(names[..2], ["session.start", "session.start"]);
     door.open();

@@ -109,21 +109,23 @@ fn a_key_that_is_taken_again_is_found_out() {
 }
 
 #[test]
-fn an_exchange_that_dies_or_is_throttled_is_tried_again() {
-    let asked = AtomicUsize::new(0);
-    let platform = Platform::start(move |request, _| match request.is_exchange() {
-        true => match asked.fetch_add(1, SeqCst) {
-            0 => Reply::Die,
-            1 => after(429, "0"),
-            _ => token("third", 3_600),
-        },
-        false => status(200),
-    });
-    let mut hired = Hired::new(trace(&platform));
-    hired.tell(call("s"));
-    hired.wait(3, 0);
-    assert_eq!(platform.exchanges().len(), 3);
-    hired.stop().unwrap();
+fn an_exchange_that_dies_fails_or_is_throttled_is_tried_again() {
+    for first in [Reply::Die, status(500), status(503)] {
+        let asked = AtomicUsize::new(0);
+        let platform = Platform::start(move |request, _| match request.is_exchange() {
+            true => match asked.fetch_add(1, SeqCst) {
+                0 => first.clone(),
+                1 => after(429, "0"),
+                _ => token("third", 3_600),
+            },
+            false => status(200),
+        });
+        let mut hired = Hired::new(trace(&platform));
+        hired.tell(call("s"));
+        hired.wait(3, 0);
+        assert_eq!(platform.exchanges().len(), 3);
+        hired.stop().unwrap();
+    }
 }
 
 #[test]
