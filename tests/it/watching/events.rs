@@ -249,6 +249,7 @@ fn a_client_that_leaves_and_a_provider_that_is_not_there_are_errors() {
         );
         sessions[session][2]["attributes"].clone()
     };
+    assert_eq!(error("left")["llm.stream.closed_first"], "client");
     assert_eq!(error("left")["error.type"], "client_left");
     assert_eq!(error("left")["llm.response.content"][0]["content"], "Hel");
     assert!(error("nobody")["error.type"].as_str().unwrap().starts_with("upstream"), "{}", error("nobody"));
@@ -325,4 +326,38 @@ fn the_test_recorder_can_be_hired_by_its_name() {
     answer(client, upstream);
     assert!((proxy.metric("perimeter_interceptor_errors_total{interceptor=\"test_recorder\"}")).abs() < 0.5);
     proxy.stop();
+}
+
+#[test]
+fn a_silence_in_a_stream_is_in_the_events_and_in_print() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start();
+    let watchers = format!(
+        "observe: {{stall_threshold: 1s}}\ninterceptors:\n  - {{type: printer, config: {{format: full}}}}\n  - {{type: event_recorder, config: {{output_dir: {}}}}}\n",
+        folder.path().display()
+    );
+    let proxy = Proxy::to(&provider).yaml(&watchers).start();
+    let (mut client, mut upstream) = ask(&provider, &proxy, Some("s"), &hello());
+    upstream.send(STREAM);
+    client.head();
+    for end in [json!(null), json!("stop")] {
+        let choice = json!({"index": 0, "delta": {"content": "Wait."}, "finish_reason": end});
+        upstream.send_chunk(format!("data: {}\n\n", json!({"id": "c", "choices": [choice]})));
+        client.chunk();
+        // A silence is made by being silent.
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+    }
+    upstream.send_chunk("data: [DONE]\n\n");
+    upstream.send("0\r\n\r\n");
+    upstream.close();
+    client.chunked();
+    let printed = proxy.stop_and_tell();
+    assert!(printed.contains("· stream  first byte ") && printed.contains(": upstream silent"), "{printed}");
+    let events = events(folder.path()).remove("s").unwrap();
+    let finish = events.iter().find(|event| event["name"] == "llm.call.finish").unwrap();
+    let attributes = &finish["attributes"];
+    assert_eq!(attributes["llm.stream.stalls"][0]["by"], "upstream");
+    assert!(attributes["llm.stream.gap_max_ms"].as_f64().unwrap() >= 1_400.0, "{attributes}");
+    assert_eq!(attributes["llm.stream.closed_first"], "upstream");
+    assert!(attributes["llm.stream.chunks"].as_u64().unwrap() >= 2, "{attributes}");
 }
