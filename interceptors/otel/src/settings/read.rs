@@ -9,32 +9,38 @@ use serde::{Deserialize, Deserializer};
 /// Beyond this, adding to a point in time may overflow; and nobody waits a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+const A_DURATION: &str =
+    "expected a duration longer than nothing, and of at most a year, such as 30s, 5m or 500ms";
+
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).ok_or_else(|| {
-        Error::custom(
-            "expected a duration longer than nothing, and of at most a year, such as 30s, 5m or 500ms",
-        )
-    })
+    parse_duration(&String::deserialize(deserializer)?).ok_or_else(|| Error::custom(A_DURATION))
 }
 
+/// A duration, unless the key is left empty.
 pub(super) fn some_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
-    duration(deserializer).map(Some)
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    parse_duration(&text).map(Some).ok_or_else(|| Error::custom(A_DURATION))
 }
 
 pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     perimeter_recorder::size::deserialize(deserializer)
 }
 
+/// A size, unless the key is left empty.
 pub(super) fn some_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    size(deserializer).map(Some)
+    #[derive(Deserialize)]
+    struct Size(#[serde(deserialize_with = "size")] u64);
+
+    Ok(Option::<Size>::deserialize(deserializer)?.map(|Size(bytes)| bytes))
 }
 
+/// A number from 1 on, unless the key is left empty.
 pub(super) fn some_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    match usize::deserialize(deserializer)? {
-        0 => Err(Error::custom("expected a number from 1 on")),
-        count => Ok(Some(count)),
+    match Option::<usize>::deserialize(deserializer)? {
+        Some(0) => Err(Error::custom("expected a number from 1 on")),
+        count => Ok(count),
     }
 }
 

@@ -60,6 +60,18 @@ fn with_nothing_said_everything_goes_to_this_machine() {
 }
 
 #[test]
+fn a_key_that_is_left_empty_is_not_set() {
+    let settings = json!({
+        "endpoint": null, "protocol": null, "headers": null, "timeout": null, "compression": null, "queue": null,
+        "semconv": null, "service_name": null, "metrics_interval": null,
+        "batch": {"max_spans": null, "interval": null}, "spool": {"directory": null},
+    });
+    let (empty, defaults) = (effective(settings, &[]), effective(json!({}), &[]));
+    assert_eq!(empty.destinations, defaults.destinations);
+    assert_eq!((empty.batch, empty.queue, empty.batch_interval), (512, 16 << 20, Duration::from_secs(5)));
+}
+
+#[test]
 fn the_spool_is_where_state_is_kept() {
     let directory = |settings, variables: &[_]| effective(settings, variables).spool.unwrap().directory;
     let home = ("HOME", "/home/me");
