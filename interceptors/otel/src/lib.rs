@@ -6,23 +6,21 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use perimeter_interceptor::{
     Counter, Cx, End, Failure, Interceptor, Interest, LlmEvent, RequestHead, ResponseHead, Result,
     SessionEnd, Upgrade,
 };
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod body;
-#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod content;
 mod finished;
-#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod instruments;
-#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod logs;
-#[cfg_attr(not(test), expect(dead_code, reason = "the exporter does not tell it yet"))]
 mod params;
 mod profile;
 #[cfg(test)]
@@ -31,16 +29,26 @@ mod send;
 mod settings;
 mod spans;
 
+pub use content::{Capture, Messages, Settings as ContentSettings, ToolDefinitions};
 pub use send::{SendError, TlsError, TransportError};
 pub use settings::{Settings, SettingsError};
 
-use send::{Item, Outbox};
-use settings::Effective;
+use content::Content;
+use finished::Finished;
+use instruments::Instruments;
+use send::{Item, Outbox, Signal};
+use settings::{Effective, Temporality};
 use spans::{Seen, Teller, Told};
 
 /// Tells an OpenTelemetry backend.
 pub struct TraceExporter {
     teller: Teller,
+    content: ContentSettings,
+    capture: Capture,
+    instruments: Instruments,
+    /// How often what they measured is told, if at all, and when it was.
+    collects: Option<Duration>,
+    collected: Instant,
     way: Way,
 }
 
@@ -75,12 +83,21 @@ pub struct Kept(Arc<Mutex<Vec<Item>>>);
 impl Kept {
     /// The spans so far.
     pub fn spans(&self) -> Vec<Span> {
-        let items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let spans = items.iter().filter_map(|item| match item {
-            Item::Span(span) => Some((**span).clone()),
-            _ => None,
-        });
-        spans.collect()
+        self.those(|item| if let Item::Span(span) = item { vec![(**span).clone()] } else { Vec::new() })
+    }
+
+    /// The log records so far.
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.those(|item| if let Item::Log(log) = item { vec![(**log).clone()] } else { Vec::new() })
+    }
+
+    /// The metrics so far, as often as they were collected.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.those(|item| if let Item::Metrics(metrics) = item { metrics.clone() } else { Vec::new() })
+    }
+
+    fn those<T>(&self, which: impl Fn(&Item) -> Vec<T>) -> Vec<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flat_map(which).collect()
     }
 }
 
@@ -119,8 +136,21 @@ impl TraceExporter {
     }
 
     fn told(settings: &Settings, effective: &Effective, way: Way) -> Self {
-        let profiles = effective.profiles.clone();
-        Self { teller: Teller::new(settings.trace.clone(), effective.sampler, profiles, false), way }
+        let (profiles, capture) = (effective.profiles.clone(), effective.capture);
+        let temporality = match effective.temporality {
+            Temporality::Cumulative => AggregationTemporality::Cumulative,
+            Temporality::Delta => AggregationTemporality::Delta,
+        };
+        let keeps_content = capture != Capture::None;
+        Self {
+            instruments: Instruments::new(&profiles, temporality, SystemTime::now()),
+            teller: Teller::new(settings.trace.clone(), effective.sampler, profiles, keeps_content),
+            content: settings.content.clone(),
+            capture,
+            collects: effective.destination(Signal::Metrics).map(|_| effective.metrics_interval),
+            collected: Instant::now(),
+            way,
+        }
     }
 
     /// Hands on what is over.
@@ -128,10 +158,37 @@ impl TraceExporter {
         for told in self.teller.told() {
             match told {
                 Told::Span(span) => self.way.put(Item::Span(span)),
-                Told::Call(_, Some(span)) => self.way.put(Item::Span(span)),
-                Told::Call(_, None) => {}
+                Told::Call { finished, span, is_told } => self.call(&finished, span, is_told),
             }
         }
+    }
+
+    /// A call is over: it is measured, and told as its span and as log records.
+    fn call(&mut self, finished: &Finished, mut span: Box<Span>, is_told: bool) {
+        self.instruments.record(finished);
+        let now = SystemTime::now();
+        if let Some(exception) = logs::exception(finished, now) {
+            self.way.put(Item::Log(Box::new(exception)));
+        }
+        if self.capture != Capture::None {
+            let content = Content::of(finished, &self.content);
+            if self.capture.on_events() {
+                let details = logs::details(finished, span.attributes.clone(), &content, now);
+                self.way.put(Item::Log(Box::new(details)));
+            }
+            if self.capture.on_spans() {
+                span.attributes.extend(content.on_span());
+            }
+        }
+        if is_told {
+            self.way.put(Item::Span(span));
+        }
+    }
+
+    fn collect(&mut self) {
+        self.collected = Instant::now();
+        let metrics = self.instruments.collect(SystemTime::now());
+        self.way.put(Item::Metrics(metrics));
     }
 }
 
@@ -139,7 +196,7 @@ impl Interceptor for TraceExporter {
     type State = Seen;
 
     fn interest(&self) -> Interest {
-        Interest::LLM
+        Interest::LLM | content::interest(&self.content, self.capture)
     }
 
     fn counters(&self) -> Vec<Counter> {
@@ -187,6 +244,9 @@ impl Interceptor for TraceExporter {
     }
 
     fn on_idle(&mut self) -> Result {
+        if self.collects.is_some_and(|interval| self.collected.elapsed() >= interval) {
+            self.collect();
+        }
         if let Way::Sent(outbox) = &mut self.way {
             outbox.idle();
         }
@@ -196,6 +256,9 @@ impl Interceptor for TraceExporter {
     fn on_shutdown(mut self) -> Result {
         self.teller.end_all();
         self.hand_on();
+        if self.collects.is_some() {
+            self.collect();
+        }
         if let Way::Sent(outbox) = self.way {
             outbox.finish();
         }

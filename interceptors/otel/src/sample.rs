@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use perimeter_interceptor::{Call, CallId, Completion, Exchange, ExchangeId, Session};
+use perimeter_interceptor::{Call, CallId, Completion, Exchange, ExchangeId, Session, SpanContext};
 
-use crate::finished::{Finished, Server, SpanContext};
+use crate::finished::{Finished, Server};
 
 /// When it began.
 pub(crate) fn began() -> SystemTime {
@@ -33,7 +33,7 @@ pub(crate) fn finished(call: Call, answer: Option<Completion>) -> Finished {
         status: Some(200),
         began: began(),
         lasted: Duration::from_secs(1),
-        span: SpanContext { trace: [1; 16], span: [2; 8], flags: 1 },
+        span: SpanContext::new([1; 16], [2; 8], 1),
         end: None,
     }
 }

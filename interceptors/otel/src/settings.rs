@@ -68,6 +68,8 @@ pub struct Settings {
     pub(crate) spool: Spool,
     /// Which spans there are.
     pub(crate) trace: crate::spans::Settings,
+    /// What is told of what is said.
+    pub(crate) content: crate::content::Settings,
 }
 
 /// Endpoints of single signals.

@@ -42,6 +42,7 @@ use tool::Asked;
 use trace_parent::TraceParent;
 
 use crate::finished::Finished;
+use crate::params;
 use crate::profile::Profile;
 
 /// Makes spans of what passes.
@@ -61,8 +62,15 @@ pub(crate) struct Teller {
 pub(crate) enum Told {
     /// An agent, or a tool.
     Span(Box<Span>),
-    /// A call, and its span, where that is told.
-    Call(Box<Finished>, Option<Box<Span>>),
+    /// A call.
+    Call {
+        /// What is known of it.
+        finished: Box<Finished>,
+        /// Its span.
+        span: Box<Span>,
+        /// Whether that is told: its trace may not be sampled.
+        is_told: bool,
+    },
 }
 
 /// What is remembered of an exchange.
@@ -202,7 +210,7 @@ impl Teller {
     fn read(&self, call: &Call, upstream: &str, reads: bool) -> Read {
         let server = provider::server(upstream);
         Read {
-            asked: Vec::new(),
+            asked: params::asked(call, &self.profiles),
             operation: provider::operation(call, reads),
             provider: provider::name(call.vendor, &server.address),
             server,
@@ -251,14 +259,14 @@ impl Teller {
         let agent = open.agent.take();
         let place = open.place.clone();
         let finished = open.finish(elapsed, status, end);
-        let span = place.told.then(|| Box::new(inference::of(&finished, &place, &self.profiles)));
+        let span = Box::new(inference::of(&finished, &place, &self.profiles));
         let mut spans = Vec::new();
         if let Some(agent) = agent {
             let ended = span::after(finished.began, finished.lasted);
             let session = &finished.call.session.id;
             self.sessions.answered(session, agent, (ended, finished.error.as_ref()), &mut spans);
         }
-        self.told.push(Told::Call(Box::new(finished), span));
+        self.told.push(Told::Call { finished: Box::new(finished), span, is_told: place.told });
         self.tell(spans);
     }
 

@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::environment::{Environment, SettingsError};
 use super::{Compression, Endpoint, Headers, Protocol, Settings, resource};
+use crate::content::Capture;
 use crate::profile::Profile;
 use crate::send::Signal;
 use crate::spans::{Ratio, Sampler};
@@ -24,6 +25,8 @@ pub(crate) struct Effective {
     pub(crate) profiles: Vec<Profile>,
     /// Which traces are told.
     pub(crate) sampler: Sampler,
+    /// Where content goes.
+    pub(crate) capture: Capture,
     /// So many spans, or log records, are sent together at most.
     pub(crate) batch: usize,
     /// So long the first of them waits for others at most.
@@ -119,6 +122,7 @@ impl Settings {
             resource: self.resource(env)?,
             profiles: self.profiles()?,
             sampler: self.sampler(env)?,
+            capture: self.capture(env)?,
             batch: or(
                 self.batch.max_spans,
                 || env.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
@@ -282,6 +286,15 @@ impl Settings {
             Some(profiles) if profiles.is_empty() => Err(SettingsError::NoProfile),
             Some(profiles) => Ok(profiles.clone()),
         }
+    }
+
+    fn capture(&self, env: Environment<'_>) -> Result<Capture, SettingsError> {
+        let told = env.get(Capture::VARIABLE).map(|found| found.text);
+        self.content.capture(told.as_deref()).map_err(|_| SettingsError::Variable {
+            name: Capture::VARIABLE.to_owned(),
+            found: told.unwrap_or_default(),
+            expected: "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT",
+        })
     }
 
     fn sampler(&self, env: Environment<'_>) -> Result<Sampler, SettingsError> {

@@ -8,6 +8,7 @@ use super::attributes::Attributes;
 use super::place::Place;
 use super::{span, stream};
 use crate::finished::Finished;
+use crate::params;
 use crate::profile::Profile;
 
 /// So many tags of a call are told.
@@ -42,6 +43,7 @@ fn attributes(finished: &Finished, place: &Place, profiles: &[Profile]) -> Attri
     }
     stream::add(&mut attributes, finished);
     attributes.and(finished.asked.iter().cloned());
+    attributes.and(finished.answer.iter().flat_map(|said| params::answered(&finished.call, said)));
     attributes
 }
 

@@ -10,6 +10,7 @@ mod exchanges;
 mod show;
 mod traces;
 mod trees;
+mod wire;
 
 /// The spans of a script.
 pub(crate) fn spans_of(script: impl Into<Script>) -> Vec<Span> {
