@@ -550,3 +550,29 @@ fn a_colon_without_a_blank_is_refused() {
 fn a_key_without_a_colon_is_refused() {
     assert_snapshot!(refused("llm:\n  base_url http://x\n  type: openai\n"), @"config.yaml:3:7: not YAML: mapping values are not allowed in this context; is a colon missing before this, or does this value need quotes?");
 }
+
+#[test]
+fn a_state_of_the_conventions_that_there_is_not_is_refused() {
+    assert_snapshot!(refused("{LLM}metrics:\n  semconv: [latest, v1_36]\n"), @r#"config.yaml:3:21: metrics.semconv[1]: found "v1_36"; expected one of latest, v1_41"#);
+}
+
+#[test]
+fn a_label_that_there_is_not_is_refused() {
+    assert_snapshot!(refused("{LLM}metrics:\n  labels: {session: 10}\n"), @"config.yaml:3:12: metrics.labels.session: unknown key; known here: model, response_model, agent, dialect, error_type");
+}
+
+#[test]
+fn a_label_of_more_values_than_anyone_reads_is_refused() {
+    assert_snapshot!(refused("{LLM}metrics:\n  labels: {model: 5000}\n"), @"config.yaml:3:19: metrics.labels.model: found 5000; expected how many values are shown, 0 to 1000, or false for no such label");
+    assert_snapshot!(refused("{LLM}metrics:\n  labels: {agent: yes}\n"), @r#"config.yaml:3:19: metrics.labels.agent: found "yes"; expected how many values are shown, 0 to 1000, or false for no such label"#);
+}
+
+#[test]
+fn a_label_outside_of_the_labels_is_refused() {
+    assert_snapshot!(refused("{LLM}metrics:\n  error_type: 10\n"), @r"
+    config.yaml:3:3: metrics.error_type: unknown key here; `error_type` stands in `metrics.labels`
+      |
+    3 |   error_type: …
+      |   ^^^^^^^^^^
+    ");
+}

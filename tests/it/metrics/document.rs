@@ -19,7 +19,9 @@ fn documented(text: &str) -> BTreeMap<&str, (&str, BTreeSet<&str>)> {
     let cells = |line: &'static str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
     let mut metrics = BTreeMap::new();
     for row in text.to_owned().leak().lines().filter(|line| line.starts_with("| `")).map(cells) {
-        let [name, kind, labels, what] = row.as_slice() else { continue };
+        let [name, kind @ ("counter" | "gauge" | "histogram"), labels, what] = row.as_slice() else {
+            continue;
+        };
         let labels = labels.split(", ").filter(|label| !label.is_empty()).flat_map(|label| match label {
             "attributes" => ATTRIBUTES.to_vec(),
             label => vec![label.trim_matches('`')],
