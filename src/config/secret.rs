@@ -81,13 +81,15 @@ fn is_lost_entry(text: &str) -> bool {
     words.clone().count() > 1 && words.any(is_secret_name)
 }
 
-/// `value` with the values of its secret keys masked.
+/// `value` with the values of its secret keys masked, and those of headers: any of them may carry a key.
 pub(super) fn masked(value: &serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
         Value::Object(map) => {
             let mask = |(key, value): (&String, &Value)| {
-                let shown = if is_secret_name(key) && !value.is_boolean() && !value.is_null() {
+                let shown = if let (Value::Object(headers), "headers") = (value, &**key) {
+                    headers.keys().map(|name| (name.clone(), Value::from("***"))).collect()
+                } else if is_secret_name(key) && !value.is_boolean() && !value.is_null() {
                     Value::from("***")
                 } else {
                     masked(value)

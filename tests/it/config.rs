@@ -448,6 +448,15 @@ fn the_configuration_in_force_shows_every_key_and_no_secret() {
 }
 
 #[test]
+fn the_values_of_an_interceptors_headers_are_not_shown_whatever_they_are_called() {
+    let config = accepted(
+        "{LLM}interceptors:\n  - type: trace_exporter\n    config:\n      headers: {x-team: hunter2}\n",
+    );
+    assert_eq!(shown(&config)["interceptors"][0]["config"]["headers"]["x-team"], "***");
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
 fn no_error_tells_what_a_variable_holds() {
     let secret = |_: &str| Ok("SECRET SECRET".to_owned());
     for yaml in [
