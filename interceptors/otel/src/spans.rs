@@ -189,17 +189,21 @@ impl Teller {
         let read = self.read(call, &exchange.upstream, seen.reads);
         let mut place = Place::of(&self.settings, self.sampler, (exchange, call), seen.parent.as_ref());
         let began = span::after(exchange.began, since);
-        let mut agent = None;
+        let (mut agent, mut call) = (None, Arc::clone(call));
         let mut spans = Vec::new();
         if place.in_tree {
             let (session, provider, model) = (&call.session, read.provider, call.model.as_ref());
             let first = First { session, provider, model, began };
-            let standing = self.sessions.call(exchange.id, call, &first, converses(call), &mut spans);
+            let standing = self.sessions.call(exchange.id, &call, &first, converses(&call), &mut spans);
             (place.above, agent) = (standing.above, standing.agent);
+            if standing.name.is_some() {
+                let session = agent::named(&call.session, standing.name.as_ref());
+                Arc::make_mut(&mut call).session = session;
+            }
         } else {
-            self.sessions.call_elsewhere(call, began, &mut spans);
+            self.sessions.call_elsewhere(&call, began, &mut spans);
         }
-        let mut open = Open::new(exchange, call, read, (place, agent), (since, self.keeps_content));
+        let mut open = Open::new(exchange, &call, read, (place, agent), (since, self.keeps_content));
         if let Some((at, failure)) = &seen.failed {
             open.not_answered(*at, failure);
         }

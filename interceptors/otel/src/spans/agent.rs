@@ -22,6 +22,8 @@ pub(super) struct Agent {
     pub(super) above: Above,
     /// The tool call that asked for it, if it is known.
     pub(super) tool: Option<SpanId>,
+    /// The name that it was asked for by.
+    pub(super) name: Option<Arc<str>>,
     /// The line of talk that asked for it.
     pub(super) starter: Option<u32>,
     /// Its latest call, as its session counts them.
@@ -64,6 +66,7 @@ impl Agent {
             span,
             above,
             tool: None,
+            name: None,
             starter: None,
             latest: first.session.call,
             state: State::Open,
@@ -120,7 +123,8 @@ impl Agent {
 
     fn tell(&mut self, trace: TraceId) -> Span {
         self.state = State::Told;
-        let agent = &self.session.agent;
+        let session = named(&self.session, self.name.as_ref());
+        let agent = &session.agent;
         let name = span::name(OPERATION, agent.name.as_deref().or(agent.told.as_deref()));
         let context = SpanContext::new(trace, self.span, 1);
         let times = (self.began, self.ended);
@@ -129,7 +133,7 @@ impl Agent {
         attributes.word("gen_ai.operation.name", OPERATION);
         attributes.word("gen_ai.provider.name", self.provider);
         attributes.maybe_said("gen_ai.request.model", self.model.as_deref());
-        add_conversation(&mut attributes, &self.session, None);
+        add_conversation(&mut attributes, &session, None);
         attributes.count("perimeter.session.thread", self.session.thread);
         attributes.count("perimeter.agent.calls", self.calls);
         attributes.yes("perimeter.synthetic");
@@ -140,4 +144,13 @@ impl Agent {
         span.attributes = attributes.into_inner();
         span
     }
+}
+
+/// The session, its agent by the name that it was asked for by.
+pub(super) fn named(session: &Arc<Session>, name: Option<&Arc<str>>) -> Arc<Session> {
+    let mut session = Arc::clone(session);
+    if let Some(name) = name {
+        Arc::make_mut(&mut Arc::make_mut(&mut session).agent).name = Some(Arc::clone(name));
+    }
+    session
 }

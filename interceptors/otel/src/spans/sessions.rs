@@ -43,12 +43,25 @@ struct Known {
     asked: HashMap<u64, VecDeque<Asked>>,
 }
 
+/// Who asked for an agent.
+#[derive(Debug, Default)]
+struct Origin {
+    /// The line of talk that did.
+    starter: Option<u32>,
+    /// The tool call that did.
+    tool: Option<SpanId>,
+    /// By which name.
+    name: Option<Arc<str>>,
+}
+
 /// Where a call stands among the agents of its session.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     pub(super) above: Above,
     /// Whose call it is, by the line of talk.
     pub(super) agent: Option<u32>,
+    /// The name that this agent was asked for by.
+    pub(super) name: Option<Arc<str>>,
 }
 
 impl Sessions {
@@ -189,32 +202,38 @@ impl Known {
         }
         let Some(agent) = self.agents.get_mut(&thread) else { return Standing::default() };
         agent.call(call.session.call);
-        Standing { above: Above::Ours(agent.span), agent: Some(thread) }
+        Standing { above: Above::Ours(agent.span), agent: Some(thread), name: agent.name.clone() }
     }
 
     /// An agent begins, or goes on after its end.
     fn begin(&mut self, exchange: ExchangeId, call: &Call, first: &First<'_>) -> Agent {
         let thread = call.session.thread;
-        let before = self.agents.get(&thread);
-        let starter = match before {
-            Some(before) => before.starter,
-            None if call.session.relation == Relation::SubAgent => self.starter(call),
-            None => None,
-        };
-        let is_first = before.is_none() && self.main.is_none() && self.is_whole && starter.is_none();
+        let is_new = !self.agents.contains_key(&thread);
+        let Origin { starter, tool, name } = self.origin(call);
+        let is_first = is_new && self.main.is_none() && self.is_whole && starter.is_none();
         let span = if is_first { ids::session(&call.session.id) } else { ids::agent(exchange, call.id) };
         if starter.is_none() {
             self.main.get_or_insert(thread);
         }
-        let tool = (call.session.relation == Relation::SubAgent).then(|| self.tool_of(call)).flatten();
-        let above = match (&tool, starter.and_then(|thread| self.agents.get(&thread))) {
-            (Some(tool), _) => Above::Ours(*tool),
-            (None, Some(starter)) => Above::Ours(starter.span),
-            (None, None) => Above::None,
-        };
+        let starts = starter.and_then(|thread| self.agents.get(&thread)).map(|agent| agent.span);
+        let above = tool.or(starts).map_or(Above::None, Above::Ours);
         let mut agent = Agent::new(first, span, above);
-        (agent.tool, agent.starter) = (tool, starter);
+        (agent.tool, agent.starter, agent.name) = (tool, starter, name);
         agent
+    }
+
+    /// Who asked for the agent that begins with this call, or goes on with it.
+    fn origin(&mut self, call: &Call) -> Origin {
+        let asked_for = call.session.relation == Relation::SubAgent;
+        let mut origin = match self.agents.get(&call.session.thread) {
+            Some(before) => Origin { starter: before.starter, tool: None, name: before.name.clone() },
+            None if asked_for => Origin { starter: self.starter(call), ..Origin::default() },
+            None => Origin::default(),
+        };
+        if let Some(asked) = asked_for.then(|| self.tool_of(call)).flatten() {
+            (origin.tool, origin.name) = (Some(asked.span), asked.agent_name.clone());
+        }
+        origin
     }
 
     /// The line of talk that asked for a sub-agent: that of the call that it belongs to, else the main one.
@@ -228,7 +247,7 @@ impl Known {
 
     /// The tool that asked for the sub-agent that begins with this call: the one whose input it begins with, else the
     /// only one that it can be.
-    fn tool_of(&mut self, call: &Call) -> Option<SpanId> {
+    fn tool_of(&mut self, call: &Call) -> Option<&Asked> {
         let parent = call.session.parent?;
         let thread = call.session.thread;
         let mut open: Vec<_> = self.asked.values_mut().flatten().collect();
@@ -241,16 +260,16 @@ impl Known {
         };
         let only = || (open.len() == 1).then_some(0);
         let at = quoted.or_else(starters).or_else(only)?;
-        let asked = open.get_mut(at)?;
+        let asked = open.swap_remove(at);
         asked.agent = Some(thread);
-        Some(asked.span)
+        Some(asked)
     }
 
     /// A call beside the conversation.
     fn beside(&self) -> Standing {
         let main = self.main.and_then(|main| self.agents.get(&main));
         let above = main.map_or(Above::None, |agent| Above::Ours(agent.span));
-        Standing { above, agent: None }
+        Standing { above, ..Standing::default() }
     }
 
     fn ask(&mut self, asked: Asked, told: &mut Vec<Span>) {

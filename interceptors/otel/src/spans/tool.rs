@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use perimeter_interceptor::{Part, Session, SpanContext, ToolUse, Turn};
+use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
 use super::ids::{SpanId, TraceId};
@@ -45,6 +46,8 @@ pub(super) struct Asked {
     pub(super) certain: bool,
     /// The agent that it is, by its line of talk.
     pub(super) agent: Option<u32>,
+    /// The name of the agent that it asks for, where it asks for one by name.
+    pub(super) agent_name: Option<Arc<str>>,
     /// When the last span in it ended.
     pub(super) inner: Option<SystemTime>,
     /// The texts of its input.
@@ -68,6 +71,7 @@ impl Asked {
         session: &Arc<Session>,
         at: SystemTime,
     ) -> Self {
+        let input = serde_json::from_str(&tool.input).unwrap_or_default();
         Self {
             span,
             key: key(tool.id.as_ref().unwrap_or(&tool.name)),
@@ -80,8 +84,9 @@ impl Asked {
             at,
             certain: true,
             agent: None,
+            agent_name: agent_name(&input),
             inner: None,
-            texts: texts_of(&tool.input),
+            texts: texts_of(&input),
         }
     }
 
@@ -141,11 +146,15 @@ fn short(name: &Arc<str>) -> Arc<str> {
     if start.len() == name.len() { Arc::clone(name) } else { start.into() }
 }
 
+/// The kind of agent that a tool asks for, as Claude Code and OpenCode have it.
+fn agent_name(input: &Map<String, Value>) -> Option<Arc<str>> {
+    let name = input.get("subagent_type")?.as_str()?;
+    (!name.is_empty()).then(|| short(&name.into()))
+}
+
 /// The texts in the input of a tool, by which the agent that it asks for can be told.
-fn texts_of(input: &str) -> Box<[u64]> {
-    let members: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(input).ok();
-    let members = members.iter().flat_map(|members| members.values());
-    let texts = members.filter_map(|value| value.as_str()).filter(|text| text.len() >= SHORT);
+fn texts_of(input: &Map<String, Value>) -> Box<[u64]> {
+    let texts = input.values().filter_map(Value::as_str).filter(|text| text.len() >= SHORT);
     texts.take(TEXTS).map(hash).collect()
 }
 

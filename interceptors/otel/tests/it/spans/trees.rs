@@ -98,6 +98,10 @@ fn sub_agents_are_nested_under_the_tools_that_asked_for_them() {
     assert_eq!(agents.len(), 3);
     let main = agents.iter().find(|agent| agent.parent_span_id.is_empty()).unwrap();
     for agent in agents.iter().filter(|agent| agent.span_id != main.span_id) {
+        assert_eq!(agent.name, "invoke_agent Explore", "as the tool has it");
+        let calls = spans.iter().filter(|span| span.parent_span_id == agent.span_id);
+        assert!(calls.clone().count() > 0);
+        assert!(calls.clone().all(|call| attribute(call, "gen_ai.agent.name") == "\"Explore\""));
         let above = spans.iter().find(|span| span.span_id == agent.parent_span_id).unwrap();
         assert_eq!(above.name, "execute_tool Task");
         assert_eq!(above.parent_span_id, main.span_id);
