@@ -5,6 +5,7 @@ use perimeter_interceptor::SessionEnd;
 use perimeter_interceptor::testing::{Script, comply, play};
 use perimeter_otel::{Kept, Settings, TraceExporter};
 
+mod any;
 mod ends;
 mod exchanges;
 mod show;
