@@ -101,3 +101,20 @@ fn what_a_configuration_may_not_say_is_refused_with_what_it_may() {
     assert!(error(r#"{"when_instrumented":"drop"}"#).contains("`link`"));
     assert!(error(r#"{"span":"tree"}"#).contains("unknown field `span`"));
 }
+
+#[test]
+fn the_documentation_names_all_that_is_ours() {
+    let document = include_str!("../../../../docs/traces.md");
+    let script = Script::new().together(perimeter_interceptor::testing::scenes::all());
+    let session = exchanges::Answers::answers_well(exchanges::asks(exchanges::at(1), Vec::new()), "Hi");
+    let spans = spans_of(script.scene(session));
+    let attributes = spans.iter().flat_map(|span| &span.attributes).map(|attribute| &attribute.key);
+    let ours: std::collections::BTreeSet<_> =
+        attributes.filter(|key| key.starts_with("perimeter.")).collect();
+    assert!(ours.len() > 25);
+    for key in ours.into_iter().filter(|key| !key.starts_with("perimeter.tag.")) {
+        let (_, last) = key.rsplit_once('.').unwrap();
+        let named = document.contains(&format!("`{key}`")) || document.contains(last);
+        assert!(named, "{key} is not in docs/traces.md");
+    }
+}
