@@ -51,7 +51,9 @@ impl Place {
                 place
             }
             (None, _) if let Some(sent) = exchange.sent => {
-                Self::root(sampler, sent.trace, span_of(exchange, call))
+                let mut place = Self::root(sampler, sent.trace, span_of(exchange, call));
+                place.context.flags |= sent.flags & !1;
+                place
             }
             _ => {
                 let trace = ids::trace_of_call(exchange.id, call.id);

@@ -124,7 +124,8 @@ fn a_span_that_the_provider_was_named_is_that_of_the_call() {
     };
     let (trace, span) = (TRACE.to_owned(), "0000000000000007".to_owned());
     assert_eq!(named(sent("{}", None)), (trace.clone(), span.clone(), String::new()));
-    assert_eq!(sent("{}", None).len(), 1, "it cannot be in two traces");
+    let spans = sent("{}", None);
+    assert_eq!((spans.len(), spans[0].flags), (1, 0x103), "it cannot be in two traces");
     let client = format!("00-{TRACE}-{SPAN}-01");
     assert_eq!(named(sent("{}", Some(&client))), (trace, span, SPAN.to_owned()));
 }
