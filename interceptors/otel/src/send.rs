@@ -85,7 +85,7 @@ impl Outbox {
     pub(crate) fn new(effective: &Effective) -> Result<Self, SendError> {
         let counts = Arc::new(Counts::new());
         let spool = effective.spool.clone().filter(|_| !effective.destinations.is_empty());
-        let spool = spool.map(|spool| Spool::open(spool, &fingerprint(effective), Arc::clone(&counts)));
+        let spool = spool.map(|spool| Spool::open(spool, &endpoints(effective), Arc::clone(&counts)));
         let store = Arc::new(Store { counts, limit: effective.queue, spool: spool.map(Mutex::new) });
         let longest = effective.destinations.iter().map(|(_, destination)| destination.timeout).max();
         let mut outbox = Self {
@@ -208,10 +208,10 @@ impl Drop for Outbox {
     }
 }
 
-/// What tells destinations apart: where they are. What is spooled for one is not sent to another.
-fn fingerprint(effective: &Effective) -> String {
-    let endpoints = effective.destinations.iter();
-    endpoints.map(|(signal, to)| format!("{} {}\n", signal.name(), to.endpoint.uri())).collect()
+/// Where each signal goes.
+fn endpoints(effective: &Effective) -> Vec<(Signal, String)> {
+    let destinations = effective.destinations.iter();
+    destinations.map(|(signal, to)| (*signal, to.endpoint.uri().to_string())).collect()
 }
 
 /// What is gathered until it is enough for a batch.

@@ -15,7 +15,7 @@ use super::{Batch, Counts, Signal};
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) counts: Arc<Counts>,
-    /// How many bytes may wait in memory.
+    /// How many bytes may wait in memory: of all lanes together.
     pub(crate) limit: u64,
     pub(crate) spool: Option<Mutex<Spool>>,
 }
@@ -120,7 +120,7 @@ impl Lane {
             if state.stop == Some(Stop::Abandon) {
                 return None;
             }
-            if let Some(current) = self.from_disk().or_else(|| from_memory(&mut state)) {
+            if let Some(current) = self.oldest_on_disk().or_else(|| oldest_in_memory(&mut state)) {
                 let batch = current.batch.clone();
                 state.current = Some(current);
                 return Some(batch);
@@ -132,7 +132,7 @@ impl Lane {
         }
     }
 
-    fn from_disk(&self) -> Option<Current> {
+    fn oldest_on_disk(&self) -> Option<Current> {
         loop {
             let entry = self.store.with_spool(|spool| Ok(spool.take(self.signal)))??;
             match entry.read() {
@@ -219,6 +219,6 @@ impl Lane {
     }
 }
 
-fn from_memory(state: &mut State) -> Option<Current> {
+fn oldest_in_memory(state: &mut State) -> Option<Current> {
     state.waiting.pop_front().map(|batch| Current { batch, file: None })
 }

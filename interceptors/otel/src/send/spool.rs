@@ -1,8 +1,8 @@
 //! Batches on disk: a file each, in a directory of this run.
 //!
 //! `DIR/<destination>-<run>/<time>-<number>-<signal>-<items>.otlp`, and `DIR/<destination>-<run>.lock`, which is locked for
-//! as long as the run is alive. Whoever finds it unlocked adopts the directory, if it sends to the same destination:
-//! what was meant for one backend never goes to another.
+//! as long as the run is alive. Whoever finds it unlocked adopts the directory, if it sends that signal to the same
+//! endpoint: what was meant for one backend never goes to another.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -26,10 +26,10 @@ use name::Name;
 #[derive(Debug)]
 pub(crate) struct Spool {
     settings: Spooling,
-    /// The hash of the destination.
-    destination: String,
-    /// The directory of this run, once there is one.
-    own: Option<Run>,
+    /// Where each signal goes.
+    destinations: BTreeMap<Signal, Destination>,
+    /// The directories of this run, once there are some.
+    own: BTreeMap<Signal, Run>,
     /// Those of runs that are over.
     adopted: Vec<Run>,
     waiting: BTreeMap<Name, Entry>,
@@ -56,17 +56,22 @@ struct Run {
     _lock: File,
 }
 
+/// The hash of where a signal goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Destination(String);
+
 /// Behind what it is the digest of, at the beginning of each file.
 const DIGEST: usize = 16;
 
 impl Spool {
     /// Looks for what earlier runs have left. Nothing is made before it is needed.
-    pub(crate) fn open(settings: Spooling, destination: &str, counts: Arc<Counts>) -> Self {
-        let destination = format!("{:x}", md5::compute(destination)).chars().take(12).collect();
+    pub(crate) fn open(settings: Spooling, endpoints: &[(Signal, String)], counts: Arc<Counts>) -> Self {
+        let destinations =
+            endpoints.iter().map(|(signal, endpoint)| (*signal, Destination::of(*signal, endpoint)));
         let mut spool = Self {
             settings,
-            destination,
-            own: None,
+            destinations: destinations.collect(),
+            own: BTreeMap::new(),
             adopted: Vec::new(),
             waiting: BTreeMap::new(),
             bytes: 0,
@@ -103,7 +108,7 @@ impl Spool {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
         let name = Name { nanos, number: self.written, signal: batch.signal, items: batch.items };
-        let path = self.own_directory()?.join(name.to_string());
+        let path = self.own_directory(batch.signal)?.join(name.to_string());
         write_whole(&path, batch)?;
         self.bytes += size;
         self.tell_bytes();
@@ -128,8 +133,13 @@ impl Spool {
         self.tell_bytes();
     }
 
-    /// It cannot be sent: it is lost.
+    /// It cannot be read: broken, it is lost; else it is left to the next run.
     pub(crate) fn discard(&mut self, entry: &Entry, error: &io::Error) {
+        use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+        if !matches!(error.kind(), InvalidData | NotFound | UnexpectedEof) {
+            warn!(file = %entry.path.display(), %error, "a file of the spool cannot be read, and is left for later");
+            return;
+        }
         warn!(file = %entry.path.display(), %error, "a file of the spool is broken, and removed");
         self.remove(entry);
         self.counts.lost(entry.name.items, "a file of the spool is broken");
@@ -137,7 +147,7 @@ impl Spool {
 
     /// Nothing comes any more: removes directories that nothing is left in.
     pub(crate) fn close(&mut self) {
-        for run in self.own.take().into_iter().chain(self.adopted.drain(..)) {
+        for run in std::mem::take(&mut self.own).into_values().chain(self.adopted.drain(..)) {
             run.remove_if_empty();
         }
     }
@@ -165,14 +175,17 @@ impl Spool {
         }
     }
 
-    fn own_directory(&mut self) -> io::Result<PathBuf> {
-        let run = match self.own.take() {
-            Some(run) => run,
-            None => Run::new(&self.settings.directory, &self.destination)?,
+    fn own_directory(&mut self, signal: Signal) -> io::Result<PathBuf> {
+        let run = match (self.own.remove(&signal), self.destinations.get(&signal)) {
+            (Some(run), _) => run,
+            (None, Some(destination)) => Run::new(&self.settings.directory, destination)?,
+            (None, None) => return Err(io::ErrorKind::NotFound.into()),
         };
+        let directory = run.directory.clone();
+        self.own.insert(signal, run);
         // Somebody may have tidied up.
-        make_directory(&run.directory)?;
-        Ok(self.own.insert(run).directory.clone())
+        make_directory(&directory)?;
+        Ok(directory)
     }
 
     fn adopt_all(&mut self) {
@@ -185,12 +198,10 @@ impl Spool {
             }
         };
         for run in directory.flatten().filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir())) {
-            let name = run.file_name();
-            let Some((destination, _)) = name.to_str().and_then(|name| name.split_once('-')) else {
-                continue;
-            };
+            // Not everything here needs to be ours.
+            let Some(destination) = run.file_name().to_str().and_then(Destination::of_run) else { continue };
             let Some(run) = Run::adopt(&run.path()) else { continue };
-            if destination == self.destination {
+            if self.destinations.values().any(|own| *own == destination) {
                 self.adopt(run);
             } else {
                 run.remove_aged(self.settings.max_age);
@@ -223,6 +234,22 @@ impl Spool {
     }
 }
 
+impl Destination {
+    fn of(signal: Signal, endpoint: &str) -> Self {
+        Self(format!("{:x}", md5::compute(format!("{} {endpoint}", signal.name()))))
+    }
+
+    /// That of a run's directory: `<hash>-<process>-<time>`.
+    fn of_run(directory: &str) -> Option<Self> {
+        let mut parts = directory.split('-');
+        let hash =
+            parts.next().filter(|hash| hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let numbers: Vec<&str> = parts.collect();
+        let are_numbers = numbers.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+        (numbers.len() == 2 && are_numbers).then(|| Self(hash.to_owned()))
+    }
+}
+
 impl Entry {
     /// The batch in it.
     ///
@@ -242,7 +269,7 @@ impl Entry {
 }
 
 impl Run {
-    fn new(spool: &Path, destination: &str) -> io::Result<Self> {
+    fn new(spool: &Path, Destination(destination): &Destination) -> io::Result<Self> {
         make_directory(spool)?;
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let directory = spool.join(format!("{destination}-{}-{nanos}", std::process::id()));

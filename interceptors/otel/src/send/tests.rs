@@ -21,6 +21,7 @@ mod away;
 mod collector;
 mod protocols;
 mod refused;
+mod said;
 mod secure;
 mod spooled;
 mod stopping;

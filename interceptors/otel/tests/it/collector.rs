@@ -42,6 +42,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tonic::codec::CompressionEncoding;
@@ -295,9 +296,10 @@ impl Export {
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>, tls: Option<Arc<ServerConfig>>) {
+    let mut connections = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await.unwrap();
-        tokio::spawn(connection(socket, Arc::clone(&shared), tls.clone()));
+        connections.spawn(connection(socket, Arc::clone(&shared), tls.clone()));
     }
 }
 

@@ -168,6 +168,26 @@ fn what_was_meant_for_one_backend_never_goes_to_another() {
 }
 
 #[test]
+fn what_is_spooled_of_one_signal_is_sent_whatever_becomes_of_the_others() {
+    let spool = tempfile::tempdir().unwrap();
+    let mut collector = Collector::start();
+    collector.die();
+    let mut outbox = Outbox::new(&single(&collector.url(), Some(spool.path()), json!({}))).unwrap();
+    outbox.put(span(0));
+    outbox.put(Item::Metrics(vec![a_metric(1)]));
+    outbox.finish();
+    fs::create_dir(spool.path().join("not-ours-1")).unwrap();
+
+    collector.come_back();
+    let without = json!({"signals": {"metrics": false, "logs": false}});
+    Outbox::new(&single(&collector.url(), Some(spool.path()), without)).unwrap().finish();
+    assert_eq!((numbers(&collector.spans()), collector.asked().len()), (vec![0], 1));
+    Outbox::new(&single(&collector.url(), Some(spool.path()), json!({}))).unwrap().finish();
+    assert_eq!(collector::metrics(&collector.asked()), [a_metric(1)]);
+    assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 1, "what is not ours stays, and gets no lock");
+}
+
+#[test]
 fn two_that_run_at_once_do_not_send_for_each_other() {
     let spool = tempfile::tempdir().unwrap();
     let mut collector = Collector::start();

@@ -1,0 +1,110 @@
+//! What is logged: each thing once, and no secret.
+
+use std::fmt::{self, Write};
+use std::sync::{Mutex, Once, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use super::*;
+
+/// What all tests of this process have logged.
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Log;
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
+}
+
+/// What was logged of this backend.
+fn said_of(collector: &Collector) -> Vec<String> {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.iter().filter(|line| line.contains(&format!("{}/", collector.url()))).cloned().collect()
+}
+
+#[test]
+fn a_refusal_is_said_once_for_each_status_with_the_backends_words_and_no_secret_of_ours() {
+    listen();
+    let collector = Collector::start();
+    for status in [400, 400, 401, 400] {
+        collector.once(Reply::Status(status, Vec::new(), b"not with aHVudGVyMg==".to_vec()));
+    }
+    let settings = json!({"headers": {"authorization": "Basic aHVudGVyMg=="}});
+    let mut outbox = Outbox::new(&single(&collector.url(), None, settings)).unwrap();
+    (0..5).for_each(|number| outbox.put(span(number)));
+    outbox.finish();
+    let said = said_of(&collector);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(said[0].starts_with("WARN") && said[0].contains("status 400: not with [REDACTED]"), "{said:#?}");
+    assert!(said[1].contains("status 401") && !said.concat().contains("aHVudGVyMg"), "{said:#?}");
+}
+
+#[test]
+fn that_a_backend_is_away_and_back_is_said_once_each() {
+    listen();
+    let mut collector = Collector::start();
+    collector.die();
+    let mut outbox = Outbox::new(&single(&collector.url(), None, json!({}))).unwrap();
+    let counters = outbox.counters();
+    (0..5).for_each(|number| outbox.put(span(number)));
+    wait_for_count(&counters, "otlp_retries_total", 5);
+    collector.come_back();
+    collector.wait_for_spans(5);
+    outbox.finish();
+    let said = said_of(&collector);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(said[0].starts_with("WARN") && said[0].contains("trying again until it does"), "{said:#?}");
+    assert!(said[1].starts_with("INFO") && said[1].contains("the backend is back"), "{said:#?}");
+}
+
+#[test]
+fn a_loss_is_said_when_it_begins_and_when_it_is_over() {
+    listen();
+    let counts = super::super::Counts::new();
+    let why = "a reason of this test only";
+    let said = |words: &str| {
+        let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().filter(|line| line.contains(words)).count()
+    };
+    (0..100).for_each(|_| counts.lost(271_828, why));
+    counts.sent(1);
+    counts.sent(1);
+    assert_eq!((said(why), said("lost=27182800")), (1, 1));
+    counts.lost(1, why);
+    assert_eq!(said(why), 2, "another time");
+}
