@@ -335,6 +335,15 @@ fn the_example_is_the_defaults() {
 }
 
 #[test]
+fn whatever_the_example_shows_of_an_interceptor_can_be_enabled_as_it_stands() {
+    let text = fs::read_to_string("config.example.yaml").unwrap();
+    let disabled = accepted(&text);
+    let enabled = accepted(&text.replace("enabled: false", "enabled: true"));
+    assert!(enabled.interceptors.iter().all(|entry| entry.enabled));
+    assert_eq!(enabled.interceptors.len(), disabled.interceptors.len());
+}
+
+#[test]
 fn every_key_stands_in_the_example_with_a_comment_above_its_section() {
     let text = fs::read_to_string("config.example.yaml").unwrap();
     let mut keys = Vec::new();

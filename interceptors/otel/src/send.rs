@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use perimeter_interceptor::Counter;
 use prost::Message;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::settings::{Destination, Effective};
 
@@ -97,6 +97,9 @@ impl Outbox {
             store,
             patience: longest.unwrap_or_default(),
         };
+        if effective.destinations.is_empty() {
+            info!("no telemetry is sent: every signal is off");
+        }
         for (signal, destination) in &effective.destinations {
             outbox.open_lane(*signal, destination, effective)?;
         }
@@ -168,6 +171,7 @@ impl Outbox {
         {
             spool.close();
         }
+        self.store.counts.over();
     }
 
     /// What is counted.

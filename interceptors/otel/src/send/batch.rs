@@ -165,3 +165,43 @@ pub(crate) enum Unreadable {
     #[error("it cannot be written as JSON")]
     Json(#[from] serde_json::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wrapper() -> Wrapper {
+        Wrapper::new(Resource::default(), &[Profile::Latest])
+    }
+
+    #[test]
+    fn halves_are_all_of_it_in_order() {
+        let spans =
+            |count: u32| (0..count).map(|flags| Span { flags, ..Span::default() }).collect::<Vec<_>>();
+        assert!(wrapper().spans(spans(1)).halves().is_none());
+        let [first, second] = wrapper().spans(spans(5)).halves().unwrap();
+        assert_eq!((first.items, second.items), (3, 2));
+        assert_eq!(first.body, wrapper().spans(spans(3)).body);
+        assert_eq!(second.body, wrapper().spans(spans(5).split_off(3)).body);
+
+        let logs = vec![LogRecord::default(); 4];
+        let [first, second] = wrapper().logs(logs.clone()).halves().unwrap();
+        assert_eq!((first.items, &second.body), (2, &wrapper().logs(logs[2..].to_vec()).body));
+
+        let metrics = vec![Metric::default(); 3];
+        let [first, second] = wrapper().metrics(metrics.clone()).halves().unwrap();
+        assert_eq!(first.body, wrapper().metrics(metrics[..2].to_vec()).body);
+        assert_eq!(second.body, wrapper().metrics(metrics[2..].to_vec()).body);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_is_too_strange(body: Vec<u8>, signal in 0..3_usize) {
+            let batch = Batch { signal: Signal::ALL[signal], items: 1, body: body.into() };
+            let _ = batch.halves();
+            let _ = batch.json();
+        }
+    }
+}

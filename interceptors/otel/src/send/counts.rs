@@ -71,6 +71,14 @@ impl Counts {
         self.retries.value.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Nothing is sent any more for now: says what is left.
+    pub(crate) fn over(&self) {
+        let bytes = self.spool.value.load(Ordering::Relaxed);
+        if bytes > 0 {
+            info!(bytes, "telemetry that is left waits in the spool for the next run");
+        }
+    }
+
     /// How many bytes wait in memory.
     pub(crate) fn queued(&self) -> u64 {
         self.queue.value.load(Ordering::Relaxed)

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 
 use http::Uri;
 use http::uri::Scheme;
@@ -68,6 +69,15 @@ impl Endpoint {
     /// The URL itself. Its query may hold a key.
     pub(crate) fn uri(&self) -> &Uri {
         &self.0
+    }
+
+    /// Whether it is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let host = self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        }
     }
 
     /// Whether it is spoken to with TLS.
@@ -143,6 +153,21 @@ mod tests {
         assert_eq!(parse("h:4317", false), "https://h:4317/");
         assert_eq!(parse("http://h:4317", false), "http://h:4317/");
         assert_eq!(Endpoint::parse_for("h:4317", Protocol::HttpJson, true), Err(NoEndpoint::Scheme));
+    }
+
+    #[test]
+    fn this_machine_has_many_names() {
+        for (url, local) in [
+            ("http://localhost:4318", true),
+            ("http://LocalHost", true),
+            ("http://127.0.0.2:1", true),
+            ("http://[::1]:4318", true),
+            ("http://localhost.example", false),
+            ("http://10.0.0.1", false),
+            ("http://[2001:db8::1]", false),
+        ] {
+            assert_eq!(Endpoint::parse(url).unwrap().is_local(), local, "{url}");
+        }
     }
 
     #[test]

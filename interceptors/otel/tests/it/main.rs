@@ -3,4 +3,5 @@
 
 #[expect(dead_code, reason = "deliveries are tested where their parts can be seen, and need more of it")]
 mod collector;
+mod delivery;
 mod spans;

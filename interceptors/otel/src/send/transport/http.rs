@@ -38,6 +38,8 @@ impl Http {
             .max_redirects(0)
             .timeout_global(Some(destination.timeout))
             .max_idle_connections(1);
+        // The proxy of the environment is for what is beyond this machine, whatever NO_PROXY says.
+        let config = if destination.endpoint.is_local() { config.proxy(None) } else { config };
         let config = match destination.endpoint.is_secure() {
             true => config.tls_config(tls_config(destination)?),
             false => config,
