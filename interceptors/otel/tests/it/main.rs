@@ -3,5 +3,7 @@
 
 #[expect(dead_code, reason = "deliveries are tested where their parts can be seen, and need more of it")]
 mod collector;
+mod content;
 mod delivery;
+mod instruments;
 mod spans;

@@ -7,7 +7,7 @@ use perimeter_otel::{Kept, Settings, TraceExporter};
 
 mod any;
 mod ends;
-mod exchanges;
+pub(crate) mod exchanges;
 mod show;
 mod traces;
 mod trees;
