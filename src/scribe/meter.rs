@@ -200,3 +200,6 @@ pub(super) fn closer(end: &BodyEnd, writer: Closer, reader: Closer) -> Closer {
         _ => writer,
     }
 }
+
+#[cfg(test)]
+mod tests;

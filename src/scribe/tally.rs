@@ -23,9 +23,12 @@ use roll::OTHER;
 pub(super) use roll::{Roll, Standing};
 use streams::{Closer, Streamed, Streams};
 
-/// So many combinations of labels have lines of their own in one metric, whatever each label may have. What came to no
-/// answer takes no more than half of them.
+/// So many lines `perimeter_calls_total` has, whatever its labels may have. What came to no answer takes no more than half
+/// of them.
 const LINES: usize = 2000;
+
+/// So many calls the metrics of the conventions tell apart, likewise. Each has a hundred lines or two.
+const TOLD_APART: usize = 400;
 
 /// What stands for errors that have no line of their own, in the conventions' word.
 const OTHER_ERROR: &str = "_OTHER";
@@ -169,7 +172,7 @@ impl Tally {
             },
             outcome,
         };
-        if !calls.contains_key(&key) && calls.len() >= lines(answered) {
+        if !calls.contains_key(&key) && calls.len() >= room(LINES, answered) {
             let other = |shown: Option<Arc<str>>| shown.map(|_| OTHER.into());
             (key.model, key.agent) = (other(key.model), other(key.agent));
         }
@@ -203,7 +206,7 @@ impl Tally {
         if attributes.error_type.as_deref() == Some(OTHER) {
             attributes.error_type = Some(OTHER_ERROR.into());
         }
-        if !genai.contains_key(&attributes) && genai.len() >= lines(call.error.is_none()) {
+        if !genai.contains_key(&attributes) && genai.len() >= room(TOLD_APART, call.error.is_none()) {
             let other = |shown: Option<Arc<str>>, other: &str| shown.map(|_| other.into());
             attributes.request_model = other(attributes.request_model, OTHER);
             attributes.response_model = other(attributes.response_model, OTHER);
@@ -293,9 +296,9 @@ impl Tally {
     }
 }
 
-/// How many lines one metric may have for one more of what was answered, or was not.
-fn lines(answered: bool) -> usize {
-    if answered { LINES } else { LINES / 2 }
+/// How much of the room there is for one more that was answered, or was not.
+fn room(all: usize, answered: bool) -> usize {
+    if answered { all } else { all / 2 }
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn however_labels_combine_there_are_only_so_many_lines() {
         tally.finished(&finished(&model, None));
     }
     let genai = tally.genai();
-    assert!(genai.len() <= LINES + 2, "{}", genai.len());
+    assert!(genai.len() <= TOLD_APART + 2, "{}", genai.len());
     assert_eq!(genai.iter().map(|(_, calls)| calls.duration.count()).sum::<u64>(), 90 * 91);
     let answered = genai.iter().filter(|(attributes, _)| attributes.error_type.is_none()).count();
     assert_eq!(answered, 90);

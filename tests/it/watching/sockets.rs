@@ -147,7 +147,7 @@ fn three_calls_of_a_socket_are_three_calls_in_the_log_with_their_answers() {
         client.wire.close();
         upstream.wire.expect_end();
         upstream.wire.close();
-        let series = "perimeter_calls_total{dialect=\"openai_responses\",model=\"gpt-5-codex\",agent=\"agent-7077bd40d00f\",outcome=\"complete\"}";
+        let series = "perimeter_calls_total{dialect=\"openai_responses\",model=\"gpt-5-codex\",agent=\"agent-a4d235b9ddd1\",outcome=\"complete\"}";
         proxy.wait_for_metric(series, 3.0);
         let printed = proxy.stop_and_tell();
 
