@@ -117,9 +117,11 @@ impl Meter {
 
     fn begin(&mut self, call: &Call, began: Duration) {
         let agent = &call.session.agent;
-        self.agent = Some(match agent.told.as_ref().or(agent.name.as_ref()) {
-            Some(name) => (Arc::clone(name), Standing::Proven),
-            None => (Arc::clone(&agent.stable), Standing::Said),
+        self.agent = Some(match (&agent.told, &agent.name) {
+            (Some(told), _) => (Arc::clone(told), Standing::Proven),
+            // Of a program that is known, and there are only so many of them.
+            (None, Some(name)) => (Arc::clone(name), Standing::Listed),
+            (None, None) => (Arc::clone(&agent.stable), Standing::Said),
         });
         if self.open.len() >= OPEN {
             self.open.remove(0);

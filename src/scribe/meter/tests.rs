@@ -157,7 +157,7 @@ fn an_agent_goes_by_what_it_is_told_else_by_its_name_else_by_its_prompt() {
     };
     assert_eq!(known(&mut meter, &agent), ("agent-1".to_owned(), Standing::Said));
     agent.name = Some("Claude Code".into());
-    assert_eq!(known(&mut meter, &agent), ("Claude Code".to_owned(), Standing::Proven));
+    assert_eq!(known(&mut meter, &agent), ("Claude Code".to_owned(), Standing::Listed));
     agent.told = Some("writer".into());
     assert_eq!(known(&mut meter, &agent), ("writer".to_owned(), Standing::Proven));
 }

@@ -15,9 +15,9 @@ pub(in crate::scribe) enum Standing {
     /// A client said it, and nothing else is known of it. Such values take no more than half of the places, however
     /// many are made up.
     Said,
-    /// It is real: a model that answered, an agent with a name.
+    /// It is real: a model that answered, an agent that its client names.
     Proven,
-    /// It is one of a list, which is never too long.
+    /// It is one of a list that is never too long, and always has a line.
     Listed,
 }
 

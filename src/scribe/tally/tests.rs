@@ -96,9 +96,10 @@ fn agents_by_their_prompts_leave_room_for_those_with_names() {
         let agent = agent(&format!("writer {n}"), Standing::Proven);
         tally.call("openai_chat", None, Some(&agent), Outcome::Complete);
     }
+    tally.call("openai_chat", None, Some(&agent("Claude Code", Standing::Listed)), Outcome::Complete);
     let lines = tally.lines();
     let of = |kind: &str| lines.iter().filter(|line| line.agent.as_ref().unwrap().starts_with(kind)).count();
-    assert_eq!((of("agent-"), of("writer "), lines.len()), (25, 25, 51));
+    assert_eq!((of("agent-"), of("writer "), of("Claude Code"), lines.len()), (25, 25, 1, 52));
 }
 
 #[test]
