@@ -14,9 +14,6 @@ use traffic::{Answer, call, everything, failing, left, streamed};
 use crate::support::proxy::Setup;
 use crate::support::{Provider, Proxy, Watch};
 
-/// What `trace_exporter` counts of itself is on the page once it delivers.
-const AWAITED: &str = "perimeter_otlp_";
-
 /// A proxy that has seen everything that is counted, and its page.
 fn full() -> Page {
     let provider = Provider::start();

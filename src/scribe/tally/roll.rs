@@ -1,7 +1,10 @@
 //! Which values of a label have lines of their own.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use perimeter_redact::redact;
 
 /// What stands for the values that have none.
 pub(crate) const OTHER: &str = "other";
@@ -59,6 +62,15 @@ impl Roll {
         if value.len() > LONG {
             return Some(OTHER.into());
         }
+        // A client may put a key where a name belongs.
+        let masked: Option<Arc<str>> = match redact(value) {
+            Cow::Owned(masked) => Some(masked.into()),
+            Cow::Borrowed(_) => None,
+        };
+        if let Some(masked) = masked.as_ref().filter(|masked| self.held.contains_key(*masked)) {
+            return Some(Arc::clone(masked));
+        }
+        let value = masked.as_ref().unwrap_or(value);
         let standing = if is_listed(value) { Standing::Listed } else { standing };
         let places = if standing == Standing::Said { &mut self.said } else { &mut self.proven };
         let is_free = match standing {
@@ -114,6 +126,17 @@ mod tests {
         assert_eq!(show(&mut roll, "c", Standing::Said), "c");
         assert_eq!(show(&mut roll, "d", Standing::Proven), "d");
         assert_eq!(show(&mut roll, "e", Standing::Proven), OTHER);
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_a_name_is_masked() {
+        let mut roll = Roll::new(10);
+        for key in ["sk-proj-abcdefghijklmnopqrstuvwxyz012345", "sk-proj-zyxwvutsrqponmlkjihgfedcba543210"] {
+            for _ in 0..2 {
+                assert_eq!(show(&mut roll, key, Standing::Proven), "sk-proj-[REDACTED]");
+            }
+        }
+        assert_eq!(roll.held.len(), 1);
     }
 
     #[test]

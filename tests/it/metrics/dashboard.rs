@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{AWAITED, full};
+use super::full;
 
 /// What stands in queries besides metrics and labels.
 const WORDS: [&str; 6] = ["sum", "max", "rate", "increase", "histogram_quantile", "by"];
@@ -72,8 +72,7 @@ impl Query {
         assert!(!self.metrics.is_empty(), "{text:?}");
         let labels =
             |metric: &str| names.get(metric).unwrap_or_else(|| panic!("no {metric} is there: {text:?}"));
-        let is_awaited = |metric: &str| metric.starts_with(AWAITED) && !names.contains_key(metric);
-        for metric in self.metrics.iter().filter(|metric| !is_awaited(metric)) {
+        for metric in &self.metrics {
             let has = labels(metric);
             for label in &self.grouped {
                 assert!(has.contains(label.as_str()), "{metric} has no {label}: {text:?}");
