@@ -86,10 +86,11 @@ impl Courier {
                 return Err(GivenUp);
             }
             self.counts.retried();
-            self.lane.pause(match retry.after {
+            let pause = match retry.after {
                 Some(after) => after.clamp(self.schedule.first, MOST_PATIENCE),
                 None => jittered(wait),
-            });
+            };
+            self.lane.pause(pause, stop);
             wait = wait.saturating_mul(2).min(self.schedule.longest);
         }
     }

@@ -159,16 +159,15 @@ impl Lane {
         }
     }
 
-    /// Waits so long before the next attempt, or until it is to end.
-    pub(crate) fn pause(&self, how_long: Duration) {
-        let state = self.state();
-        let before = state.stop;
-        let how_long = match before {
+    /// Waits so long before the next attempt. Not at all where the end has come since the last one, which began with
+    /// `stop`, and no longer once it comes.
+    pub(crate) fn pause(&self, how_long: Duration, stop: Option<Stop>) {
+        let how_long = match stop {
             Some(Stop::Finish(until)) => how_long.min(until.saturating_duration_since(Instant::now())),
             _ => how_long,
         };
-        let unchanged = |state: &mut State| state.stop == before;
-        drop(self.more.wait_timeout_while(state, how_long, unchanged));
+        let unchanged = |state: &mut State| state.stop == stop;
+        drop(self.more.wait_timeout_while(self.state(), how_long, unchanged));
     }
 
     /// Whether to try no more, after an attempt that began with `stop` has failed. `away`: there was no answer at all.

@@ -101,3 +101,19 @@ fn one_that_is_dropped_leaves_what_it_has_to_the_next() {
     Outbox::new(&effective).unwrap().finish();
     assert_eq!(numbers(&collector.spans()), [0, 1, 2]);
 }
+
+#[test]
+fn when_it_stops_nothing_waits_for_its_time_to_be_tried_again() {
+    for reply in [Reply::Hang, Reply::Status(503, Vec::new(), Vec::new())] {
+        let collector = Collector::start();
+        collector.once(reply);
+        let mut effective = single(&collector.url(), None, json!({"timeout": "500ms"}));
+        let hour = Duration::from_secs(60 * 60);
+        effective.schedule = Schedule { first: hour, longest: hour };
+        let mut outbox = Outbox::new(&effective).unwrap();
+        outbox.put(span(0));
+        collector.wait_for_requests(1);
+        outbox.finish();
+        assert_eq!(numbers(&collector.spans()), [0]);
+    }
+}
