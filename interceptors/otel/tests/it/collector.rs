@@ -17,19 +17,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
-    MetricsService, MetricsServiceServer,
-};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -45,7 +37,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tonic::codec::CompressionEncoding;
+
+// Where it is for both who take this file in.
+#[path = "collector/grpc.rs"]
+mod grpc;
 
 /// How long anything is waited for. Nothing takes this long unless it is broken.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -324,7 +319,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answe
         .headers()
         .get("content-type")
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if grpc { grpc_answer(request, shared).await } else { Ok(http_answer(request, &shared).await) }
+    if grpc { grpc::answer(request, shared).await } else { Ok(http_answer(request, &shared).await) }
 }
 
 async fn http_answer(request: Request<Incoming>, shared: &Shared) -> Answer {
@@ -408,81 +403,4 @@ fn logs_response(rejected_log_records: i64, message: &str) -> ExportLogsServiceR
 fn metrics_response(rejected_data_points: i64, message: &str) -> ExportMetricsServiceResponse {
     let partial = ExportMetricsPartialSuccess { rejected_data_points, error_message: message.to_owned() };
     ExportMetricsServiceResponse { partial_success: (rejected_data_points > 0).then_some(partial) }
-}
-
-async fn grpc_answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answer, Infallible> {
-    let service = Grpc { shared, path: request.uri().path().to_owned() };
-    let gzip = CompressionEncoding::Gzip;
-    // Each is asked for its own method only, and answers `UNIMPLEMENTED` to the others.
-    if service.path.contains("TraceService") {
-        hyper_call(TraceServiceServer::new(service).accept_compressed(gzip), request).await
-    } else if service.path.contains("LogsService") {
-        hyper_call(LogsServiceServer::new(service).accept_compressed(gzip), request).await
-    } else {
-        hyper_call(MetricsServiceServer::new(service).accept_compressed(gzip), request).await
-    }
-}
-
-async fn hyper_call<S>(service: S, request: Request<Incoming>) -> Result<Answer, Infallible>
-where
-    S: tonic::codegen::Service<Request<Incoming>, Response = Answer, Error = Infallible> + Clone,
-{
-    hyper::service::Service::call(&TowerToHyperService::new(service), request).await
-}
-
-/// The generated services, for one request.
-#[derive(Debug)]
-struct Grpc {
-    shared: Arc<Shared>,
-    path: String,
-}
-
-impl Grpc {
-    async fn reply<T>(
-        &self,
-        headers: HeaderMap,
-        export: Export,
-        response: fn(i64, &str) -> T,
-    ) -> Result<tonic::Response<T>, tonic::Status> {
-        match self.shared.note(&self.path, headers, Bytes::new(), export) {
-            Reply::Take => Ok(tonic::Response::new(response(0, ""))),
-            Reply::TakeBut(rejected, message) => Ok(tonic::Response::new(response(rejected, message))),
-            Reply::Grpc(status) => Err(status),
-            Reply::Status(status, ..) => Err(tonic::Status::unavailable(format!("as HTTP's {status}"))),
-            Reply::Hang | Reply::AtMost(_) => pending().await,
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl TraceService for Grpc {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportTraceServiceRequest>,
-    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.reply(metadata.into_headers(), Export::Traces(request), traces_response).await
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Grpc {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportLogsServiceRequest>,
-    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.reply(metadata.into_headers(), Export::Logs(request), logs_response).await
-    }
-}
-
-#[tonic::async_trait]
-impl MetricsService for Grpc {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportMetricsServiceRequest>,
-    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.reply(metadata.into_headers(), Export::Metrics(request), metrics_response).await
-    }
 }
