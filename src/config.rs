@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perimeter_settings::{duration, size};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -18,11 +19,9 @@ mod metrics;
 mod problem;
 mod secret;
 
-mod duration;
 mod known;
 mod path;
 mod reader;
-mod size;
 mod tree;
 mod variables;
 mod yaml;
@@ -95,7 +94,7 @@ pub struct Server {
     /// The second listener.
     pub admin: Admin,
     /// How long a client may take for a request head, from its first byte.
-    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub header_timeout: Duration,
     /// Client connections open at once; further ones wait in the kernel's queue.
     #[serde(deserialize_with = "at_least_one")]
@@ -135,7 +134,7 @@ pub struct Llm {
     pub api_key: Option<Secret>,
     /// The time to connect (name, TCP and TLS); nothing ends a slow answer.
     #[serde(default = "connect_timeout")]
-    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub timeout: Duration,
     /// Whether requests go on with a `traceparent` that names the span of their call.
     #[serde(default)]
@@ -199,7 +198,7 @@ pub struct Observe {
     #[serde(with = "size")]
     pub body_limit: u64,
     /// A gap in a stream that is longer is told as a stall.
-    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub stall_threshold: Duration,
     /// What is masked besides the built-in table.
     pub mask: Mask,
@@ -288,10 +287,10 @@ pub struct Session {
     #[serde(deserialize_with = "at_least_one")]
     pub max_sessions: usize,
     /// How long a session lives without a call.
-    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub session_ttl_seconds: Duration,
     /// How long after its last call a session counts as complete.
-    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::deserialize_positive")]
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub completion_timeout: Duration,
     /// Which meaning the predecessor's session headers have.
     pub legacy_headers: LegacyHeaders,

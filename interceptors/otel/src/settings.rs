@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use perimeter_settings::{duration, size};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::profile::Profile;
 
@@ -14,7 +16,6 @@ mod effective;
 mod endpoint;
 mod environment;
 mod headers;
-mod read;
 mod resource;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,7 @@ pub struct Settings {
     /// Headers of each request, for `grpc` its metadata: access keys mostly.
     pub(crate) headers: Option<Headers>,
     /// How long one request may take. By default 10 s.
-    #[serde(deserialize_with = "read::some_duration")]
+    #[serde(deserialize_with = "duration::some_positive")]
     pub(crate) timeout: Option<Duration>,
     /// How requests are compressed. By default `gzip`.
     pub(crate) compression: Option<Compression>,
@@ -59,10 +60,10 @@ pub struct Settings {
     /// How much is sent together.
     pub(crate) batch: Batching,
     /// How often metrics are sent. By default every 60 s.
-    #[serde(deserialize_with = "read::some_duration")]
+    #[serde(deserialize_with = "duration::some_positive")]
     pub(crate) metrics_interval: Option<Duration>,
     /// How many bytes may wait in memory. By default 16 MiB.
-    #[serde(deserialize_with = "read::some_size")]
+    #[serde(deserialize_with = "size::some")]
     pub(crate) queue: Option<u64>,
     /// What does not fit there.
     pub(crate) spool: Spool,
@@ -139,10 +140,10 @@ pub(crate) struct Tls {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Batching {
     /// So many spans, or log records, at most. By default 512.
-    #[serde(deserialize_with = "read::some_count")]
+    #[serde(deserialize_with = "some_count")]
     pub(crate) max_spans: Option<usize>,
     /// So long the first one waits for others at most. By default 5 s.
-    #[serde(deserialize_with = "read::some_duration")]
+    #[serde(deserialize_with = "duration::some_positive")]
     pub(crate) interval: Option<Duration>,
 }
 
@@ -156,10 +157,10 @@ pub(crate) struct Spool {
     /// `~/.local/state/perimeter`. A path may begin with `~/`.
     pub(crate) directory: Option<PathBuf>,
     /// How many bytes it may hold; beyond that the oldest are lost.
-    #[serde(deserialize_with = "read::size")]
+    #[serde(deserialize_with = "size::deserialize")]
     pub(crate) max_size: u64,
     /// What is older is not sent any more.
-    #[serde(deserialize_with = "read::duration")]
+    #[serde(deserialize_with = "duration::positive")]
     pub(crate) max_age: Duration,
 }
 
@@ -171,5 +172,13 @@ impl Default for Spool {
             max_size: 256 << 20,
             max_age: Duration::from_secs(7 * 24 * 60 * 60),
         }
+    }
+}
+
+/// A number from 1 on, unless the key is left empty.
+fn some_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    match Option::<usize>::deserialize(deserializer)? {
+        Some(0) => Err(D::Error::custom("expected a number from 1 on")),
+        count => Ok(count),
     }
 }

@@ -15,7 +15,6 @@ pub mod line;
 pub mod lines;
 mod members;
 pub mod message_logger;
-pub mod size;
 pub mod test_recorder;
 pub mod time;
 

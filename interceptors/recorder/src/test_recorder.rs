@@ -5,11 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use perimeter_interceptor::Result;
+use perimeter_settings::size;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::events::{Event, Events, Sink};
-use crate::size;
 
 /// Keeps events in memory, the latest of them. Clones share what they keep: one is hired, as
 /// [`interceptor`](Self::interceptor), and another asked.

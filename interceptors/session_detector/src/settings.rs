@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use perimeter_recorder::size;
+use perimeter_settings::size;
 use serde::Deserialize;
 
 /// What the [`SessionDetector`](super::SessionDetector) writes, and where.

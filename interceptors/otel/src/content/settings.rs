@@ -1,6 +1,6 @@
 //! What a configuration says of content, and the environment.
 
-use perimeter_recorder::size;
+use perimeter_settings::size;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
 

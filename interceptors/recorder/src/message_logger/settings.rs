@@ -1,8 +1,7 @@
 use std::path::PathBuf;
 
+use perimeter_settings::size;
 use serde::Deserialize;
-
-use crate::size;
 
 /// What the [`MessageLogger`](super::MessageLogger) writes, and where.
 #[derive(Clone, Debug, Deserialize)]
