@@ -52,12 +52,15 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// In the recorder's crate the same is written down (its `events/ids.rs`).
     #[test]
-    fn traces_and_calls_are_named_as_their_events_are() {
+    fn traces_and_spans_are_named_as_their_events_are() {
         let trace = trace_of_session("a1fc86b8-2cfa-4958-ac14-79a3483b0577");
         assert_eq!(hex(&trace), "3d956e555151813a4aa7bd233ba78a64");
-        let named = hex(&md5::compute("call 00000000-0000-0000-0000-000000000001 0").0);
-        assert_eq!(hex(&call(ExchangeId::new(1), CallId(0))), named[..16]);
+        let exchange = ExchangeId::new(1);
+        assert_eq!(hex(&session("s")), "517e42bc6ae6e7aa");
+        assert_eq!(hex(&call(exchange, CallId(0))), "be8304b55138aa8e");
+        assert_eq!(hex(&tool(exchange, CallId(0), 1)), "876f46975747e9af");
     }
 
     #[test]

@@ -66,6 +66,15 @@ mod tests {
         assert_eq!(trace_of("a1fc86b8-2cfa-4958-ac14-79a3483b0577"), "3d956e555151813a4aa7bd233ba78a64");
     }
 
+    /// The trace exporter names its spans like this, too (its `spans/ids.rs`), so that a call is found there by its events.
+    #[test]
+    fn spans_are_named_as_those_of_the_trace_exporter() {
+        let (exchange, call) = (ExchangeId::new(1), CallId(0));
+        assert_eq!(SpanId::of_session("s").to_string(), "517e42bc6ae6e7aa");
+        assert_eq!(SpanId::of_call(exchange, call).to_string(), "be8304b55138aa8e");
+        assert_eq!(SpanId::of_tool(exchange, call, 1).to_string(), "876f46975747e9af");
+    }
+
     #[test]
     fn spans_are_sixteen_digits_and_apart() {
         let (one, two) = (ExchangeId::new(1), ExchangeId::new(2));
