@@ -245,7 +245,7 @@ impl Scribe {
             journal::What::Failed(failure) => {
                 open.failed = true;
                 if let Some(till) = &mut open.till {
-                    till.meter.failed(&failure.code);
+                    till.meter.failed(&failure);
                 }
                 tell(open.notice(at, What::Failure(failure.into())));
             }

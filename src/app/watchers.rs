@@ -52,7 +52,7 @@ impl Watchers {
         let appetite = Appetite { interest: crew.interest(), is_call, is_socket };
         let (journal, reader) = journal::journal(size(observe.journal), memory.clone(), appetite);
         let prices = Arc::new(Prices::load(config.pricing.file.as_deref())?);
-        let tally = Arc::new(Tally::new(config.metrics.labels, prices.clone()));
+        let tally = Arc::new(Tally::new(config.metrics.labels, prices.clone(), config.llm.base_url.host()));
         let observation = Arc::new(Observation {
             memory: memory.clone(),
             journal: journal.losses().clone(),

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use perimeter_genai::MODALITIES;
+
 use super::text::{Label, Text, told};
 use crate::config::Semconv;
-use crate::scribe::tally::genai::{Attributes, Calls, KINDS, MODALITIES};
+use crate::scribe::tally::genai::{Attributes, Calls, KINDS};
 use crate::scribe::tally::histogram::Histogram;
 
 /// All calls of models, and the upstream that they went to.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perimeter_interceptor::{ApiFailure, BodyEnd, Call, CallId, Completion, LlmEvent, Operation, Usage};
+use perimeter_genai::error_type;
+use perimeter_interceptor::{BodyEnd, Call, CallId, Completion, Failure, LlmEvent, Operation, Usage};
 
 use super::tally::streams::Closer;
 use super::tally::{Finished, Standing, Tally};
@@ -20,7 +21,7 @@ pub(super) struct Meter {
     streamed: Vec<Option<Arc<str>>>,
     /// Who made the latest call.
     agent: Option<(Arc<str>, Standing)>,
-    /// Why the proxy answered itself.
+    /// `error.type`, where the proxy answered itself.
     failure: Option<Arc<str>>,
     closed: Option<Closer>,
 }
@@ -71,16 +72,16 @@ impl Meter {
             LlmEvent::Failure(failure) => {
                 if let Some(timed) = self.take(failure.call) {
                     let cut = timed.cut.as_ref().map(|(_, cut)| &**cut);
-                    self.finish(&timed, elapsed, cut, Some(&kind_of(failure)));
+                    self.finish(&timed, elapsed, cut, Some(&error_type::of_provider(failure)));
                 }
             }
             _ => {}
         }
     }
 
-    /// The proxy answered itself, with this code.
-    pub(super) fn failed(&mut self, code: &Arc<str>) {
-        self.failure = Some(Arc::clone(code));
+    /// The proxy answered itself.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.failure = Some(error_type::of_proxy(failure).into());
     }
 
     /// A record was read. `closed`: who closed the exchange, where it is closed; `seen`: whether all of it was read.
@@ -105,7 +106,7 @@ impl Meter {
         self.settle(Some(closed), seen);
         for timed in std::mem::take(&mut self.open) {
             let error = match (&self.failure, closed) {
-                (Some(code), _) => Some(Arc::clone(code)),
+                (Some(word), _) => Some(Arc::clone(word)),
                 (None, Closer::Upstream) if !seen => continue,
                 // It came, and was no answer that anybody reads.
                 (None, Closer::Upstream) => None,
@@ -178,18 +179,12 @@ fn used(answer: &Completion, operation: Operation) -> Option<Option<&Usage>> {
     answer.is_billed(operation).then_some(answer.usage.as_ref())
 }
 
-/// `error.type` for an error that the provider told: its own word, else the status.
-fn kind_of(failure: &ApiFailure) -> Arc<str> {
-    let kind = failure.kind.as_ref().filter(|kind| !kind.is_empty());
-    kind.map_or_else(|| failure.status.to_string().into(), Arc::clone)
-}
-
 /// `error.type` for an answer that broke off.
 fn word_for(closed: Closer) -> Arc<str> {
     match closed {
-        Closer::Upstream => "stream_truncated",
-        Closer::Client => "client_cancelled",
-        Closer::Proxy => "proxy_stopped",
+        Closer::Upstream => error_type::STREAM_TRUNCATED,
+        Closer::Client => error_type::CLIENT_CANCELLED,
+        Closer::Proxy => error_type::PROXY_STOPPED,
     }
     .into()
 }

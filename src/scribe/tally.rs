@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use perimeter_genai::{error_type, is_inference, operation_name, provider_name};
 use perimeter_interceptor::{Operation, Stream, Usage};
 
 use super::census::Census;
@@ -30,9 +31,6 @@ const LINES: usize = 2000;
 /// So many calls the metrics of the conventions tell apart, likewise. Each has a hundred lines or two.
 const TOLD_APART: usize = 400;
 
-/// What stands for errors that have no line of their own, in the conventions' word.
-const OTHER_ERROR: &str = "_OTHER";
-
 /// Counters of the scribe, read by the metrics.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -43,6 +41,8 @@ pub(crate) struct Tally {
     /// Which labels are shown.
     pub(crate) labels: config::Labels,
     prices: Option<Arc<Prices>>,
+    /// Of the upstream.
+    host: Arc<str>,
     books: Mutex<Books>,
     lag_ns: AtomicU64,
     records: AtomicU64,
@@ -105,9 +105,9 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Nothing yet, by these labels; models that have a price always have lines of their own.
-    pub(crate) fn new(labels: config::Labels, prices: Arc<Prices>) -> Self {
-        Self::of(labels, Some(prices))
+    /// Nothing yet of an upstream at this host, by these labels; models that have a price always have lines of their own.
+    pub(crate) fn new(labels: config::Labels, prices: Arc<Prices>, host: &str) -> Self {
+        Self { host: host.into(), ..Self::of(labels, Some(prices)) }
     }
 
     fn of(labels: config::Labels, prices: Option<Arc<Prices>>) -> Self {
@@ -126,6 +126,7 @@ impl Tally {
             census: Census::default(),
             labels,
             prices,
+            host: "".into(),
             books: Mutex::new(books),
             lag_ns: AtomicU64::new(0),
             records: AtomicU64::new(0),
@@ -191,12 +192,12 @@ impl Tally {
             let output = call.used.flatten().map(|usage| usage.output);
             streams.entry(request_model.clone()).or_default().add(stream, output);
         }
-        if !genai::is_inference(call.operation) {
+        if !is_inference(call.operation) {
             return;
         }
         let mut attributes = Attributes {
-            operation: genai::operation_name(call.operation, call.dialect),
-            provider: genai::provider_name(call.vendor),
+            operation: operation_name(call.operation, call.dialect),
+            provider: provider_name(call.vendor, &self.host),
             request_model,
             response_model: call
                 .response_model
@@ -204,13 +205,13 @@ impl Tally {
             error_type: call.error.and_then(|error| errors.show(error, Standing::Proven, |_| false)),
         };
         if attributes.error_type.as_deref() == Some(OTHER) {
-            attributes.error_type = Some(OTHER_ERROR.into());
+            attributes.error_type = Some(error_type::OTHER.into());
         }
         if !genai.contains_key(&attributes) && genai.len() >= room(TOLD_APART, call.error.is_none()) {
             let other = |shown: Option<Arc<str>>, other: &str| shown.map(|_| other.into());
             attributes.request_model = other(attributes.request_model, OTHER);
             attributes.response_model = other(attributes.response_model, OTHER);
-            attributes.error_type = other(attributes.error_type, OTHER_ERROR);
+            attributes.error_type = other(attributes.error_type, error_type::OTHER);
         }
         genai.entry(attributes).or_default().add(call.took, call.stream, call.used);
     }

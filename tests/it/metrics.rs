@@ -131,7 +131,7 @@ fn what_goes_wrong_is_told_in_the_word_of_who_knows() {
     proxy.wait_for_metric(&traffic::counted("openai_chat", "", traffic::NO_PROMPT, "none"), 1.0);
     let page = Page::of(&proxy);
     let family = page.family("gen_ai_client_inference_duration_seconds").unwrap();
-    assert_eq!(family.values_of("error_type"), BTreeSet::from(["upstream_connect"]));
+    assert_eq!(family.values_of("error_type"), BTreeSet::from(["connect_error"]));
 }
 
 #[test]

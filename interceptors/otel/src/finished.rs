@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::Uri;
+use http::uri::Scheme;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use perimeter_interceptor::{Call, Completion, End, Exchange, SpanContext};
 
@@ -55,4 +57,36 @@ pub(crate) struct Server {
     pub(crate) address: Arc<str>,
     /// Its port, given or the scheme's own.
     pub(crate) port: Option<u16>,
+}
+
+impl Server {
+    /// Where requests are forwarded to.
+    pub(crate) fn of(upstream: &str) -> Self {
+        let Ok(uri) = upstream.parse::<Uri>() else { return Self { address: upstream.into(), port: None } };
+        let default = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
+            Some(scheme) if *scheme == Scheme::HTTP => Some(80),
+            _ => None,
+        };
+        let host = uri.host().unwrap_or(upstream).trim_matches(['[', ']']);
+        Self { address: host.into(), port: uri.port_u16().or(default) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_where_the_proxy_forwards_to() {
+        for (upstream, address, port) in [
+            ("https://api.openai.com", "api.openai.com", Some(443)),
+            ("http://localhost:11434/v1", "localhost", Some(11434)),
+            ("http://[::1]/x", "::1", Some(80)),
+            ("claude-code", "claude-code", None),
+            ("not a URL", "not a URL", None),
+        ] {
+            assert_eq!(Server::of(upstream), Server { address: address.into(), port }, "{upstream}");
+        }
+    }
 }

@@ -5,7 +5,8 @@
 use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
-use perimeter_interceptor::{Completion, Operation, Stream, Usage};
+use perimeter_genai::{MODALITIES, by_modality, is_inference};
+use perimeter_interceptor::{Completion, Stream, Usage};
 
 use crate::finished::Finished;
 use crate::logs::nanos;
@@ -263,7 +264,8 @@ impl Kinds {
         let nothing = Usage::default();
         let told = usage.unwrap_or(&nothing);
         let add = |instrument: &mut Instrument, all, image, audio| {
-            for (modality, tokens) in by_modality(all, image, audio) {
+            for (modality, tokens) in MODALITIES.into_iter().zip(by_modality(all, image, audio)) {
+                let Some(tokens) = tokens else { continue };
                 let attributes = attributes.with("gen_ai.token.modality", modality);
                 instrument.add(&attributes, Added::Count(tokens), since);
             }
@@ -290,25 +292,6 @@ impl Kinds {
             self;
         [input, output, cache_read, cache_write, reasoning, input_of_a_call, output_of_a_call]
     }
-}
-
-/// Whether calls of this operation ask a model to infer something.
-fn is_inference(operation: Operation) -> bool {
-    use Operation::{Chat, Embeddings, Image, Moderation, Speech, TextCompletion, Transcription};
-    matches!(operation, Chat | TextCompletion | Embeddings | Moderation | Image | Speech | Transcription)
-}
-
-/// How many tokens were of which modality. The rest is text only where the pictures among it are known: some providers
-/// tell of sound alone.
-fn by_modality(
-    all: u64,
-    image: Option<u64>,
-    audio: Option<u64>,
-) -> impl Iterator<Item = (&'static str, u64)> {
-    let rest = all.saturating_sub(image.unwrap_or(0)).saturating_sub(audio.unwrap_or(0));
-    let rest = Some((if image.is_some() { "text" } else { "unknown" }, rest));
-    let some = |modality, tokens: Option<u64>| Some((modality, tokens.filter(|tokens| *tokens > 0)?));
-    [rest, some("image", image), some("audio", audio)].into_iter().flatten()
 }
 
 #[cfg(test)]

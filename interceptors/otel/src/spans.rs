@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::Method;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use perimeter_genai::{operation_name, provider_name};
 use perimeter_interceptor::{
     ApiFailure, Call, CallId, Completion, Cx, End, Exchange, Failure, LlmEvent, Operation, Relation,
     RequestHead,
@@ -21,7 +22,6 @@ mod inference;
 mod open;
 mod place;
 mod problem;
-mod provider;
 mod sampler;
 mod sessions;
 mod settings;
@@ -41,7 +41,7 @@ use span::Above;
 use tool::Asked;
 use trace_parent::TraceParent;
 
-use crate::finished::Finished;
+use crate::finished::{Finished, Server};
 use crate::params;
 use crate::profile::Profile;
 
@@ -212,11 +212,11 @@ impl Teller {
     }
 
     fn read(&self, call: &Call, upstream: &str, reads: bool) -> Read {
-        let server = provider::server(upstream);
+        let server = Server::of(upstream);
         Read {
             asked: params::asked(call, &self.profiles),
-            operation: provider::operation(call, reads),
-            provider: provider::name(call.vendor, &server.address),
+            operation: operation(call, reads),
+            provider: provider_name(call.vendor, &server.address),
             server,
         }
     }
@@ -308,4 +308,12 @@ fn asked(
         asked
     });
     asked.collect()
+}
+
+/// `gen_ai.operation.name`. `reads`: it asks for an earlier answer, and changes nothing.
+fn operation(call: &Call, reads: bool) -> &'static str {
+    match call.operation {
+        Operation::Retrieval if call.dialect == "openai_responses" && reads => "fetch_response",
+        operation => operation_name(operation, call.dialect),
+    }
 }

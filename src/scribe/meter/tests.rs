@@ -1,4 +1,4 @@
-use perimeter_interceptor::{Agent, Session, Stream};
+use perimeter_interceptor::{Agent, ApiFailure, Session, Stream};
 
 use super::*;
 
@@ -118,7 +118,7 @@ fn what_was_not_seen_whole_is_no_fault_of_the_call() {
 #[test]
 fn a_call_without_an_answer_ends_with_its_exchange() {
     let ends = [
-        (Some("upstream_connect"), Closer::Upstream, error("upstream_connect")),
+        (Some("upstream_connect"), Closer::Upstream, error("connect_error")),
         (None, Closer::Client, error("client_cancelled")),
         (None, Closer::Upstream, None),
     ];
@@ -126,7 +126,7 @@ fn a_call_without_an_answer_ends_with_its_exchange() {
         let (tally, mut meter) = meter();
         meter.note(&asks(0), MS(0), false);
         if let Some(code) = code {
-            meter.failed(&code.into());
+            meter.failed(&Failure::new(code, "refused"));
         }
         meter.end(Some(by), true, MS(500));
         assert_eq!(told(&tally), [(word, 1, 0.5)]);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perimeter_interceptor::{Operation, Stream, Usage};
+use perimeter_genai::{MODALITIES, by_modality};
+use perimeter_interceptor::{Stream, Usage};
 
 use super::histogram::{DURATION, Histogram, TOKENS};
 use super::streams::{add_gaps, nanos};
@@ -17,9 +18,6 @@ pub(crate) const KINDS: [&str; 5] = [
     "cache_write_input_tokens",
     "reasoning_output_tokens",
 ];
-
-/// What tokens may be of.
-pub(crate) const MODALITIES: [&str; 4] = ["text", "image", "audio", "unknown"];
 
 /// What tells calls apart. What is not known, or not shown, is none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +72,7 @@ impl Calls {
             self.input.add(usage.input);
             self.output.add(usage.output);
         }
-        self.add_tokens(&by_modality(used));
+        self.add_tokens(&by_kind(used));
     }
 
     /// Adds calls that differ in what is not to be told.
@@ -97,50 +95,17 @@ impl Calls {
 }
 
 /// Tokens by [`KINDS`] and [`MODALITIES`]. Where nobody said what was used, nought of an unknown modality was.
-fn by_modality(usage: Option<&Usage>) -> Tokens {
+fn by_kind(usage: Option<&Usage>) -> Tokens {
     let nothing = Usage::default();
     let usage = usage.unwrap_or(&nothing);
     let unknown = |tokens: Option<u64>| [None, None, None, tokens];
     [
-        split(usage.input, usage.image_input, usage.audio_input),
-        split(usage.output, usage.image_output, usage.audio_output),
-        usage.cache_read.map_or([None; 4], |all| split(all, None, usage.audio_cache_read)),
+        by_modality(usage.input, usage.image_input, usage.audio_input),
+        by_modality(usage.output, usage.image_output, usage.audio_output),
+        usage.cache_read.map_or([None; 4], |all| by_modality(all, None, usage.audio_cache_read)),
         unknown(usage.cache_write),
         unknown(usage.reasoning),
     ]
-}
-
-/// Tokens by modality. The rest is text only where the pictures among it are known: some providers tell of sound alone.
-fn split(all: u64, image: Option<u64>, audio: Option<u64>) -> [Option<u64>; MODALITIES.len()] {
-    let rest = all.saturating_sub(image.unwrap_or(0)).saturating_sub(audio.unwrap_or(0));
-    let some = |tokens: Option<u64>| tokens.filter(|tokens| *tokens > 0);
-    let (text, unknown) = if image.is_some() { (Some(rest), None) } else { (None, Some(rest)) };
-    [text, some(image), some(audio), unknown]
-}
-
-/// Whether calls of this operation ask a model to infer something.
-pub(super) fn is_inference(operation: Operation) -> bool {
-    use Operation::{Chat, Embeddings, Image, Moderation, Speech, TextCompletion, Transcription};
-    matches!(operation, Chat | TextCompletion | Embeddings | Moderation | Image | Speech | Transcription)
-}
-
-/// `gen_ai.operation.name` for a call in this dialect. Gemini's word for a chat is a name of the conventions.
-pub(super) fn operation_name(operation: Operation, dialect: &str) -> &'static str {
-    match operation {
-        Operation::Chat if dialect.starts_with("gemini") => "generate_content",
-        operation => operation.as_str(),
-    }
-}
-
-/// `gen_ai.provider.name` for this vendor.
-pub(super) fn provider_name(vendor: &'static str) -> &'static str {
-    match vendor {
-        "azure" => "azure.ai.openai",
-        "bedrock" => "aws.bedrock",
-        "vertex" => "gcp.vertex_ai",
-        "gemini" => "gcp.gemini",
-        vendor => vendor,
-    }
 }
 
 /// Calls by their attributes.
@@ -153,15 +118,15 @@ mod tests {
     #[test]
     fn tokens_are_split_by_what_they_are_of_as_far_as_that_is_told() {
         let mut usage = Usage::new(100, 20);
-        let [input, output, ..] = by_modality(Some(&usage));
+        let [input, output, ..] = by_kind(Some(&usage));
         assert_eq!((input, output), ([None, None, None, Some(100)], [None, None, None, Some(20)]));
         (usage.audio_input, usage.cache_read, usage.reasoning) = (Some(30), Some(40), Some(5));
-        let [input, _, cache_read, cache_write, reasoning] = by_modality(Some(&usage));
+        let [input, _, cache_read, cache_write, reasoning] = by_kind(Some(&usage));
         assert_eq!(input, [None, None, Some(30), Some(70)]);
         assert_eq!((cache_read, cache_write), ([None, None, None, Some(40)], [None; 4]));
         assert_eq!(reasoning, [None, None, None, Some(5)]);
         usage.image_input = Some(10);
-        assert_eq!(by_modality(Some(&usage))[0], [Some(60), Some(10), Some(30), None]);
+        assert_eq!(by_kind(Some(&usage))[0], [Some(60), Some(10), Some(30), None]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn no_client_can_fill_the_metrics_with_models() {
 #[test]
 fn models_that_nobody_answers_for_leave_room_for_those_that_are_real() {
     let prices = Arc::new(Prices::load(None).unwrap());
-    let tally = Tally::new(config::Labels::default(), prices);
+    let tally = Tally::new(config::Labels::default(), prices, "api.openai.com");
     for n in 0..300 {
         tally.call("openai_chat", Some(&format!("made-up-{n}").into()), None, Outcome::Error);
     }
@@ -149,4 +149,13 @@ fn providers_and_operations_have_the_names_of_the_conventions() {
     let mut told = told;
     told.sort_unstable();
     assert_eq!(told, names);
+}
+
+#[test]
+fn a_provider_that_speaks_anothers_api_goes_by_its_own_name() {
+    let prices = Arc::new(Prices::load(None).unwrap());
+    let tally = Tally::new(config::Labels::default(), prices, "api.deepseek.com");
+    tally.finished(&finished(&"deepseek-chat".into(), None));
+    let providers: Vec<_> = tally.genai().into_iter().map(|(attributes, _)| attributes.provider).collect();
+    assert_eq!(providers, ["deepseek"]);
 }

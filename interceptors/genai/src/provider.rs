@@ -1,10 +1,4 @@
-//! Whose API a call speaks to, and where that is.
-
-use http::Uri;
-use http::uri::Scheme;
-use perimeter_interceptor::{Call, Operation};
-
-use crate::finished::Server;
+//! Whose API a call speaks to.
 
 /// Hosts, by how they end, and the word for them in `gen_ai.provider.name`. Where the conventions have none, it is the
 /// provider's own.
@@ -38,7 +32,7 @@ const HOSTS: [(&str, &str); 25] = [
 
 /// The word for a provider in `gen_ai.provider.name`: by the host, which many have that speak another's API; else by the
 /// API.
-pub(super) fn name(vendor: &'static str, host: &str) -> &'static str {
+pub fn provider_name(vendor: &'static str, host: &str) -> &'static str {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let found = HOSTS.iter().find(|(suffix, _)| is_in(&host, suffix));
     match (found, vendor) {
@@ -56,27 +50,6 @@ pub(super) fn name(vendor: &'static str, host: &str) -> &'static str {
 fn is_in(host: &str, suffix: &str) -> bool {
     let before = host.strip_suffix(suffix);
     before.is_some_and(|before| before.is_empty() || before.ends_with('.') || before.ends_with("-"))
-}
-
-/// Where requests are forwarded to.
-pub(super) fn server(upstream: &str) -> Server {
-    let Ok(uri) = upstream.parse::<Uri>() else { return Server { address: upstream.into(), port: None } };
-    let default = match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
-        Some(scheme) if *scheme == Scheme::HTTP => Some(80),
-        _ => None,
-    };
-    let host = uri.host().unwrap_or(upstream).trim_matches(['[', ']']);
-    Server { address: host.into(), port: uri.port_u16().or(default) }
-}
-
-/// `gen_ai.operation.name`. Where the conventions have no word for it, it is ours.
-pub(super) fn operation(call: &Call, reads: bool) -> &'static str {
-    match call.operation {
-        Operation::Chat if call.dialect == "gemini" => "generate_content",
-        Operation::Retrieval if call.dialect == "openai_responses" && reads => "fetch_response",
-        operation => operation.as_str(),
-    }
 }
 
 #[cfg(test)]
@@ -107,20 +80,7 @@ mod tests {
             ("stackspot", "genai-inference-app.stackspot.example", "stackspot"),
             ("claude_code", "", "claude_code"),
         ] {
-            assert_eq!(name(vendor, host), provider, "{vendor} at {host}");
-        }
-    }
-
-    #[test]
-    fn a_server_is_where_the_proxy_forwards_to() {
-        for (upstream, address, port) in [
-            ("https://api.openai.com", "api.openai.com", Some(443)),
-            ("http://localhost:11434/v1", "localhost", Some(11434)),
-            ("http://[::1]/x", "::1", Some(80)),
-            ("claude-code", "claude-code", None),
-            ("not a URL", "not a URL", None),
-        ] {
-            assert_eq!(server(upstream), Server { address: address.into(), port }, "{upstream}");
+            assert_eq!(provider_name(vendor, host), provider, "{vendor} at {host}");
         }
     }
 }
