@@ -81,8 +81,9 @@ impl Agent {
         }
     }
 
-    /// A call of it begins.
-    pub(super) fn call(&mut self, number: u32) {
+    /// A call of it began: one that is read sooner may have begun later, and clocks are set back.
+    pub(super) fn call(&mut self, number: u32, began: SystemTime) {
+        self.began = self.began.min(began);
         self.latest = number;
         self.calls = self.calls.saturating_add(1);
         self.open = self.open.saturating_add(1);

@@ -19,6 +19,8 @@ use crate::finished::Problem;
 const SESSIONS: usize = 10_000;
 /// So many tools and agents are remembered, of all sessions together.
 const WAITING: usize = 100_000;
+/// A session that holds more than this part of them makes room itself, and not the others.
+const SHARE: usize = 10;
 
 /// The sessions, the one without a call for the longest time first to go.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ struct Known {
     is_whole: bool,
     /// By what their results say of them.
     asked: HashMap<u64, VecDeque<Asked>>,
+    /// How many of those there are.
+    tools: usize,
 }
 
 /// Who asked for an agent.
@@ -81,14 +85,14 @@ impl Sessions {
     ) -> Standing {
         let id = &call.session.id;
         if !self.known.contains(id) {
-            let known = Known::new(ids::trace_of_session(id), call.session.is_new);
+            let known = Known::new(ids::trace_of_session(id), is_first(call));
             self.known.put(Arc::clone(id), known);
         }
         let standing = self.change(id, |known| {
             known.results(call, first.began, told);
             if converses { known.converse(exchange, call, first) } else { known.beside() }
         });
-        self.make_room(told);
+        self.make_room(id, told);
         standing.unwrap_or_default()
     }
 
@@ -104,7 +108,7 @@ impl Sessions {
                 known.ask(asked, told);
             }
         });
-        self.make_room(told);
+        self.make_room(session, told);
     }
 
     /// A call of an agent is over.
@@ -142,10 +146,16 @@ impl Sessions {
         self.waiting = 0;
     }
 
-    fn make_room(&mut self, told: &mut Vec<Span>) {
+    /// After this session has grown.
+    fn make_room(&mut self, session: &Arc<str>, told: &mut Vec<Span>) {
         let (sessions, waiting) = self.limits;
         while self.known.len() > sessions || self.waiting > waiting {
-            let Some((_, mut known)) = self.known.pop_lru() else { return };
+            let share = self.known.peek(session).map_or(0, Known::waiting);
+            let gone = match self.waiting > waiting && share > waiting / SHARE {
+                true => self.known.pop(session),
+                false => self.known.pop_lru().map(|(_, known)| known),
+            };
+            let Some(mut known) = gone else { return };
             self.waiting -= known.waiting();
             known.end_now(told);
         }
@@ -162,11 +172,11 @@ impl Sessions {
 
 impl Known {
     fn new(trace: TraceId, is_whole: bool) -> Self {
-        Self { trace, agents: BTreeMap::new(), main: None, is_whole, asked: HashMap::new() }
+        Self { trace, agents: BTreeMap::new(), main: None, is_whole, asked: HashMap::new(), tools: 0 }
     }
 
     fn waiting(&self) -> usize {
-        self.agents.len() + self.asked.values().map(VecDeque::len).sum::<usize>()
+        self.agents.len() + self.tools
     }
 
     /// The results that a call brings: of those that look alike, the latest are new.
@@ -186,6 +196,7 @@ impl Known {
     fn answer(&mut self, key: u64) -> Option<Asked> {
         let same = self.asked.get_mut(&key)?;
         let asked = same.pop_back();
+        self.tools -= usize::from(asked.is_some());
         if same.is_empty() {
             self.asked.remove(&key);
         }
@@ -201,7 +212,7 @@ impl Known {
             self.agents.insert(thread, agent);
         }
         let Some(agent) = self.agents.get_mut(&thread) else { return Standing::default() };
-        agent.call(call.session.call);
+        agent.call(call.session.call, first.began);
         Standing { above: Above::Ours(agent.span), agent: Some(thread), name: agent.name.clone() }
     }
 
@@ -276,9 +287,11 @@ impl Known {
         let same = self.asked.entry(asked.key).or_default();
         // Those of an earlier answer will not be answered any more.
         if same.back().is_some_and(|earlier| earlier.call != asked.call) {
+            self.tools -= same.len();
             told.extend(same.drain(..).filter_map(|asked| given_up(&asked, self.trace)));
         }
         same.push_back(asked);
+        self.tools += 1;
     }
 
     /// What is in a tool has lasted until then.
@@ -292,6 +305,7 @@ impl Known {
 
     fn unanswered(&mut self, told: &mut Vec<Span>) {
         let mut left: Vec<_> = self.asked.drain().flat_map(|(_, same)| same).collect();
+        self.tools = 0;
         left.sort_by_key(|asked| (asked.session.call, asked.number));
         told.extend(left.iter().filter_map(|asked| given_up(asked, self.trace)));
     }
@@ -307,6 +321,14 @@ impl Known {
 /// The span of a tool that never answered. One that an answer asked for which broke off was hardly run.
 fn given_up(asked: &Asked, trace: TraceId) -> Option<Span> {
     (asked.certain || asked.agent.is_some()).then(|| asked.tell(trace, Ending::None))
+}
+
+/// Whether a session's first call is the first of all. One that the client named may go on from an earlier run of the
+/// proxy, which has told the session's own span.
+fn is_first(call: &Call) -> bool {
+    let session = &call.session;
+    let goes_on = || session.told && call.news.iter().any(|turn| turn.role == Role::Assistant);
+    session.is_new && !goes_on()
 }
 
 fn result(part: &Part) -> Option<&ToolResult> {

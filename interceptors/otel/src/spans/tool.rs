@@ -106,7 +106,7 @@ impl Asked {
     /// Its span. Where nothing came back, nobody knows how long it took: as long as what is seen in it.
     pub(super) fn tell(&self, trace: TraceId, ending: Ending) -> Span {
         let ended = match ending {
-            Ending::Result { at, .. } => at,
+            Ending::Result { at, .. } => self.inner.map_or(at, |inner| inner.max(at)),
             Ending::None => self.inner.unwrap_or(self.at),
         };
         let name = span::name(OPERATION, Some(&self.name));

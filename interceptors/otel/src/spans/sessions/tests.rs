@@ -54,6 +54,61 @@ fn tools_are_bounded_too_also_those_of_one_session() {
 }
 
 #[test]
+fn a_session_that_holds_more_than_its_share_makes_room_itself() {
+    let mut sessions = Sessions { limits: (10, 40), ..Sessions::new() };
+    let mut told = Vec::new();
+    for number in 0..5 {
+        begin(&mut sessions, number, &call(&number.to_string(), 1, Vec::new()), &mut told);
+    }
+    let greedy = call("s", 1, Vec::new());
+    begin(&mut sessions, 9, &greedy, &mut told);
+    let tools = (0..100).map(|number| asked(&greedy, number, &number.to_string())).collect();
+    sessions.ask(&greedy.session.id, tools, &mut told);
+    assert_eq!((sessions.known.len(), sessions.waiting, told.len()), (5, 5, 101));
+}
+
+#[test]
+fn what_is_remembered_is_counted_right_whatever_becomes_of_it() {
+    let mut sessions = Sessions::new();
+    let mut told = Vec::new();
+    let first = call("s", 1, Vec::new());
+    begin(&mut sessions, 1, &first, &mut told);
+    let twice = vec![asked(&first, 0, "a"), asked(&first, 1, "a"), asked(&first, 2, "b")];
+    sessions.ask(&first.session.id, twice, &mut told);
+    assert_eq!(sessions.waiting, 4);
+    let result = Part::ToolResult(ToolResult::new(Some("a".into()), "x"));
+    let second = call("s", 2, vec![Turn::new(Role::Tool, vec![result.clone(), result.clone(), result])]);
+    begin(&mut sessions, 2, &second, &mut told);
+    assert_eq!((sessions.waiting, told.len()), (2, 2), "a third result is of no tool");
+    sessions.end(&first.session.id, &mut told);
+    assert_eq!(sessions.waiting, 1, "the agent");
+}
+
+#[test]
+fn a_session_that_an_earlier_run_has_told_goes_on_as_another_span() {
+    let said = |role| Turn::new(role, vec![Part::Text("x".into())]);
+    for (told, role, is_known) in
+        [(true, Role::Assistant, true), (true, Role::System, false), (false, Role::Assistant, false)]
+    {
+        let mut call = call("s", 1, vec![said(Role::User), said(role), said(Role::User)]);
+        Arc::make_mut(&mut call.session).told = told;
+        let above = begin(&mut Sessions::new(), 3, &call, &mut Vec::new()).above;
+        let expected = if is_known { ids::agent(ExchangeId::new(3), CallId(0)) } else { ids::session("s") };
+        assert_eq!(above, Above::Ours(expected));
+    }
+}
+
+#[test]
+fn an_agent_is_there_as_long_as_its_calls_whatever_their_order() {
+    let mut sessions = Sessions::new();
+    let mut told = Vec::new();
+    begin(&mut sessions, 5, &call("s", 1, Vec::new()), &mut told);
+    begin(&mut sessions, 2, &call("s", 2, Vec::new()), &mut told);
+    sessions.end_all(&mut told);
+    assert_eq!(told[0].start_time_unix_nano, 2_000_000_000);
+}
+
+#[test]
 fn a_session_that_was_forgotten_goes_on_as_another_span() {
     let mut sessions = Sessions { limits: (1, 100), ..Sessions::new() };
     let mut told = Vec::new();
