@@ -132,6 +132,12 @@ impl Prices {
         Some((self.entries.get(index)?, way))
     }
 
+    /// Whether this is the name of a model, or a listed alias, to the letter. Whoever counts by names may trust that there
+    /// are only so many of these: in capitals one name could be written in thousands of ways.
+    pub(crate) fn lists(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     /// All models, in the order of their names.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries

@@ -28,6 +28,9 @@ use streams::{Closer, Streamed, Streams};
 /// of them.
 const LINES: usize = 2000;
 
+/// In so many of those, agents are told apart: the rest is for models, which are fewer.
+const LINES_BY_AGENT: usize = 1500;
+
 /// So many calls the metrics of the conventions tell apart, likewise. Each has a hundred lines or two.
 const TOLD_APART: usize = 400;
 
@@ -142,8 +145,7 @@ impl Tally {
 
     /// Whether this is the name of a model that has a price, or an alias.
     fn is_listed(&self, model: &str) -> bool {
-        let found = self.prices.as_ref().and_then(|prices| prices.find(model));
-        found.is_some_and(|(_, way)| way.rules.is_empty())
+        self.prices.as_ref().is_some_and(|prices| prices.lists(model))
     }
 
     /// An exchange is over, or a call of a socket. The agent goes by a name, or by what is made of its prompt.
@@ -154,8 +156,7 @@ impl Tally {
         agent: Option<&(Arc<str>, Standing)>,
         outcome: Outcome,
     ) {
-        let answered = matches!(outcome, Outcome::Complete | Outcome::Cut);
-        let standing = if answered { Standing::Proven } else { Standing::Said };
+        let standing = if is_answered(outcome) { Standing::Proven } else { Standing::Said };
         let (name, nothing) = (dialect.into(), || Arc::<str>::from(""));
         let mut books = self.books();
         let Books { models, agents, dialects, calls, .. } = &mut *books;
@@ -173,9 +174,16 @@ impl Tally {
             },
             outcome,
         };
-        if !calls.contains_key(&key) && calls.len() >= room(LINES, answered) {
-            let other = |shown: Option<Arc<str>>| shown.map(|_| OTHER.into());
-            (key.model, key.agent) = (other(key.model), other(key.agent));
+        let other = |shown: Option<Arc<str>>| shown.map(|_| OTHER.into());
+        let is_full = |key: &Key, most| {
+            let failed = || calls.keys().filter(|key| !is_answered(key.outcome)).count();
+            !calls.contains_key(key) && (calls.len() >= most || !is_answered(outcome) && failed() >= most / 2)
+        };
+        if is_full(&key, LINES_BY_AGENT) {
+            key.agent = other(key.agent);
+        }
+        if is_full(&key, LINES) {
+            key.model = other(key.model);
         }
         *calls.entry(key).or_default() += 1;
     }
@@ -207,7 +215,9 @@ impl Tally {
         if attributes.error_type.as_deref() == Some(OTHER) {
             attributes.error_type = Some(error_type::OTHER.into());
         }
-        if !genai.contains_key(&attributes) && genai.len() >= room(TOLD_APART, call.error.is_none()) {
+        let failed = || genai.keys().filter(|attributes| attributes.error_type.is_some()).count();
+        let is_full = genai.len() >= TOLD_APART || call.error.is_some() && failed() >= TOLD_APART / 2;
+        if is_full && !genai.contains_key(&attributes) {
             let other = |shown: Option<Arc<str>>, other: &str| shown.map(|_| other.into());
             attributes.request_model = other(attributes.request_model, OTHER);
             attributes.response_model = other(attributes.response_model, OTHER);
@@ -297,9 +307,9 @@ impl Tally {
     }
 }
 
-/// How much of the room there is for one more that was answered, or was not.
-fn room(all: usize, answered: bool) -> usize {
-    if answered { all } else { all / 2 }
+/// Whether a model was there to answer.
+fn is_answered(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Complete | Outcome::Cut)
 }
 
 #[cfg(test)]

@@ -82,7 +82,57 @@ fn however_labels_combine_there_are_only_so_many_lines() {
     assert!(genai.len() <= TOLD_APART + 2, "{}", genai.len());
     assert_eq!(genai.iter().map(|(_, calls)| calls.duration.count()).sum::<u64>(), 90 * 91);
     let answered = genai.iter().filter(|(attributes, _)| attributes.error_type.is_none()).count();
-    assert_eq!(answered, 90);
+    assert_eq!((answered, genai.len()), (90, 90 + TOLD_APART / 2 + 1), "and one line for all the others");
+}
+
+#[test]
+fn however_many_agents_there_are_each_model_keeps_its_line() {
+    let tally = Tally::new(config::Labels::default(), Arc::new(Prices::load(None).unwrap()));
+    let agents: Vec<_> = (0..100_u32).map(|n| agent(&format!("a{n}"), Standing::Proven)).collect();
+    let models: Vec<Arc<str>> = (0..60_u32).map(|n| format!("m{n}").into()).collect();
+    for model in &models {
+        agents
+            .iter()
+            .for_each(|agent| tally.call("openai_chat", Some(model), Some(agent), Outcome::Complete));
+    }
+    for outcome in [Outcome::Complete, Outcome::Error] {
+        tally.call("openai_chat", Some(&"gpt-5".into()), Some(&agents[7]), outcome);
+    }
+    let lines = tally.lines();
+    let of = |model: &str| {
+        let lines = lines.iter().filter(|line| line.model.as_deref() == Some(model));
+        lines.map(|line| line.count).sum::<u64>()
+    };
+    assert!(models.iter().all(|model| of(model) == 100));
+    assert_eq!((of("gpt-5"), of(OTHER)), (2, 0));
+}
+
+#[test]
+fn a_model_in_other_letters_is_none_of_the_price_table() {
+    let tally = Tally::new(config::Labels::default(), Arc::new(Prices::load(None).unwrap()));
+    let name = "claude-sonnet-4-5-20250929";
+    for outcome in [Outcome::Complete, Outcome::Error] {
+        for bits in 0..4096_u32 {
+            let letter =
+                |(at, c): (usize, char)| if bits >> at & 1 == 1 { c.to_ascii_uppercase() } else { c };
+            let odd: Arc<str> = name.chars().enumerate().map(letter).collect::<String>().into();
+            tally.call("anthropic_messages", Some(&odd), None, outcome);
+        }
+    }
+    assert!(tally.lines().len() <= 2 * 101, "{}", tally.lines().len());
+    tally.call("anthropic_messages", Some(&name.into()), None, Outcome::Complete);
+    assert!(tally.lines().iter().any(|line| line.model.as_deref() == Some(name)));
+}
+
+#[test]
+fn an_alias_of_the_price_table_has_a_line_of_its_own() {
+    let prices = Arc::new(Prices::load(None).unwrap());
+    let alias = prices.entries().iter().find_map(|entry| entry.aliases.first()).unwrap();
+    let tally = Tally::new(config::Labels { model: 1, ..config::Labels::default() }, Arc::clone(&prices));
+    for model in ["first", &**alias] {
+        tally.call("openai_chat", Some(&model.into()), None, Outcome::Complete);
+    }
+    assert!(tally.lines().iter().any(|line| line.model.as_deref() == Some(&**alias)));
 }
 
 #[test]
