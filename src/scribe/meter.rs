@@ -17,8 +17,6 @@ const OPEN: usize = 64;
 pub(super) struct Meter {
     tally: Arc<Tally>,
     open: Vec<Timed>,
-    /// The models of streams that are over and not closed.
-    streamed: Vec<Option<Arc<str>>>,
     /// Who made the latest call.
     agent: Option<(Arc<str>, Standing)>,
     /// `error.type`, where the proxy answered itself.
@@ -41,8 +39,7 @@ struct Timed {
 
 impl Meter {
     pub(super) fn new(tally: &Arc<Tally>) -> Self {
-        let (open, streamed) = (Vec::new(), Vec::new());
-        Self { tally: Arc::clone(tally), open, streamed, agent: None, failure: None, closed: None }
+        Self { tally: Arc::clone(tally), open: Vec::new(), agent: None, failure: None, closed: None }
     }
 
     /// Who made the latest call.
@@ -56,11 +53,8 @@ impl Meter {
             LlmEvent::Call(call) => self.begin(call, if is_socket { elapsed } else { Duration::ZERO }),
             LlmEvent::Completion(completion) => {
                 if let Some(timed) = self.take(completion.call) {
-                    self.finish(&timed, elapsed, Some(completion), None);
-                    // Who closes the socket says nothing of a stream that was over by then.
-                    if is_socket {
-                        self.close_streams(Closer::Upstream);
-                    }
+                    // Who closes the connection says nothing of an answer that was whole by then.
+                    self.finish(&timed, elapsed, Some(completion), None, Closer::Upstream);
                 }
             }
             LlmEvent::Cut(completion) => {
@@ -72,7 +66,8 @@ impl Meter {
             LlmEvent::Failure(failure) => {
                 if let Some(timed) = self.take(failure.call) {
                     let cut = timed.cut.as_ref().map(|(_, cut)| &**cut);
-                    self.finish(&timed, elapsed, cut, Some(&error_type::of_provider(failure)));
+                    let word = error_type::of_provider(failure);
+                    self.finish(&timed, elapsed, cut, Some(&word), Closer::Upstream);
                 }
             }
             _ => {}
@@ -88,15 +83,13 @@ impl Meter {
     pub(super) fn settle(&mut self, closed: Option<Closer>, seen: bool) {
         self.closed = self.closed.or(closed);
         let Some(closed) = self.closed else { return };
-        self.close_streams(closed);
         while let Some(at) = self.open.iter().position(|timed| timed.cut.is_some()) {
             let timed = self.open.remove(at);
             let Some((elapsed, cut)) = &timed.cut else { continue };
             // What was not read may have been the end of it.
             if seen {
-                self.finish(&timed, *elapsed, Some(cut), Some(&word_for(closed)));
+                self.finish(&timed, *elapsed, Some(cut), Some(&word_for(closed)), closed);
             }
-            self.close_streams(closed);
         }
     }
 
@@ -112,7 +105,7 @@ impl Meter {
                 (None, Closer::Upstream) => None,
                 (None, closed) => Some(word_for(closed)),
             };
-            self.finish(&timed, elapsed, None, error.as_ref());
+            self.finish(&timed, elapsed, None, error.as_ref(), closed);
         }
     }
 
@@ -144,13 +137,13 @@ impl Meter {
     }
 
     fn finish(
-        &mut self,
+        &self,
         timed: &Timed,
         elapsed: Duration,
         answer: Option<&Completion>,
         error: Option<&Arc<str>>,
+        closed: Closer,
     ) {
-        let stream = answer.and_then(|answer| answer.stream.as_deref());
         self.tally.finished(&Finished {
             operation: timed.operation,
             dialect: timed.dialect,
@@ -159,18 +152,10 @@ impl Meter {
             response_model: answer.and_then(|answer| answer.model.as_ref()),
             error,
             took: elapsed.saturating_sub(timed.began),
-            stream,
+            stream: answer.and_then(|answer| answer.stream.as_deref()),
+            closed,
             used: answer.and_then(|answer| used(answer, timed.operation)),
         });
-        if stream.is_some() && self.streamed.len() < OPEN {
-            self.streamed.push(timed.model.clone());
-        }
-    }
-
-    fn close_streams(&mut self, by: Closer) {
-        for model in self.streamed.drain(..) {
-            self.tally.closed(model.as_ref(), by);
-        }
     }
 }
 

@@ -97,6 +97,8 @@ pub(super) struct Finished<'a> {
     pub(super) error: Option<&'a Arc<str>>,
     pub(super) took: Duration,
     pub(super) stream: Option<&'a Stream>,
+    /// Who ended the answer.
+    pub(super) closed: Closer,
     /// What it used, where that is counted at all.
     pub(super) used: Option<Option<&'a Usage>>,
 }
@@ -198,7 +200,7 @@ impl Tally {
         let request_model = call.model.and_then(|model| models.show(model, standing, is_listed));
         if let Some(stream) = call.stream {
             let output = call.used.flatten().map(|usage| usage.output);
-            streams.entry(request_model.clone()).or_default().add(stream, output);
+            streams.entry(request_model.clone()).or_default().add(stream, output, call.closed);
         }
         if !is_inference(call.operation) {
             return;
@@ -224,17 +226,6 @@ impl Tally {
             attributes.error_type = other(attributes.error_type, error_type::OTHER);
         }
         genai.entry(attributes).or_default().add(call.took, call.stream, call.used);
-    }
-
-    /// A stream of this model was closed, and by whom first.
-    pub(super) fn closed(&self, model: Option<&Arc<str>>, by: Closer) {
-        let mut books = self.books();
-        let Books { models, streams, .. } = &mut *books;
-        let model =
-            model.and_then(|model| models.show(model, Standing::Proven, |model| self.is_listed(model)));
-        if let Some(count) = streams.entry(model).or_default().closed.get_mut(by as usize) {
-            *count += 1;
-        }
     }
 
     /// A record was read this long after it was written.

@@ -135,6 +135,16 @@ pub enum Peer {
     Upstream,
 }
 
+impl Peer {
+    /// The word for it: `client` or `upstream`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
 /// How a body came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

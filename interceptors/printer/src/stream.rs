@@ -131,11 +131,7 @@ struct StallFields {
 
 impl StallFields {
     fn of(stall: &Stall) -> Self {
-        let by = match stall.by {
-            Peer::Upstream => "upstream",
-            Peer::Client => "client",
-        };
-        Self { at_ms: millis(stall.at), lasted_ms: millis(stall.lasted), by }
+        Self { at_ms: millis(stall.at), lasted_ms: millis(stall.lasted), by: stall.by.as_str() }
     }
 }
 

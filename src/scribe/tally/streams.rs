@@ -8,12 +8,12 @@ use perimeter_interceptor::{Gaps, Stream};
 
 use super::histogram::{DURATION, GAP, Histogram, RATE};
 
-/// Who closed a stream.
+/// Who closed a stream first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closer {
-    /// It ended, or broke off.
+    /// It said its last word, also one of an error, or broke off.
     Upstream,
-    /// Nobody read it any more.
+    /// It left before.
     Client,
     /// The proxy was told to stop.
     Proxy,
@@ -62,8 +62,11 @@ impl Default for Streamed {
 }
 
 impl Streamed {
-    /// A stream is over. `output`: the tokens of the answer, where the provider said so.
-    pub(super) fn add(&mut self, stream: &Stream, output: Option<u64>) {
+    /// A stream is over, and closed by one of them. `output`: the tokens of the answer, where the provider said so.
+    pub(super) fn add(&mut self, stream: &Stream, output: Option<u64>, closed: Closer) {
+        if let Some(count) = self.closed.get_mut(closed as usize) {
+            *count += 1;
+        }
         if let Some(first) = stream.first_token {
             self.first_token.add(nanos(first));
         }
@@ -121,7 +124,8 @@ mod tests {
     #[test]
     fn a_stream_without_gaps_or_tokens_is_only_counted() {
         let mut streamed = Streamed::default();
-        streamed.add(&Stream::default(), None);
+        streamed.add(&Stream::default(), None, Closer::Client);
+        assert_eq!(streamed.closed, [0, 1, 0]);
         assert!(streamed.gaps.is_empty() && streamed.first_token.is_empty() && streamed.rate.is_empty());
     }
 }

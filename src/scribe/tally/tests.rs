@@ -14,6 +14,7 @@ fn finished<'a>(model: &'a Arc<str>, error: Option<&'a Arc<str>>) -> Finished<'a
         error,
         took: Duration::from_millis(15),
         stream: None,
+        closed: Closer::Upstream,
         used: Some(None),
     }
 }

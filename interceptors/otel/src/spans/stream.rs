@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::span::Event;
-use perimeter_interceptor::{BodyEnd, End, Peer, Stream};
+use perimeter_genai::error_type::{CLIENT_CANCELLED, PROXY_STOPPED};
+use perimeter_interceptor::Stream;
 
 use super::attributes::Attributes;
 use super::span;
@@ -21,9 +22,7 @@ pub(super) fn add(attributes: &mut Attributes, finished: &Finished) {
     attributes.count("perimeter.stream.chunks", stream.chunks);
     attributes.count("perimeter.stream.bytes", stream.bytes);
     add_gaps(attributes, stream);
-    if let Some(who) = finished.end.as_ref().and_then(closed_first) {
-        attributes.word("perimeter.stream.closed_first", who);
-    }
+    attributes.word("perimeter.stream.closed_first", closed_first(finished));
 }
 
 fn add_times(attributes: &mut Attributes, stream: &Stream) {
@@ -55,13 +54,12 @@ fn add_gaps(attributes: &mut Attributes, stream: &Stream) {
     attributes.double("perimeter.stream.stalled.client", stream.stalled_client.as_secs_f64());
 }
 
-/// Who closed the response first.
-fn closed_first(end: &End) -> Option<&'static str> {
-    match end.response {
-        BodyEnd::Complete { .. } | BodyEnd::Failed(_) => Some("upstream"),
-        BodyEnd::Aborted => Some("client"),
-        BodyEnd::Stopped => Some("proxy"),
-        _ => None,
+/// Who ended the answer: whoever said its last word, also one of an error, or left before it was said.
+fn closed_first(finished: &Finished) -> &'static str {
+    match finished.error.as_ref().map(|problem| &*problem.kind) {
+        Some(CLIENT_CANCELLED) => "client",
+        Some(PROXY_STOPPED) => "proxy",
+        _ => "upstream",
     }
 }
 
@@ -83,13 +81,7 @@ fn of_stream(finished: &Finished, stream: &Stream) -> Vec<Event> {
         .filter_map(|(name, at)| at.map(|at| event(finished, at, name, Attributes::default())));
     let stalls = stream.stalls.iter().map(|stall| {
         let mut attributes = Attributes::default();
-        attributes.word(
-            "perimeter.stall.by",
-            match stall.by {
-                Peer::Upstream => "upstream",
-                Peer::Client => "client",
-            },
-        );
+        attributes.word("perimeter.stall.by", stall.by.as_str());
         attributes.double("perimeter.stall.duration", stall.lasted.as_secs_f64());
         event(finished, stall.at, "perimeter.stall", attributes)
     });

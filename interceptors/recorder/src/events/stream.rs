@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perimeter_interceptor::{Completion, Peer, Stall, Stream};
+use perimeter_interceptor::{Completion, Stall, Stream};
 use serde::Serialize;
 
 use super::attributes::Attributes;
@@ -18,11 +18,7 @@ struct Silence {
 
 impl Silence {
     fn of(stall: &Stall) -> Self {
-        let by = match stall.by {
-            Peer::Client => "client",
-            Peer::Upstream => "upstream",
-        };
-        Self { at_ms: milliseconds(stall.at), lasted_ms: milliseconds(stall.lasted), by }
+        Self { at_ms: milliseconds(stall.at), lasted_ms: milliseconds(stall.lasted), by: stall.by.as_str() }
     }
 }
 

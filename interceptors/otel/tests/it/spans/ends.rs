@@ -125,6 +125,16 @@ fn a_client_that_leaves() {
 }
 
 #[test]
+fn a_client_that_leaves_behind_the_last_word_has_not_ended_the_answer() {
+    let scene = asks(at(1), vec![said("Hello")]).after(Duration::from_millis(100)).says("The end");
+    let mut answer = scene.completion("The end", None);
+    answer.stream = Some(stream().into());
+    let span = call_of(scene.llm(LlmEvent::Completion(Arc::new(answer))).aborted());
+    assert_eq!(outcome(&span), ended_with(0, "", "[\"stop\"]", "200"));
+    assert_eq!(attribute(&span, "perimeter.stream.closed_first"), "\"upstream\"");
+}
+
+#[test]
 fn a_client_that_leaves_before_the_answer() {
     let span = call_of(scenes::client_left_before_the_head());
     assert_eq!(outcome(&span), ended_with(2, "\"client_cancelled\"", "", ""));
