@@ -42,7 +42,8 @@ pub(crate) struct Instruments {
 }
 
 impl Instruments {
-    /// Nothing measured yet at `start`. Where the temporality is `Delta`, each collecting begins anew. What is named alike in several of the `profiles` is measured once.
+    /// Nothing measured yet at `start`. Where the temporality is `Delta`, each collecting begins anew. What is named alike
+    /// in several of the `profiles` is measured once.
     pub(crate) fn new(profiles: &[Profile], temporality: AggregationTemporality, start: SystemTime) -> Self {
         let speaks = |profile| profiles.contains(&profile);
         let latest = speaks(Profile::Latest).then(|| Conventions::latest(temporality));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 /// So many are: half as many as an instrument has sets of attributes, since a model answers in more than one way.
 pub(super) const MOST: usize = 100;
 
-/// What the others are told as.
-pub(super) const OTHER: &str = "_other";
+/// What the others are told as, as on the page of metrics.
+pub(super) const OTHER: &str = "other";
 
 /// The models that are told by name: those used last. One gives way to another only after what is known of it was
 /// told, and it was not used since.

@@ -63,7 +63,7 @@ fn models_that_are_not_told_by_name_are_told_together() {
         let name: Arc<str> = format!("model-{number}").into();
         assert_eq!(models.name(Some(&name)), (Some(name), None));
     }
-    assert_eq!(models.name(Some(&"one".into())), (Some("_other".into()), None));
+    assert_eq!(models.name(Some(&"one".into())), (Some("other".into()), None));
     assert_eq!(models.name(None), (None, None));
     models.told();
     assert_eq!(models.name(Some(&"one".into())), (Some("one".into()), Some("model-0".into())));
