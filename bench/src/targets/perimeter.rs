@@ -20,8 +20,8 @@ pub(super) enum Hired {
 }
 
 impl Hired {
-    /// The configuration for it, where messages are logged into `messages`, and traces go to `collector`. One worker, since the floor has one
-    /// thread: the ratio is of the work, not of the cores. JSON, which is YAML too.
+    /// The configuration for it, where messages are logged into `messages`, and traces go to `collector`. One worker,
+    /// since the floor has one thread: the ratio is of the work, not of the cores. JSON, which is YAML too.
     pub(super) fn configuration(self, messages: &Path, collector: SocketAddr) -> String {
         let printer = json!({"type": "printer"});
         let logger = json!({"type": "message_logger", "config": {"directory": messages}});
