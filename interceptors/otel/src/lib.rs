@@ -28,6 +28,7 @@ mod sample;
 mod send;
 mod settings;
 mod spans;
+mod text;
 
 pub use content::{Capture, Messages, Settings as ContentSettings, ToolDefinitions};
 pub use send::{SendError, TlsError, TransportError};

@@ -4,11 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
-use perimeter_redact::redact_start;
 
 use crate::content::value::{member, text};
 use crate::content::{Content, KEYS};
 use crate::finished::Finished;
+use crate::text::said;
 
 /// No more of an error's message is told, in bytes.
 const MESSAGE: usize = 1 << 10;
@@ -35,7 +35,7 @@ pub(crate) fn details(
 pub(crate) fn exception(finished: &Finished, observed: SystemTime) -> Option<LogRecord> {
     let problem = finished.error.as_ref()?;
     // Providers quote keys in their refusals.
-    let message = redact_start(&problem.message, MESSAGE);
+    let message = said(&problem.message, MESSAGE);
     Some(LogRecord {
         event_name: "gen_ai.client.operation.exception".to_owned(),
         severity_number: SeverityNumber::Warn.into(),
@@ -51,7 +51,7 @@ pub(crate) fn exception(finished: &Finished, observed: SystemTime) -> Option<Log
 /// A record of the moment at which the call was over.
 fn record(finished: &Finished, observed: SystemTime) -> LogRecord {
     LogRecord {
-        time_unix_nano: nanos(finished.began + finished.lasted),
+        time_unix_nano: nanos(finished.began.checked_add(finished.lasted).unwrap_or(finished.began)),
         observed_time_unix_nano: nanos(observed),
         flags: finished.span.flags.into(),
         trace_id: finished.span.trace.to_vec(),

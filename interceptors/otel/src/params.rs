@@ -3,13 +3,17 @@
 //! Only members at the top of a body are read, and those of a few objects among them. What is of another type than the
 //! provider documents is not told.
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use perimeter_interceptor::{Call, Completion, Operation};
 use serde::Deserialize;
 
 use crate::body::Members;
-use crate::content::value::{double, int, list, member, text};
+use crate::content::value::{self, double, int, list, member};
 use crate::profile::Profile;
+use crate::text::{MOST, said};
+
+/// So many of the words that stop a model are told.
+const STOPS: usize = 32;
 
 /// Where providers write them.
 const NAMES: &[&str] = &[
@@ -104,8 +108,8 @@ impl Told {
         self.attributes.extend(number.map(|number| member(key, double(number))));
     }
 
-    fn text(&mut self, key: &str, said: Option<impl Into<String>>) {
-        self.attributes.extend(said.map(|said| member(key, text(said))));
+    fn text(&mut self, key: &str, said: Option<impl AsRef<str>>) {
+        self.attributes.extend(said.map(|said| member(key, text(said.as_ref()))));
     }
 
     fn sampling(&mut self, members: &Members<'_>) {
@@ -138,7 +142,9 @@ impl Told {
         let choices = members.read(&["n", "candidateCount", "candidate_count"]).filter(|count| *count != 1);
         self.int("gen_ai.request.choice.count", choices);
         let stops = members.read::<Words>(&["stop", "stop_sequences", "stopSequences"]).map(Words::all);
-        let stops = stops.filter(|stops| !stops.is_empty()).map(|stops| list(stops.into_iter().map(text)));
+        let stops = stops
+            .filter(|stops| !stops.is_empty())
+            .map(|stops| list(stops.iter().take(STOPS).map(|stop| text(stop))));
         self.attributes.extend(stops.map(|stops| member("gen_ai.request.stop_sequences", stops)));
     }
 
@@ -168,6 +174,11 @@ impl Told {
         let tier = members.read::<String>(&["service_tier"]).filter(|tier| tier != "auto");
         self.text("openai.request.service_tier", tier);
     }
+}
+
+/// What a client or a provider says: cut, and without secrets.
+fn text(text: &str) -> AnyValue {
+    value::text(said(text, MOST))
 }
 
 /// A number that a provider documents as whole, though some clients write it as `40.0`.
@@ -252,7 +263,7 @@ pub(crate) fn answered(call: &Call, answer: &Completion) -> Vec<KeyValue> {
     let fingerprint = body.read::<String>(&["system_fingerprint"]);
     let said = [
         answer.tier.as_deref().map(|tier| member("openai.response.service_tier", text(tier))),
-        fingerprint.map(|print| member("openai.response.system_fingerprint", text(print))),
+        fingerprint.map(|print| member("openai.response.system_fingerprint", text(&print))),
     ];
     said.into_iter().flatten().collect()
 }

@@ -1,5 +1,6 @@
 //! Values of attributes: made, read from JSON, and written as it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -7,13 +8,15 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, Key
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
+use crate::text::storable;
+
 /// So many levels of lists and objects are passed on as such. Readers of protobuf commonly give up at a hundred messages
 /// in one another, of which each level takes up to three and a log record's own take sixteen.
 const DEPTH: usize = 24;
 
 /// A text.
-pub(crate) fn text(text: impl Into<String>) -> AnyValue {
-    AnyValue { value: Some(Value::StringValue(text.into())) }
+pub(crate) fn text<'t>(text: impl Into<Cow<'t, str>>) -> AnyValue {
+    AnyValue { value: Some(Value::StringValue(storable(text))) }
 }
 
 /// A whole number.
@@ -164,7 +167,7 @@ impl<'de> Visitor<'de> for Read {
         let below = self.below()?;
         let mut members: Vec<KeyValue> = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
-            members.push(member(key, map.next_value_seed(below)?));
+            members.push(member(storable(key), map.next_value_seed(below)?));
         }
         Ok(object(unique(members)))
     }

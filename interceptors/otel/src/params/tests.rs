@@ -263,3 +263,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_long_is_cut_and_what_is_much_is_not_all_told() {
+    let long = "x".repeat(1 << 20);
+    let stops: Vec<_> = (0..1000).map(|number| format!("{number}{long}")).take(40).collect();
+    let body = json!({"stop": stops, "reasoning_effort": long, "service_tier": long});
+    let told = asked(&call("openai_chat", body.to_string()), BOTH);
+    let lengths = told.iter().map(|attribute| value::length(attribute.value.as_ref().unwrap()));
+    assert!(lengths.max().unwrap() <= STOPS * (MOST + 3) + 2);
+
+    let mut answer = Completion::new(CallId(0));
+    answer.body = json!({"system_fingerprint": long}).to_string().into();
+    let told = answered(&call("openai_chat", "{}"), &answer);
+    assert!(told.iter().all(|attribute| value::length(attribute.value.as_ref().unwrap()) <= MOST + 2));
+    let key = "sk-proj-1234567890abcdefghijABCDEFGHIJ1234567890";
+    let told = asked(&call("openai_chat", json!({"stop": key}).to_string()), BOTH);
+    assert!(!format!("{told:?}").contains(key));
+}

@@ -2,10 +2,13 @@
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
-use perimeter_redact::redact_start;
 
-/// A text is told up to here, bytes.
-const TEXT: usize = 4096;
+use crate::text::{self, storable};
+
+/// So many texts of a list are told.
+const MANY: usize = 128;
+/// So much of a key is told that others make up, bytes.
+const KEY: usize = 256;
 
 /// Attributes, each key once.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +17,12 @@ pub(super) struct Attributes(Vec<KeyValue>);
 impl Attributes {
     /// A word of ours, or of a provider's.
     pub(super) fn word(&mut self, key: &str, word: &str) {
-        self.add(key, text(word));
+        self.add(key, Value::StringValue(storable(word)));
     }
 
     /// What a client or a provider says: cut, and without secrets.
     pub(super) fn said(&mut self, key: &str, said: &str) {
-        self.add(key, text(&redact_start(said, TEXT)));
+        self.add(key, text(said));
     }
 
     /// The same, where it says something.
@@ -29,9 +32,14 @@ impl Attributes {
         }
     }
 
+    /// The same below a key that others make up.
+    pub(super) fn tagged(&mut self, prefix: &str, key: &str, said: &str) {
+        self.said(&format!("{prefix}{}", text::name(key, KEY)), said);
+    }
+
     /// Several, in their order.
     pub(super) fn all_said<'a>(&mut self, key: &str, said: impl IntoIterator<Item = &'a str>) {
-        let values = said.into_iter().map(|said| any(text(&redact_start(said, TEXT)))).collect();
+        let values = said.into_iter().take(MANY).map(|said| any(text(said))).collect();
         self.add(key, Value::ArrayValue(ArrayValue { values }));
     }
 
@@ -75,8 +83,8 @@ impl Attributes {
     }
 }
 
-fn text(text: &str) -> Value {
-    Value::StringValue(text.to_owned())
+fn text(said: &str) -> Value {
+    Value::StringValue(text::said(said, text::MOST))
 }
 
 fn any(value: Value) -> AnyValue {

@@ -89,7 +89,7 @@ fn add_session(attributes: &mut Attributes, finished: &Finished) {
         attributes.maybe_said("perimeter.client.version", client.version.as_deref());
     }
     for (tag, value) in session.tags.iter().filter(|(tag, _)| !tag.is_empty()).take(TAGS) {
-        attributes.said(&format!("perimeter.tag.{tag}"), value);
+        attributes.tagged("perimeter.tag.", tag, value);
     }
 }
 

@@ -6,9 +6,9 @@ use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, SpanFlags, Status};
 use perimeter_interceptor::SpanContext;
-use perimeter_redact::redact_start;
 
 use super::ids::SpanId;
+use crate::text;
 
 /// A status says so much, bytes.
 const MESSAGE: usize = 1024;
@@ -45,7 +45,7 @@ pub(super) fn span(
         span_id: context.span.to_vec(),
         parent_span_id: parent,
         flags: u32::from(context.flags) | SpanFlags::ContextHasIsRemoteMask as u32 | remote,
-        name: redact_start(name, NAME).into_owned(),
+        name: text::name(name, NAME),
         kind: kind.into(),
         start_time_unix_nano: nanos(began),
         end_time_unix_nano: nanos(ended.max(began)),
@@ -64,7 +64,7 @@ pub(super) fn name(operation: &str, what: Option<&str>) -> String {
 }
 
 pub(super) fn failed(message: &str) -> Status {
-    Status { message: redact_start(message, MESSAGE).into_owned(), code: StatusCode::Error.into() }
+    Status { message: text::said(message, MESSAGE), code: StatusCode::Error.into() }
 }
 
 /// A link to a span of somebody else's.
