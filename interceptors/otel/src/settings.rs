@@ -51,6 +51,7 @@ pub struct Settings {
     /// What is sent. By default everything.
     pub(crate) signals: Signals,
     /// Which editions of the conventions are spoken. By default both.
+    #[serde(deserialize_with = "some_profiles")]
     pub(crate) semconv: Option<Vec<Profile>>,
     /// Attributes of the resource: of this proxy.
     #[serde(deserialize_with = "resource::attributes")]
@@ -172,6 +173,14 @@ impl Default for Spool {
             max_size: 256 << 20,
             max_age: Duration::from_secs(7 * 24 * 60 * 60),
         }
+    }
+}
+
+/// Editions of the conventions, unless the key is left empty.
+fn some_profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Profile>>, D::Error> {
+    match Option::<Vec<Profile>>::deserialize(deserializer)? {
+        Some(none) if none.is_empty() => Err(D::Error::custom("expected at least one of latest and v1_41")),
+        profiles => Ok(profiles),
     }
 }
 

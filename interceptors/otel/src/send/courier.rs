@@ -14,6 +14,9 @@ use crate::settings::Schedule;
 /// A backend that asks for more patience than this is asked again anyway.
 const MOST_PATIENCE: Duration = Duration::from_secs(60 * 60);
 
+/// What has no more bytes than this is not too large for anybody: a backend that says so would say so of each item.
+const SMALL: u64 = 8 << 10;
+
 /// Sends what waits in a lane.
 #[derive(Debug)]
 pub(crate) struct Courier {
@@ -54,6 +57,7 @@ impl Courier {
         while let Some(piece) = pieces.pop() {
             match self.send(&piece)? {
                 Answer::Taken { rejected, message } => self.taken(&piece, rejected, message),
+                Answer::TooLarge(why) if piece.size() <= SMALL => self.refused(&piece, &why),
                 Answer::TooLarge(why) => match piece.halves() {
                     Some([first, second]) => pieces.extend([second, first]),
                     None => self.refused(&piece, &why),

@@ -120,7 +120,7 @@ impl Settings {
         Ok(Effective {
             destinations: self.destinations(env)?,
             resource: self.resource(env)?,
-            profiles: self.profiles()?,
+            profiles: self.semconv.clone().unwrap_or_else(|| vec![Profile::Latest, Profile::V1_41]),
             sampler: self.sampler(env)?,
             capture: self.capture(env)?,
             batch: or(
@@ -278,14 +278,6 @@ impl Settings {
             attributes.insert("service.name".to_owned(), name.as_str().into());
         }
         Ok(resource::resource(attributes))
-    }
-
-    fn profiles(&self) -> Result<Vec<Profile>, SettingsError> {
-        match &self.semconv {
-            None => Ok(vec![Profile::Latest, Profile::V1_41]),
-            Some(profiles) if profiles.is_empty() => Err(SettingsError::NoProfile),
-            Some(profiles) => Ok(profiles.clone()),
-        }
     }
 
     fn capture(&self, env: Environment<'_>) -> Result<Capture, SettingsError> {

@@ -17,6 +17,8 @@ pub(crate) struct Endpoint(Uri);
 pub(crate) enum NoEndpoint {
     #[error("expected a URL such as http://localhost:4318")]
     Form,
+    #[error("expected a port from 1 to 65535, as in http://localhost:4318")]
+    Port,
     #[error("expected http:// or https:// at the beginning, as in http://localhost:4318")]
     Scheme,
     #[error(
@@ -33,6 +35,9 @@ impl Endpoint {
             return Err(NoEndpoint::UserInfo);
         }
         let uri: Uri = text.parse().map_err(|_| NoEndpoint::Form)?;
+        if !has_port(&uri) {
+            return Err(NoEndpoint::Port);
+        }
         match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => Ok(Self(uri)),
             Some(_) => Err(NoEndpoint::Scheme),
@@ -86,6 +91,13 @@ impl Endpoint {
     }
 }
 
+/// Whether its port is one, if it says any.
+fn has_port(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    port.is_none_or(|port| port.parse().is_ok_and(|port: u16| port > 0))
+}
+
 /// Without the query, which may hold a key.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +149,9 @@ mod tests {
             ("localhost:4318", NoEndpoint::Scheme),
             ("/v1/traces", NoEndpoint::Scheme),
             ("ftp://h", NoEndpoint::Scheme),
+            ("http://h:99999", NoEndpoint::Port),
+            ("http://[::1]:0", NoEndpoint::Port),
+            ("https://h:/v1", NoEndpoint::Port),
             ("http://me:hunter2@h", NoEndpoint::UserInfo),
             ("me:hunter2@h", NoEndpoint::UserInfo),
         ] {

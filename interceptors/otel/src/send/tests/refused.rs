@@ -121,19 +121,24 @@ fn a_partial_success_is_no_failure_of_the_rest() {
 #[test]
 fn a_batch_that_is_too_large_is_sent_in_halves() {
     let collector = Collector::start();
-    collector.always(Reply::AtMost(3));
+    collector.always(Reply::AtMost(60));
     let mut outbox = Outbox::new(&effective(json!({"endpoint": collector.url()}))).unwrap();
     let counters = outbox.counters();
-    (0..10).for_each(|number| outbox.put(span(number)));
+    (0..200).for_each(|number| outbox.put(span(number)));
     outbox.finish();
-    assert_eq!(numbers(&collector.spans()), (0..10).collect::<Vec<_>>());
-    assert_eq!((count(&counters, "otlp_sent_total"), count(&counters, "otlp_failed_total")), (10, 0));
+    assert_eq!(numbers(&collector.spans()), (0..200).collect::<Vec<_>>());
+    assert_eq!((count(&counters, "otlp_sent_total"), count(&counters, "otlp_failed_total")), (200, 0));
     assert_eq!(count(&counters, "otlp_queue_bytes"), 0);
+}
 
+#[test]
+fn one_that_finds_everything_too_large_is_not_asked_for_each_span() {
+    let collector = Collector::start();
     collector.always(Reply::AtMost(0));
     let mut outbox = Outbox::new(&effective(json!({"endpoint": collector.url()}))).unwrap();
     let counters = outbox.counters();
-    (0..10).for_each(|number| outbox.put(span(number)));
+    (0..200).for_each(|number| outbox.put(span(number)));
     outbox.finish();
-    assert_eq!(count(&counters, "otlp_failed_total"), 10, "one that is too large alone is refused");
+    assert_eq!(count(&counters, "otlp_failed_total"), 200);
+    assert!(collector.asked().len() < 16, "{}", collector.asked().len());
 }

@@ -75,6 +75,19 @@ fn a_refusal_is_said_once_for_each_status_with_the_backends_words_and_no_secret_
 }
 
 #[test]
+fn a_web_page_in_place_of_an_answer_is_said() {
+    listen();
+    let collector = Collector::start();
+    let html = vec![("content-type", "text/html; charset=utf-8".to_owned())];
+    collector.always(Reply::Status(200, html, b"<!doctype html><h1>Log in</h1>".to_vec()));
+    let mut outbox = Outbox::new(&single(&collector.url(), None, json!({}))).unwrap();
+    (0..5).for_each(|number| outbox.put(span(number)));
+    outbox.finish();
+    let said = said_of(&collector);
+    assert!(said.len() == 1 && said[0].contains("web page"), "{said:#?}");
+}
+
+#[test]
 fn that_a_backend_is_away_and_back_is_said_once_each() {
     listen();
     let mut collector = Collector::start();

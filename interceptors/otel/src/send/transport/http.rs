@@ -88,6 +88,10 @@ impl Http {
 
     /// As OTLP has it: these four statuses may be tried again, no others.
     fn answer(&self, status: StatusCode, headers: &HeaderMap, said: &[u8]) -> Answer {
+        if status.is_success() && is_page(headers) {
+            let message = "it answered with a web page: is this where it takes OTLP?".to_owned();
+            return Answer::Taken { rejected: 0, message: Some(message) };
+        }
         if status.is_success() {
             return if self.json { self.words.taken_json(said) } else { self.words.taken_protobuf(said) };
         }
@@ -118,6 +122,11 @@ fn headers(own: &HeaderMap, json: bool, gzip: bool) -> HeaderMap {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     headers
+}
+
+/// Whether what came is for people, as a login is, or whatever else is at a wrong address.
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 /// Seconds, or a date.
