@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
@@ -39,6 +40,8 @@ pub(crate) struct Admin {
     observation: Option<Arc<Observation>>,
     asker: Option<Asker>,
     ready: AtomicBool,
+    /// Whose turn it is to have a page of metrics written.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Admin {
@@ -59,6 +62,7 @@ impl Admin {
             observation,
             asker,
             ready: AtomicBool::new(false),
+            writing: Arc::default(),
         }))
     }
 
@@ -105,7 +109,7 @@ impl Admin {
         let page: fn(&Self, &Parts) -> Answer = match head.uri.path() {
             "/health" => |_, _| at_once(json_page(StatusCode::OK, &json!({"status": "healthy"}))),
             "/ready" => |admin, _| at_once(admin.ready()),
-            "/metrics" => |admin, _| at_once(admin.metrics()),
+            "/metrics" => |admin, _| admin.metrics(),
             "/config" => |admin, _| at_once(page(StatusCode::OK, "application/json", admin.config.clone())),
             "/sessions" => |admin, head| {
                 let query = head.uri.query().map(str::to_owned);
@@ -161,10 +165,25 @@ impl Admin {
         }
     }
 
-    fn metrics(&self) -> Response<Body> {
-        let text =
-            metrics::render(&self.threads, self.observation.as_deref(), crate::logging::dropped_lines());
-        page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+    /// A page of many lines takes a while to write, and whoever asks may be on a thread that forwards: it is written on
+    /// another, one page after another.
+    fn metrics(&self) -> Answer {
+        let (threads, observation) = (self.threads.clone(), self.observation.clone());
+        let writing = Arc::clone(&self.writing);
+        Box::pin(async move {
+            let turn = writing.lock_owned().await;
+            let write = move || {
+                let _turn = turn;
+                metrics::render(&threads, observation.as_deref(), crate::logging::dropped_lines())
+            };
+            match tokio::task::spawn_blocking(write).await {
+                Ok(text) => page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
+                Err(_) => {
+                    let error = json!({"error": "the page could not be written"});
+                    json_page(StatusCode::INTERNAL_SERVER_ERROR, &error)
+                }
+            }
+        })
     }
 }
 

@@ -34,9 +34,10 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
-    /// Hires whom the configuration names; `None` where it names nobody, and then nothing is told at all.
+    /// Hires whom the configuration names; `None` where it names nobody, and the page of metrics wants nothing read
+    /// either: then nothing is told at all.
     pub(super) fn start(config: &Config, hires: Vec<Hire>) -> Result<Option<Self>, RunError> {
-        if hires.is_empty() {
+        if hires.is_empty() && !config.metrics.calls {
             return Ok(None);
         }
         let observe = &config.observe;
@@ -49,7 +50,9 @@ impl Watchers {
             leaving.push(hire.into(&mut crew, &name)?);
             names.push(name);
         }
-        let appetite = Appetite { interest: crew.interest(), is_call, is_socket };
+        let of_page = if config.metrics.calls { Interest::LLM } else { Interest::NONE };
+        let interest = crew.interest() | of_page;
+        let appetite = Appetite { interest, is_call, is_socket };
         let (journal, reader) = journal::journal(size(observe.journal), memory.clone(), appetite);
         let prices = Arc::new(Prices::load(config.pricing.file.as_deref())?);
         let tally = Arc::new(Tally::new(config.metrics.labels, prices.clone(), config.llm.base_url.host()));
@@ -70,12 +73,12 @@ impl Watchers {
             body_limit: size(observe.body_limit),
             stall_threshold: observe.stall_threshold,
             run: u64::from_ne_bytes(state::random().map_err(random("random bytes"))?),
-            interest: crew.interest(),
+            interest,
             prices,
         };
         let scribe = Scribe::new(settings, memory, tally.clone(), (Instant::now(), SystemTime::now()));
         let (asker, questions) = questions();
-        let asker = appetite.interest.includes(Interest::LLM).then_some(asker);
+        let asker = interest.includes(Interest::LLM).then_some(asker);
         let (ends, scribe_leaves) = Leaving::new("scribe");
         thread::Builder::new()
             .name("perimeter-scribe".to_owned())

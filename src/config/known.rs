@@ -36,7 +36,7 @@ const SECTIONS: [(&str, &[&str]); 10] = [
     ("observe.mask", &["headers", "query"]),
     ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),
     ("pricing", &["file"]),
-    ("metrics", &["semconv", "labels"]),
+    ("metrics", &["calls", "semconv", "labels"]),
     ("metrics.labels", &["model", "response_model", "agent", "dialect", "error_type"]),
     ("session", &["max_sessions", "session_ttl_seconds", "completion_timeout", "legacy_headers", "headers"]),
 ];

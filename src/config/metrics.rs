@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
+    /// Whether calls are read for the page alone, where no interceptor wants them read.
+    pub calls: bool,
     /// By which names the metrics of OpenTelemetry's GenAI conventions are shown; by none, where it is empty.
     #[serde(deserialize_with = "each_once")]
     pub semconv: Vec<Semconv>,
@@ -51,7 +53,7 @@ const MOST: usize = 1000;
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { semconv: vec![Semconv::Latest, Semconv::V1_41], labels: Labels::default() }
+        Self { calls: false, semconv: vec![Semconv::Latest, Semconv::V1_41], labels: Labels::default() }
     }
 }
 

@@ -51,6 +51,19 @@ fn the_page_is_valid_before_anything_has_happened_and_where_nobody_watches() {
 }
 
 #[test]
+fn calls_are_read_for_the_page_alone_where_it_is_asked_for() {
+    let provider = Provider::start();
+    let proxy = Proxy::to(&provider).yaml("interceptors: []\nmetrics: {calls: true}").start();
+    streamed(&provider, &proxy, "gpt-4o-mini", &["Hello", " world"]);
+    let page = Page::of(&proxy);
+    // 1,204 of input, 1,024 of them from a cache, and 87 of output.
+    let micros = page.exactly("perimeter_cost_usd_total", &[("model", "gpt-4o-mini")]) * 1e6;
+    assert!((micros - (180.0 * 0.15 + 1024.0 * 0.075 + 87.0 * 0.6)).abs() < 1e-6, "{micros}");
+    assert!(!page.family("gen_ai_client_token_usage").unwrap().samples.is_empty());
+    assert!(page.family("perimeter_interceptor_errors_total").unwrap().samples.is_empty());
+}
+
+#[test]
 fn a_call_is_told_by_the_names_of_both_states_of_the_conventions() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).start();

@@ -92,6 +92,13 @@ impl Roll {
 }
 
 #[cfg(test)]
+impl Roll {
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::memory::Memory;
+use crate::metrics::{self, Observation};
 
 fn agent(name: &str, standing: Standing) -> (Arc<str>, Standing) {
     (name.into(), standing)
@@ -88,7 +90,8 @@ fn however_labels_combine_there_are_only_so_many_lines() {
 
 #[test]
 fn however_many_agents_there_are_each_model_keeps_its_line() {
-    let tally = Tally::new(config::Labels::default(), Arc::new(Prices::load(None).unwrap()));
+    let tally =
+        Tally::new(config::Labels::default(), Arc::new(Prices::load(None).unwrap()), "api.example.com");
     let agents: Vec<_> = (0..100_u32).map(|n| agent(&format!("a{n}"), Standing::Proven)).collect();
     let models: Vec<Arc<str>> = (0..60_u32).map(|n| format!("m{n}").into()).collect();
     for model in &models {
@@ -110,7 +113,8 @@ fn however_many_agents_there_are_each_model_keeps_its_line() {
 
 #[test]
 fn a_model_in_other_letters_is_none_of_the_price_table() {
-    let tally = Tally::new(config::Labels::default(), Arc::new(Prices::load(None).unwrap()));
+    let tally =
+        Tally::new(config::Labels::default(), Arc::new(Prices::load(None).unwrap()), "api.example.com");
     let name = "claude-sonnet-4-5-20250929";
     for outcome in [Outcome::Complete, Outcome::Error] {
         for bits in 0..4096_u32 {
@@ -129,7 +133,11 @@ fn a_model_in_other_letters_is_none_of_the_price_table() {
 fn an_alias_of_the_price_table_has_a_line_of_its_own() {
     let prices = Arc::new(Prices::load(None).unwrap());
     let alias = prices.entries().iter().find_map(|entry| entry.aliases.first()).unwrap();
-    let tally = Tally::new(config::Labels { model: 1, ..config::Labels::default() }, Arc::clone(&prices));
+    let tally = Tally::new(
+        config::Labels { model: 1, ..config::Labels::default() },
+        Arc::clone(&prices),
+        "api.example.com",
+    );
     for model in ["first", &**alias] {
         tally.call("openai_chat", Some(&model.into()), None, Outcome::Complete);
     }
@@ -209,4 +217,49 @@ fn a_provider_that_speaks_anothers_api_goes_by_its_own_name() {
     tally.finished(&finished(&"deepseek-chat".into(), None));
     let providers: Vec<_> = tally.genai().into_iter().map(|(attributes, _)| attributes.provider).collect();
     assert_eq!(providers, ["deepseek"]);
+}
+
+/// A page that tells this, and nothing of interceptors.
+fn page(tally: &Arc<Tally>) -> String {
+    let observation = Observation {
+        memory: Arc::new(Memory::new(1)),
+        journal: Arc::default(),
+        journal_bytes: Arc::default(),
+        tally: Arc::clone(tally),
+        crew: Vec::new(),
+        semconv: config::Metrics::default().semconv,
+        server: ("api.example.com".to_owned(), 443),
+    };
+    metrics::render(&[], Some(&observation), 0)
+}
+
+#[test]
+fn a_hundred_thousand_made_up_names_are_a_bounded_page() {
+    let prices = Arc::new(Prices::load(None).unwrap());
+    let tally = Arc::new(Tally::new(config::Labels::default(), prices, "api.example.com"));
+    let mut stream = Stream::default();
+    stream.first_chunk = Some(Duration::from_millis(3));
+    (0..20).for_each(|n| stream.gaps.add(Duration::from_millis(1 << n)));
+    let usage = Usage::new(10, 20);
+    for n in 0..100_000_u32 {
+        let model = format!("{}{n}", "m".repeat(100)).into();
+        let agent = agent(&format!("{}{n}", "a".repeat(100)), Standing::Proven);
+        let error: Arc<str> = format!("{}{n}", "e".repeat(100)).into();
+        let (error, outcome) =
+            if n % 2 == 0 { (Some(&error), Outcome::Error) } else { (None, Outcome::Complete) };
+        tally.call("openai_chat", Some(&model), Some(&agent), outcome);
+        tally.finished(&Finished {
+            stream: Some(&stream),
+            used: Some(Some(&usage)),
+            ..finished(&model, error)
+        });
+    }
+    let page = page(&tally);
+    assert!(page.len() < 64 << 20, "{} bytes", page.len());
+    let lines = tally.lines();
+    assert!(lines.len() <= LINES && tally.streams().len() <= 101 && tally.genai().len() <= TOLD_APART);
+    assert_eq!(lines.iter().map(|line| line.count).sum::<u64>(), 100_000);
+    let books = tally.books();
+    let held = [&books.models, &books.agents, &books.response_models, &books.errors].map(Roll::held);
+    assert_eq!(held, [100, 50, 100, 50]);
 }
