@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::mem::{Discriminant, discriminant};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use crate::token::{Issuer, NoToken, Token};
 
 /// How often an event is tried.
 const TRIES: u32 = 3;
+/// So many times shorter are the waits when it is time to stop: by default that may take five seconds (`server.flush`).
+const AT_THE_STOP: u32 = 4;
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,13 +113,17 @@ pub(crate) struct Delivery {
     pub(crate) sent: Arc<AtomicU64>,
     pub(crate) lost: Arc<AtomicU64>,
     pub(crate) said: Mutex<HashSet<(Discriminant<Loss>, u16)>>,
+    /// Why there was no way to the platform any more when it was time to stop: what still waits is given up.
+    pub(crate) hopeless: OnceLock<Loss>,
 }
 
 impl Delivery {
     /// Sends all that comes, until nothing does any more.
     pub(crate) fn work(&self) {
         while let Some(sending) = self.queue.next() {
-            match self.deliver(&sending.event) {
+            let sent =
+                self.hopeless.get().map_or_else(|| self.deliver(&sending.event), |why| Err(why.clone()));
+            match sent {
                 Ok(()) => {
                     self.sent.fetch_add(1, Relaxed);
                 }
@@ -142,6 +148,7 @@ impl Delivery {
     fn deliver(&self, event: &str) -> Result<(), Loss> {
         let mut refused = None;
         let mut tries = 0;
+        let is_last = self.queue.is_closed();
         loop {
             let (loss, after) = match self.attempt(event, &mut refused) {
                 Ok(()) => return Ok(()),
@@ -154,10 +161,21 @@ impl Delivery {
             }
             tries += 1;
             if tries == TRIES {
+                if is_last {
+                    let _ = self.hopeless.set(loss.clone());
+                }
                 return Err(loss);
             }
-            let wait = self.schedule.wait(tries, RandomState::new().hash_one(tries));
-            thread::sleep(wait.max(after.unwrap_or_default()));
+            self.wait(tries, after);
+        }
+    }
+
+    /// Waits before the next try. Who is to stop has no time for what the platform would like, and little for the rest.
+    fn wait(&self, tries: u32, after: Option<Duration>) {
+        let wait = self.schedule.wait(tries, RandomState::new().hash_one(tries));
+        match self.queue.is_closed() {
+            true => thread::sleep(wait / AT_THE_STOP),
+            false => self.queue.rest(wait.max(after.unwrap_or_default())),
         }
     }
 

@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use perimeter_interceptor::{Counter, Result};
@@ -62,6 +62,7 @@ impl CylestioTrace {
     /// As [`CylestioTrace::new`].
     pub fn with_schedule(settings: Settings, schedule: Schedule) -> Result<Self, StartError> {
         let settings = settings.with(|name| std::env::var(name).ok())?;
+        settings.warn_of_plain_text();
         let agent = platform::agent(&settings);
         let key = settings.access_key.ok_or(StartError::NoKey)?;
         let issuer = settings.descope_base_url.ok_or(StartError::Issuer)?;
@@ -78,6 +79,7 @@ impl CylestioTrace {
             sent: Arc::clone(&sent.value),
             lost: Arc::clone(&lost.value),
             said: Default::default(),
+            hopeless: OnceLock::new(),
         };
         Ok(Self {
             delivery: Arc::new(delivery),

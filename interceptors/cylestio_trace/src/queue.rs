@@ -3,12 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bounded by bytes.
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     more: Condvar,
+    /// Nothing comes any more: whoever rests need not.
+    over: Condvar,
     /// So many bytes fit.
     room: u64,
     /// So many there are, those being sent among them.
@@ -37,7 +39,7 @@ pub(crate) struct Sending {
 
 impl Queue {
     pub(crate) fn new(room: u64, bytes: Arc<AtomicU64>) -> Self {
-        Self { waiting: Mutex::default(), more: Condvar::new(), room, bytes }
+        Self { waiting: Mutex::default(), more: Condvar::new(), over: Condvar::new(), room, bytes }
     }
 
     /// Adds an event. Whether there was room.
@@ -68,7 +70,8 @@ impl Queue {
     pub(crate) fn next(&self) -> Option<Sending> {
         let mut waiting = self.lock();
         loop {
-            let pause = waiting.paused.map(|until| until.saturating_duration_since(Instant::now()));
+            let paused = waiting.paused.filter(|_| !waiting.closed);
+            let pause = paused.map(|until| until.saturating_duration_since(Instant::now()));
             waiting = match (waiting.ready.is_empty(), pause.filter(|pause| !pause.is_zero())) {
                 (true, _) if waiting.closed => return None,
                 (true, _) => {
@@ -107,7 +110,19 @@ impl Queue {
         self.more.notify_one();
     }
 
-    /// Nobody sends before this time.
+    /// Waits so long, or until nothing comes any more.
+    pub(crate) fn rest(&self, wait: Duration) {
+        let waiting = self.lock();
+        let rested = self.over.wait_timeout_while(waiting, wait, |waiting| !waiting.closed);
+        drop(rested.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether nothing comes any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Nobody sends before this time, unless nothing comes any more.
     pub(crate) fn pause(&self, until: Instant) {
         let mut waiting = self.lock();
         waiting.paused = waiting.paused.max(Some(until));
@@ -118,6 +133,7 @@ impl Queue {
         let mut waiting = self.lock();
         waiting.closed = true;
         self.more.notify_all();
+        self.over.notify_all();
         waiting.sessions.values().map(VecDeque::len).sum()
     }
 
@@ -128,8 +144,6 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn queue(room: u64) -> Queue {
@@ -178,12 +192,25 @@ mod tests {
         queue.pause(until);
         queue.pause(Instant::now());
         assert!(queue.push(&session, "1".to_owned()));
-        assert_eq!(queue.close(), 1);
         let sending = next(&queue);
         assert!(Instant::now() >= until);
         queue.done(sending);
-        queue.pause(Instant::now() + Duration::from_secs(3_600));
-        assert!(queue.next().is_none(), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn who_is_to_stop_waits_for_nothing() {
+        let (queue, session) = (Arc::new(queue(100)), "s".into());
+        let hour = Duration::from_secs(3_600);
+        assert!(queue.push(&session, "1".to_owned()));
+        queue.pause(Instant::now() + hour);
+        let resting = Arc::clone(&queue);
+        let rests = std::thread::spawn(move || resting.rest(hour));
+        assert_eq!(queue.close(), 1);
+        rests.join().unwrap();
+        let sending = next(&queue);
+        queue.done(sending);
+        queue.rest(hour);
+        assert!(queue.next().is_none() && queue.is_closed());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a configuration may say, and the environment.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use perimeter_settings::{duration, size};
@@ -81,6 +82,28 @@ impl Settings {
         }
         Ok(self)
     }
+}
+
+impl Settings {
+    /// Says where the key or the events go through a network that can read them.
+    pub(crate) fn warn_of_plain_text(&self) {
+        for (setting, url) in
+            [("api_url", Some(&self.api_url)), ("descope_base_url", self.descope_base_url.as_ref())]
+        {
+            if let Some(url) = url.filter(|url| is_plain_text(url)) {
+                tracing::warn!(url, "{setting} is not https: whoever is in between reads keys and events");
+            }
+        }
+    }
+}
+
+/// Whether what is sent to this address can be read on its way.
+fn is_plain_text(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    uri.scheme_str() == Some("http") && !is_here
 }
 
 const UNFIT: &str =
@@ -211,6 +234,21 @@ mod tests {
             assert!(error.contains("visible ASCII") && (key.is_empty() || !error.contains(key)), "{error}");
         }
         assert!(read(json!({"acces_key": "K"})).unwrap_err().contains("acces_key"));
+    }
+
+    #[test]
+    fn what_leaves_this_machine_in_plain_text_is_known() {
+        for read in [
+            "http://api.cylestio.com",
+            "HTTP://10.0.0.1:80/x",
+            "http://[2001:db8::1]",
+            "http://localhost.example",
+        ] {
+            assert!(is_plain_text(read), "{read}");
+        }
+        for safe in ["https://api.cylestio.com", "http://localhost:1", "http://127.0.0.2", "http://[::1]:8"] {
+            assert!(!is_plain_text(safe), "{safe}");
+        }
     }
 
     #[test]

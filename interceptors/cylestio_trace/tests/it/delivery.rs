@@ -78,9 +78,12 @@ fn what_is_refused_is_not_sent_again_and_said_once() {
 fn a_throttled_platform_is_left_alone_as_long_as_it_says() {
     let platform = Platform::taking(|_, tries| if tries == 1 { after(429, "1") } else { status(200) });
     let began = Instant::now();
-    play(trace(&platform), call("s")).assert_faultless();
+    let mut hired = Hired::new(trace(&platform));
+    hired.tell(call("s"));
+    hired.wait(3, 0);
     assert!(began.elapsed() >= Duration::from_secs(3), "a second for each event");
     assert_eq!(platform.events().len(), 6);
+    hired.stop().unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod delivery;
+mod hostile;
 mod platform;
 mod scene;
 mod token;
