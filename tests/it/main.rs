@@ -38,6 +38,7 @@ mod config;
 mod examples;
 mod logging;
 mod metrics;
+mod otel;
 mod prices;
 
 mod watching;

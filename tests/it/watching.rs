@@ -24,7 +24,7 @@ mod labels;
 mod names;
 mod platform;
 mod settings;
-mod sockets;
+pub(crate) mod sockets;
 mod streams;
 
 use crate::support::{PLAIN, Provider, Proxy, asked};

@@ -8,8 +8,8 @@ use crate::support::{Provider, Proxy, Wire};
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// One end of a WebSocket.
-struct End {
-    wire: Wire,
+pub(crate) struct End {
+    pub(crate) wire: Wire,
     masks: bool,
     /// What compresses and what inflates, where that was agreed on.
     deflate: Option<(Compress, Decompress)>,
@@ -71,7 +71,7 @@ impl End {
     }
 }
 
-fn connect(provider: &Provider, proxy: &Proxy, deflate: bool) -> (End, End) {
+pub(crate) fn connect(provider: &Provider, proxy: &Proxy, deflate: bool) -> (End, End) {
     let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     let extension = if deflate { extension } else { "" };
     let mut client = proxy.connect();
@@ -91,7 +91,7 @@ fn connect(provider: &Provider, proxy: &Proxy, deflate: bool) -> (End, End) {
 }
 
 /// Asks, and is answered.
-fn turn(client: &mut End, upstream: &mut End, number: u32, input: &Value) {
+pub(crate) fn turn(client: &mut End, upstream: &mut End, number: u32, input: &Value) {
     let previous = (number > 1).then(|| format!("resp_{}", number - 1));
     let ask = json!({
         "type": "response.create", "model": "gpt-5-codex", "instructions": "Be brief", "input": input,

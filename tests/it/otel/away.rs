@@ -1,0 +1,145 @@
+//! A backend that is away, and comes back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use opentelemetry_proto::tonic::trace::v1::Span;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::collector::Collector;
+use super::spoken::completion;
+use super::stage::{Ask, KEYS, call, exporting, settings};
+use super::told::contains;
+use crate::support::{Provider, Proxy};
+
+/// So many calls pass at a time.
+const MANY: usize = 40;
+
+/// One call a batch, with what was said, and little room in memory.
+fn small(spool: &Path) -> Value {
+    json!({"content": {"capture": "span"}, "compression": "none", "trace": {"spans": "calls"}, "batch": {"max_spans": 1, "interval": "5ms"}, "queue": "8KiB",
+        "metrics_interval": "1h", "signals": {"logs": false}, "spool": {"directory": spool}})
+}
+
+fn start(provider: &Provider, collector: &Collector, settings_of: &Value) -> Proxy {
+    Proxy::to(provider).yaml(&exporting(&settings(collector, settings_of))).start()
+}
+
+/// Calls with these numbers pass, each with a secret.
+fn pass(provider: &Provider, proxy: &Proxy, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let ask = Ask::chat(&format!("Hello {}", KEYS[2])).with(&format!("x-perimeter-session-id: {number}"));
+        call(provider, proxy, &ask, (200, &completion("Hi")));
+    }
+}
+
+/// Asserts that those with these numbers came, each once.
+#[track_caller]
+fn assert_came(spans: &[Span], numbers: std::ops::Range<usize>) {
+    let came: Vec<_> = spans
+        .iter()
+        .map(|span| super::told::attribute(span, "session.id").as_str().unwrap().parse::<usize>().unwrap())
+        .collect();
+    let each: BTreeSet<_> = came.iter().copied().collect();
+    assert_eq!(came.len(), each.len(), "some came twice: {came:?}");
+    assert_eq!(each, numbers.collect(), "some did not come");
+}
+
+/// What a counter of spans says.
+fn counted(proxy: &Proxy, what: &str) -> f64 {
+    let page = proxy.admin("/metrics").body;
+    let lines = page.lines().filter(|line| line.starts_with(&format!("perimeter_otlp_{what}{{")));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// Waits until so many bytes wait on disk.
+#[track_caller]
+fn wait_for_spool(proxy: &Proxy, bytes: u32) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while counted(proxy, "spool_bytes") < f64::from(bytes) {
+        assert!(std::time::Instant::now() < deadline, "{}", proxy.admin("/metrics").body);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// All that lies on disk.
+fn spooled(directory: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(spooled(&path));
+        } else {
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            found.push((path, bytes));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_backend_that_is_away_and_back_gets_everything_once() {
+    let (provider, mut collector) = (Provider::start(), Collector::start());
+    let spool = tempfile::tempdir().unwrap();
+    let proxy = start(&provider, &collector, &small(spool.path()));
+    pass(&provider, &proxy, 0..MANY);
+    collector.wait_for_spans(MANY);
+    collector.die();
+    pass(&provider, &proxy, MANY..2 * MANY);
+    wait_for_spool(&proxy, 16 << 10);
+    let files = spooled(spool.path());
+    assert!(files.iter().any(|(_, bytes)| contains(bytes, b"ghp_[REDACTED]")), "what was said is in them");
+    for (path, bytes) in files {
+        for key in KEYS {
+            assert!(!contains(&bytes, key.as_bytes()), "a secret is in {path:?}");
+        }
+    }
+    collector.come_back();
+    let spans = collector.wait_for_spans(2 * MANY);
+    assert_came(&spans, 0..2 * MANY);
+    assert_eq!((counted(&proxy, "lost_total"), counted(&proxy, "failed_total")), (0.0, 0.0));
+    let exit = proxy.stop();
+    assert_came(&collector.spans(), 0..2 * MANY);
+    assert_eq!(spooled(spool.path()).len(), 0, "{}", exit.stderr);
+}
+
+#[test]
+fn what_is_left_at_a_stop_is_sent_by_the_next_start() {
+    let (provider, mut collector) = (Provider::start(), Collector::start());
+    let spool = tempfile::tempdir().unwrap();
+    collector.die();
+    let proxy = start(&provider, &collector, &small(spool.path()));
+    pass(&provider, &proxy, 0..MANY);
+    proxy.stop();
+    assert!(spooled(spool.path()).len() >= MANY);
+    collector.come_back();
+    let proxy = start(&provider, &collector, &small(spool.path()));
+    collector.wait_for_spans(MANY);
+    pass(&provider, &proxy, MANY..MANY + 5);
+    proxy.stop();
+    assert_came(&collector.spans(), 0..MANY + 5);
+    assert_eq!(spooled(spool.path()).len(), 0);
+}
+
+#[test]
+fn what_a_killed_proxy_had_spooled_is_sent_by_the_next_start() {
+    let (provider, mut collector) = (Provider::start(), Collector::start());
+    let spool = tempfile::tempdir().unwrap();
+    collector.die();
+    let mut proxy = start(&provider, &collector, &small(spool.path()));
+    pass(&provider, &proxy, 0..MANY);
+    wait_for_spool(&proxy, 16 << 10);
+    proxy.signal(Signal::KILL);
+    assert_eq!(proxy.exit().code, None);
+    // It may have been killed while it wrote one.
+    let is_whole = |(path, _): &(std::path::PathBuf, _)| path.extension().is_some_and(|end| end == "otlp");
+    let files = spooled(spool.path()).iter().filter(|file| is_whole(file)).count();
+    collector.come_back();
+    let proxy = start(&provider, &collector, &small(spool.path()));
+    collector.wait_for_spans(files);
+    proxy.stop();
+    // The one that was just being sent is gone, and so are the latest, which were still in memory.
+    assert_came(&collector.spans(), 1..files + 1);
+    assert_eq!(spooled(spool.path()).len(), 0);
+}
