@@ -27,7 +27,7 @@ const DRAWN: [&str; 9] = [
 ];
 
 /// Fixed, so that what the agent derives from it is the same in both runs.
-const SESSION: &str = "0b9f4c1e-5a5e-4d0e-9c57-3f1d2a7b8c90";
+pub(crate) const SESSION: &str = "0b9f4c1e-5a5e-4d0e-9c57-3f1d2a7b8c90";
 
 #[test]
 fn claude_code_completes_a_turn_with_a_tool_and_side_calls() {
@@ -62,12 +62,7 @@ fn claude_codes_calls_are_one_session_with_its_agent_and_its_counts() {
     let provider = Provider::start();
     let perimeter = Perimeter::start("anthropic", &provider.url(""));
     turn(folder.path(), &provider, &perimeter.url);
-    // It has its context counted, piece by piece.
-    let counted = claude(folder.path(), &provider, &perimeter.url)
-        .args(["--print", "/context", "--model", "claude-opus-5-5", "--resume", SESSION])
-        .output()
-        .unwrap();
-    assert!(transcript("claude", &counted).contains("Context Usage"));
+    count(folder.path(), &provider, &perimeter.url);
     let watched = perimeter.stop();
     let sessions = sessions(&watched);
     let [(id, client, places)] = &*sessions else { panic!("{sessions:#?}") };
@@ -168,7 +163,7 @@ fn drop_date(requests: &mut Vec<Request>) {
     }
 }
 
-fn prepare(folder: &Path) {
+pub(crate) fn prepare(folder: &Path) {
     for name in ["home", "project", "tmp"] {
         let path = folder.join(name);
         if path.exists() {
@@ -182,7 +177,7 @@ fn prepare(folder: &Path) {
     fs::write(folder.join("project/notes.txt"), "the proxy saw nothing\n").unwrap();
 }
 
-fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
+pub(crate) fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
     let file = folder.join("project/notes.txt");
     let output = claude(folder, provider, base_url)
         .args(["--print", &format!("Read the file {} and tell me what it says.", file.display())])
@@ -191,6 +186,15 @@ fn turn(folder: &Path, provider: &Provider, base_url: &str) -> String {
         .output()
         .unwrap();
     transcript("claude", &output)
+}
+
+/// It has its context counted, piece by piece.
+pub(crate) fn count(folder: &Path, provider: &Provider, base_url: &str) {
+    let counted = claude(folder, provider, base_url)
+        .args(["--print", "/context", "--model", "claude-opus-5-5", "--resume", SESSION])
+        .output()
+        .unwrap();
+    assert!(transcript("claude", &counted).contains("Context Usage"));
 }
 
 fn claude(folder: &Path, provider: &Provider, base_url: &str) -> Command {

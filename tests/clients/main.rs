@@ -24,5 +24,6 @@ mod provider;
 mod said;
 mod sdks;
 mod sessions;
+mod traces;
 mod watched;
 mod websockets;

@@ -30,8 +30,14 @@ pub(crate) struct Perimeter {
 impl Perimeter {
     /// Starts it before `base_url`, on free ports.
     pub(crate) fn start(dialect: &str, base_url: &str) -> Self {
+        Self::start_with(dialect, base_url, "")
+    }
+
+    /// The same, with one more interceptor, as a line of YAML.
+    pub(crate) fn start_with(dialect: &str, base_url: &str, interceptor: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("perimeter.yaml"), config(dialect, base_url, folder.path())).unwrap();
+        let config = config(dialect, base_url, folder.path()) + interceptor;
+        fs::write(folder.path().join("perimeter.yaml"), config).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_perimeter"))
             .args(["run", "--config"])
             .arg(folder.path().join("perimeter.yaml"))

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::collector::Collector;
 use super::spoken::completion;
-use super::stage::{Ask, KEYS, call, exporting, settings};
-use super::told::contains;
+use super::stage::{Ask, call, exporting, settings};
+use super::told::{KEYS, contains};
 use crate::support::{Provider, Proxy};
 
 /// So many calls pass at a time.

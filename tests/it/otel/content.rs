@@ -5,8 +5,8 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use serde_json::{Value, json};
 
 use super::spoken::{message, results, text, tool};
-use super::stage::{Ask, KEYS, Stage};
-use super::told::{Told, attribute, contains, find};
+use super::stage::{Ask, Stage};
+use super::told::{KEYS, Told, attribute, contains, find};
 
 const CONTENT: [(&str, &str); 4] = [
     (

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::collector::Collector;
 use super::spoken::{completion_stream, event, message_stream, text};
-use super::stage::{Ask, KEYS, Stage, begin, end, exporting, says, settings};
-use super::told::{Told, assert_call, attribute, events, find};
+use super::stage::{Ask, Stage, begin, end, exporting, says, settings};
+use super::told::{KEYS, Told, assert_call, attribute, events, find};
 use crate::support::provider::Nobody;
 use crate::support::{Ending, Proxy};
 

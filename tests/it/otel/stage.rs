@@ -5,16 +5,9 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::collector::Collector;
-use super::told::Told;
+use super::told::{KEYS, Told};
 use crate::support::proxy::Setup;
 use crate::support::{Head, Provider, Proxy, Wire};
-
-/// The keys of the clients: made up, and of the shape of real ones.
-pub(super) const KEYS: [&str; 3] = [
-    "sk-ant-api03-0madeUp1madeUp2madeUp3madeUp4madeUp5madeUp6",
-    "sk-proj-0madeUp1madeUp2madeUp3madeUp4madeUp5madeUp6",
-    "ghp_0madeUp1madeUp2madeUp3madeUp4madeUp5",
-];
 
 /// The provider, the backend, and the proxy between them.
 pub(super) struct Stage {
