@@ -1,13 +1,14 @@
 //! A backend that is away, and comes back.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::collector::Collector;
+use super::collector::{Collector, Reply};
 use super::spoken::completion;
 use super::stage::{Ask, call, exporting, settings};
 use super::told::{KEYS, contains};
@@ -56,15 +57,15 @@ fn counted(proxy: &Proxy, what: &str) -> f64 {
 /// Waits until so many bytes wait on disk.
 #[track_caller]
 fn wait_for_spool(proxy: &Proxy, bytes: u32) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while counted(proxy, "spool_bytes") < f64::from(bytes) {
-        assert!(std::time::Instant::now() < deadline, "{}", proxy.admin("/metrics").body);
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(Instant::now() < deadline, "{}", proxy.admin("/metrics").body);
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 /// All that lies on disk.
-fn spooled(directory: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+fn spooled(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -133,7 +134,7 @@ fn what_a_killed_proxy_had_spooled_is_sent_by_the_next_start() {
     proxy.signal(Signal::KILL);
     assert_eq!(proxy.exit().code, None);
     // It may have been killed while it wrote one.
-    let is_whole = |(path, _): &(std::path::PathBuf, _)| path.extension().is_some_and(|end| end == "otlp");
+    let is_whole = |(path, _): &(PathBuf, _)| path.extension().is_some_and(|end| end == "otlp");
     let files = spooled(spool.path()).iter().filter(|file| is_whole(file)).count();
     collector.come_back();
     let proxy = start(&provider, &collector, &small(spool.path()));
@@ -142,4 +143,57 @@ fn what_a_killed_proxy_had_spooled_is_sent_by_the_next_start() {
     // The one that was just being sent is gone, and so are the latest, which were still in memory.
     assert_came(&collector.spans(), 1..files + 1);
     assert_eq!(spooled(spool.path()).len(), 0);
+}
+
+#[test]
+fn a_backend_that_never_answers_keeps_a_proxy_that_stops_no_longer_than_it_may() {
+    let (provider, collector) = (Provider::start(), Collector::start());
+    let spool = tempfile::tempdir().unwrap();
+    collector.always(Reply::Hang);
+    let mut patient = small(spool.path());
+    patient["timeout"] = json!("10m");
+    let yaml = format!("{}server: {{flush: 200ms}}\n", exporting(&settings(&collector, &patient)));
+    let proxy = Proxy::to(&provider).yaml(&yaml).start();
+    pass(&provider, &proxy, 0..MANY);
+    // It ends within the test's own patience, which is far less than what a request may take.
+    proxy.stop();
+    assert!(collector.spans().is_empty());
+    collector.always(Reply::Take);
+    let proxy = start(&provider, &collector, &small(spool.path()));
+    collector.wait_for_spans(MANY);
+    proxy.stop();
+    assert_came(&collector.spans(), 0..MANY);
+}
+
+#[test]
+fn what_there_is_no_room_for_is_counted_and_said_when_it_begins_and_when_it_is_over() {
+    let (provider, mut collector) = (Provider::start(), Collector::start());
+    let mut without = small(Path::new("/nowhere"));
+    without["spool"] = json!({"enabled": false});
+    collector.die();
+    let proxy = start(&provider, &collector, &without);
+    pass(&provider, &proxy, 0..MANY);
+    proxy.wait_for_log(|line| line.contains("WARN") && line.contains("telemetry is lost"));
+    collector.come_back();
+    proxy.wait_for_log(|line| line.contains("INFO") && line.contains("telemetry is not lost any more"));
+    let lost = wait_for_all_of(&proxy, MANY);
+    assert!(lost > 0);
+    assert_eq!(collector.spans().len() + lost, MANY);
+    let exit = proxy.stop();
+    assert_eq!(exit.stderr.matches("telemetry is lost").count(), 1, "{}", exit.stderr);
+    assert_eq!(exit.stderr.matches("telemetry is not lost any more").count(), 1, "{}", exit.stderr);
+}
+
+/// Waits until so many spans were sent or lost; says how many were lost.
+#[track_caller]
+fn wait_for_all_of(proxy: &Proxy, spans: usize) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let lost = counted(proxy, "lost_total");
+        if counted(proxy, "sent_total") + lost >= spans as f64 {
+            return lost as usize;
+        }
+        assert!(Instant::now() < deadline, "{}", proxy.admin("/metrics").body);
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
