@@ -25,6 +25,10 @@ Environment:
                      the way to an https:// provider, as curl reads them; through http:// proxies only
   XDG_STATE_HOME     where state is kept, in a folder `perimeter`, unless `state_dir` says
   NO_COLOR           no colours, also on a terminal
+  OTEL_EXPORTER_OTLP_ENDPOINT and other OTEL_... variables
+                     what the file leaves unset of trace_exporter: docs/otel.md lists them
+  CYLESTIO_ACCESS_KEY, DESCOPE_BASE_URI
+                     what the file leaves unset of cylestio_trace
   and whatever a configuration names as ${VAR} or ${VAR:-default}
 
 Exit codes:
@@ -41,6 +45,9 @@ Examples:
 
   perimeter run --base-url https://generativelanguage.googleapis.com --type gemini
   GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:4000 python my_agent.py
+
+  perimeter run --base-url https://api.openai.com --type openai --interceptors printer,trace_exporter
+  (traces go to http://localhost:4318, or as OTEL_EXPORTER_OTLP_ENDPOINT says)
 
   LLM_API_KEY=... perimeter run --config perimeter.yaml --port 0";
 
@@ -63,7 +70,8 @@ pub(super) struct Run {
     /// A key for requests that bring none. Others on this machine can read it here: better LLM_API_KEY.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    /// The interceptors to hire, in place of those in the file; `none` for none. [default: printer]
+    /// The interceptors to hire, in place of those in the file: printer, message_logger, event_recorder,
+    /// session_detector, trace_exporter, cylestio_trace; `none` for none. [default: printer]
     #[arg(long, value_name = "NAME,…|none", value_delimiter = ',')]
     interceptors: Option<Vec<String>>,
     /// The configuration file; `perimeter generate-config` writes one to start from.
