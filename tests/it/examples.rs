@@ -15,7 +15,7 @@ use crate::support::{Provider, Proxy, Wire, latin1};
 mod own_interceptor;
 
 #[expect(dead_code, reason = "its own tests run here; its main is for people")]
-#[path = "../../examples/waterfall.rs"]
+#[path = "../../examples/waterfall/main.rs"]
 mod waterfall;
 
 const INTERCEPTOR: &str = include_str!("../../examples/own_interceptor.rs");

@@ -9,16 +9,16 @@
 //! It is no backend: it holds everything in memory, and knows nothing of logs and metrics.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+
+mod picture;
 
 /// A collector takes no larger request; neither do we.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -115,7 +115,7 @@ impl Traces {
         let spans = self.0.get(trace).map(Vec::as_slice).unwrap_or_default();
         let is_root = |span: &&Span| !spans.iter().any(|other| other.span_id == span.parent_span_id);
         below(spans, &in_order(spans.iter().filter(is_root)), 0, &mut rows);
-        picture(&rows)
+        picture::picture(&rows)
     }
 }
 
@@ -137,105 +137,9 @@ fn below<'a>(all: &'a [Span], spans: &[&'a Span], depth: usize, rows: &mut Vec<(
     }
 }
 
-const ROW: usize = 24;
-const NAMES: f64 = 330.0;
-const BARS: f64 = 520.0;
-const WIDTH: f64 = NAMES + BARS + 90.0;
-
-/// The picture of these spans.
-fn picture(rows: &[(usize, &Span)]) -> String {
-    let begin = rows.iter().map(|(_, span)| span.start_time_unix_nano).min().unwrap_or(0);
-    let end = rows.iter().map(|(_, span)| span.end_time_unix_nano).max().unwrap_or(0);
-    let whole = (end.saturating_sub(begin).max(1)) as f64;
-    let height = ROW * (rows.len() + 2);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" font-family=\"ui-monospace, Menlo, Consolas, monospace\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"#ffffff\" stroke=\"#d0d7de\"/>\n"
-    );
-    for tick in 0..=4 {
-        let part = f64::from(tick) / 4.0;
-        let x = NAMES + BARS * part;
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{x}\" y1=\"{ROW}\" x2=\"{x}\" y2=\"{}\" stroke=\"#eaeef2\"/>\
-             <text x=\"{x}\" y=\"17\" fill=\"#57606a\" text-anchor=\"middle\">{}</text>",
-            height - ROW / 2,
-            duration(whole * part)
-        );
-    }
-    for (row, (depth, span)) in rows.iter().enumerate() {
-        let y = ROW * (row + 1);
-        let at = span.start_time_unix_nano.saturating_sub(begin) as f64 / whole * BARS + NAMES;
-        let took = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano) as f64;
-        let bar = (took / whole * BARS).max(2.0);
-        let _ = writeln!(
-            svg,
-            "<text x=\"{}\" y=\"{}\" fill=\"#24292f\">{}</text>\
-             <rect x=\"{at:.1}\" y=\"{}\" width=\"{bar:.1}\" height=\"{}\" rx=\"3\" fill=\"{}\"><title>{}</title></rect>\
-             <text x=\"{:.1}\" y=\"{}\" fill=\"#57606a\">{}</text>",
-            12 + 16 * depth,
-            y + 16,
-            escaped(&shortened(&span.name, 38 - 2 * (*depth).min(10))),
-            y + 5,
-            ROW - 10,
-            colour(span),
-            escaped(&title(span)),
-            at + bar + 6.0,
-            y + 16,
-            duration(took)
-        );
-    }
-    svg.push_str("</svg>\n");
-    svg
-}
-
-fn colour(span: &Span) -> &'static str {
-    if span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32) {
-        return "#cf222e";
-    }
-    match span.name.split(' ').next() {
-        Some("invoke_agent") => "#afb8c1",
-        Some("execute_tool") => "#2da44e",
-        _ => "#0969da",
-    }
-}
-
-/// What is shown where the pointer rests.
-fn title(span: &Span) -> String {
-    let mut title = span.name.clone();
-    for attribute in &span.attributes {
-        let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
-        let value = match value {
-            Some(Value::StringValue(text)) => shortened(text, 80),
-            Some(Value::IntValue(number)) => number.to_string(),
-            Some(Value::DoubleValue(number)) => number.to_string(),
-            Some(Value::BoolValue(is)) => is.to_string(),
-            _ => continue,
-        };
-        let _ = write!(title, "\n{}: {value}", attribute.key);
-    }
-    title
-}
-
-fn duration(nanos: f64) -> String {
-    let millis = nanos / 1e6;
-    if millis < 1000.0 { format!("{millis:.0} ms") } else { format!("{:.2} s", millis / 1000.0) }
-}
-
-fn shortened(text: &str, most: usize) -> String {
-    let short: String = text.chars().take(most).collect();
-    if short.len() < text.len() { short + "…" } else { short }
-}
-
-fn escaped(text: &str) -> String {
-    let visible: String = text.chars().filter(|c| !c.is_control() || *c == '\n').collect();
-    visible.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
-    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Status};
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Status, status::StatusCode};
 
     use super::*;
 
