@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use perimeter_interceptor::Counter;
 use prost::Message;
+use tracing::field::display;
 use tracing::{info, warn};
 
 use crate::settings::{Destination, Effective};
@@ -23,6 +24,7 @@ mod batch;
 mod counts;
 mod courier;
 mod lane;
+mod outages;
 mod signal;
 mod spool;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use batch::{Batch, Wrapper};
 use counts::Counts;
 use courier::{Courier, Said};
 use lane::{Lane, Stop, Store};
+use outages::Outages;
 pub(crate) use signal::Signal;
 use spool::Spool;
 use transport::Transport;
@@ -97,12 +100,11 @@ impl Outbox {
             store,
             patience: longest.unwrap_or_default(),
         };
-        if effective.destinations.is_empty() {
-            info!("no telemetry is sent: every signal is off");
-        }
+        let outages = Arc::new(Outages::default());
         for (signal, destination) in &effective.destinations {
-            outbox.open_lane(*signal, destination, effective)?;
+            outbox.open_lane(*signal, destination, effective, &outages)?;
         }
+        outbox.announce(effective);
         Ok(outbox)
     }
 
@@ -111,6 +113,7 @@ impl Outbox {
         signal: Signal,
         destination: &Destination,
         effective: &Effective,
+        outages: &Arc<Outages>,
     ) -> Result<(), SendError> {
         let lane = Arc::new(Lane::new(signal, Arc::clone(&self.store)));
         let courier = Courier {
@@ -118,12 +121,31 @@ impl Outbox {
             counts: Arc::clone(&self.store.counts),
             transport: Transport::new(signal, destination)?,
             schedule: effective.schedule,
+            outages: Arc::clone(outages),
+            backend: destination.endpoint.origin(),
             said: Said::default(),
         };
         let thread = thread::Builder::new().name("perimeter-otlp".to_owned());
         self.couriers.push(thread.spawn(|| courier.run()).map_err(SendError::Thread)?);
         self.lanes.push(lane);
         Ok(())
+    }
+
+    /// Says where everything goes.
+    fn announce(&self, effective: &Effective) {
+        if effective.destinations.is_empty() {
+            return info!("no telemetry is sent: every signal is off");
+        }
+        let of = |signal| effective.destination(signal).map(|to| display(&to.endpoint));
+        let spool = effective.spool.as_ref().map(|spool| spool.directory.display());
+        info!(
+            traces = of(Signal::Traces),
+            logs = of(Signal::Logs),
+            metrics = of(Signal::Metrics),
+            spool = spool.map_or_else(|| "none".to_owned(), |directory| directory.to_string()),
+            content = effective.capture.name(),
+            "telemetry is sent"
+        );
     }
 
     /// Takes something to be sent. It may come to a write to the spool; the backend is waited for by others.

@@ -29,11 +29,12 @@ pub(crate) use resource::Attribute;
 /// The settings of a [`TraceExporter`](crate::TraceExporter). What is unset comes from the environment
 /// (`OTEL_EXPORTER_OTLP_ENDPOINT` and its like), else has its default.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
     /// Where the backend is; `/v1/traces` and its like are appended. By default `http://localhost:4318`, for `grpc`
     /// `http://localhost:4317`.
+    #[serde(deserialize_with = "endpoint::some_base")]
     pub(crate) endpoint: Option<Endpoint>,
     /// Where a signal has another endpoint: used as it is.
     pub(crate) endpoints: Endpoints,
@@ -72,6 +73,26 @@ pub struct Settings {
     pub(crate) trace: crate::spans::Settings,
     /// What is told of what is said.
     pub(crate) content: crate::content::Settings,
+}
+
+/// What can be said of single keys alone is said by `remote`, and here what only some of them together make wrong, so that
+/// the place in the file is told.
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let settings = Self::deserialize(deserializer)?;
+        if settings.protocol == Some(Protocol::Grpc) && settings.has_path() {
+            let why = "gRPC takes no path: expected an endpoint such as http://localhost:4317, or protocol: http/protobuf";
+            return Err(D::Error::custom(why));
+        }
+        Ok(settings)
+    }
+}
+
+impl Settings {
+    fn has_path(&self) -> bool {
+        let Endpoints { traces, logs, metrics } = &self.endpoints;
+        [&self.endpoint, traces, logs, metrics].into_iter().flatten().any(Endpoint::has_path)
+    }
 }
 
 /// Endpoints of single signals.

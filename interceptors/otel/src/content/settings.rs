@@ -23,6 +23,16 @@ impl Capture {
     /// The environment variable that says where content goes, by the conventions.
     pub(crate) const VARIABLE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
 
+    /// Its name in a configuration.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Span => "span",
+            Self::Event => "event",
+            Self::SpanAndEvent => "span_and_event",
+        }
+    }
+
     /// Whether spans have it.
     pub(crate) fn on_spans(self) -> bool {
         matches!(self, Self::Span | Self::SpanAndEvent)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::transport::{Answer, Retry, Transport};
-use super::{Batch, Counts, Lane};
+use super::{Batch, Counts, Lane, Outages};
 use crate::settings::Schedule;
 
 /// A backend that asks for more patience than this is asked again anyway.
@@ -24,14 +24,17 @@ pub(crate) struct Courier {
     pub(crate) counts: Arc<Counts>,
     pub(crate) transport: Transport,
     pub(crate) schedule: Schedule,
+    /// Who of all couriers' backends does not answer, and which of them this one's is.
+    pub(crate) outages: Arc<Outages>,
+    pub(crate) backend: String,
     pub(crate) said: Said,
 }
 
 /// What was said already, and is said once only.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
-    /// That the backend cannot be reached.
-    away: bool,
+    /// That the backend answers that it takes nothing now.
+    busy: bool,
     /// Kinds of refusals.
     refused: HashSet<String>,
 }
@@ -85,7 +88,7 @@ impl Courier {
                     return Ok(answer);
                 }
             };
-            self.away(&retry);
+            self.not_now(&retry);
             if self.lane.gives_up(retry.away, stop) {
                 return Err(GivenUp);
             }
@@ -123,8 +126,12 @@ impl Courier {
         }
     }
 
-    fn away(&mut self, retry: &Retry) {
-        if !std::mem::replace(&mut self.said.away, true) {
+    fn not_now(&mut self, retry: &Retry) {
+        if retry.away {
+            return self.outages.away(&self.backend, self.lane.signal, &retry.why);
+        }
+        self.outages.back(&self.backend, self.lane.signal);
+        if !std::mem::replace(&mut self.said.busy, true) {
             let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
             warn!(
                 signal,
@@ -136,9 +143,10 @@ impl Courier {
     }
 
     fn back(&mut self) {
-        if std::mem::take(&mut self.said.away) {
+        self.outages.back(&self.backend, self.lane.signal);
+        if std::mem::take(&mut self.said.busy) {
             let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
-            info!(signal, backend, "the backend is back");
+            info!(signal, backend, "the backend takes telemetry again");
         }
     }
 }

@@ -2,11 +2,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::Protocol;
+use crate::send::Signal;
 
 /// Where a backend is: an `http` or `https` URL without user information.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,14 +18,18 @@ pub(crate) struct Endpoint(Uri);
 pub(crate) enum NoEndpoint {
     #[error("expected a URL such as http://localhost:4318")]
     Form,
-    #[error("expected a port from 1 to 65535, as in http://localhost:4318")]
-    Port,
     #[error("expected http:// or https:// at the beginning, as in http://localhost:4318")]
     Scheme,
     #[error(
         "a URL cannot hold a user and a password here: they belong into a header, as in authorization: Basic ..."
     )]
     UserInfo,
+    #[error("expected a port from 1 to 65535, as in http://localhost:4318")]
+    Port,
+    #[error(
+        "expected it without /v1/traces and its like, which are appended; an address of one signal stands in endpoints"
+    )]
+    Whole,
 }
 
 impl Endpoint {
@@ -44,6 +49,14 @@ impl Endpoint {
             None if text.contains("://") || text.is_empty() => Err(NoEndpoint::Form),
             None => Err(NoEndpoint::Scheme),
         }
+    }
+
+    /// As `parse`; what signals' paths are appended to, and so does not end in one of them.
+    pub(super) fn parse_base(text: &str) -> Result<Self, NoEndpoint> {
+        let base = Self::parse(text)?;
+        let path = base.0.path().trim_end_matches('/');
+        let is_whole = Signal::ALL.iter().any(|signal| path.ends_with(signal.path()));
+        if is_whole { Err(NoEndpoint::Whole) } else { Ok(base) }
     }
 
     /// As `parse`; for gRPC a bare `host:port` is one too, spoken to with TLS unless `insecure`.
@@ -76,6 +89,17 @@ impl Endpoint {
         &self.0
     }
 
+    /// The server, without what of it is asked.
+    pub(crate) fn origin(&self) -> String {
+        let authority = self.0.authority().map_or("", Authority::as_str);
+        format!("{}://{authority}", self.0.scheme_str().unwrap_or_default())
+    }
+
+    /// Whether there is more to it than a server.
+    pub(super) fn has_path(&self) -> bool {
+        self.0.path() != "/" || self.0.query().is_some()
+    }
+
     /// Whether it is on this machine.
     pub(crate) fn is_local(&self) -> bool {
         let host = self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -101,13 +125,7 @@ fn has_port(uri: &Uri) -> bool {
 /// Without the query, which may hold a key.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, authority) = (self.0.scheme_str(), self.0.authority());
-        write!(
-            f,
-            "{}://{}",
-            scheme.unwrap_or_default(),
-            authority.map_or("", |authority| authority.as_str())
-        )?;
+        f.write_str(&self.origin())?;
         f.write_str(self.0.path().trim_end_matches('/'))
     }
 }
@@ -122,6 +140,12 @@ impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(Error::custom)
     }
+}
+
+/// An endpoint that signals' paths are appended to, unless the key is left empty.
+pub(super) fn some_base<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Endpoint>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    Endpoint::parse_base(&text).map(Some).map_err(Error::custom)
 }
 
 #[cfg(test)]
@@ -158,6 +182,15 @@ mod tests {
             assert_eq!(Endpoint::parse(text).unwrap_err(), why, "{text}");
             assert!(!why.to_string().contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn a_base_does_not_end_as_what_is_appended_does() {
+        for text in ["http://h:4318/v1/traces", "http://h/otel/v1/logs/", "https://[::1]/v1/metrics?k=v"] {
+            assert_eq!(Endpoint::parse_base(text), Err(NoEndpoint::Whole), "{text}");
+            assert!(Endpoint::parse(text).is_ok(), "{text}");
+        }
+        assert!(Endpoint::parse_base("https://[::1]/v1").is_ok());
     }
 
     #[test]

@@ -267,6 +267,8 @@ fn a_setting_that_cannot_be_says_what_could() {
         (json!({"semconv": []}), "expected at least one of latest and v1_41"),
         (json!({"batch": {"max_spans": 0}}), "expected a number from 1 on"),
         (json!({"resource": {"a": [1]}}), "expected a text, a number, true or false"),
+        (json!({"semconv": []}), "expected at least one of latest and v1_41"),
+        (json!({"protocol": "grpc", "endpoints": {"logs": "http://h/v1/logs"}}), "gRPC takes no path"),
         (json!({"endpont": "x"}), "unknown field `endpont`"),
     ] {
         let error = serde_json::from_value::<Settings>(settings).unwrap_err().to_string();
