@@ -129,7 +129,7 @@ impl Registry {
         E: Into<BoxError>,
     {
         let read: Read = Arc::new(move |reader| {
-            let settings = C::deserialize(reader)?;
+            let settings = C::deserialize(reader).map_err(|problem| reader.place(problem))?;
             let make = make.clone();
             let hire = move |crew: &mut Crew, name: &str| {
                 let name = name.to_owned();

@@ -123,7 +123,7 @@ pub(super) enum What {
     /// Not a value of the right kind.
     Expected(String),
     /// Not a list, or not a mapping.
-    Shape { expected: &'static str, found: &'static str },
+    Shape { expected: String, found: &'static str },
     /// Anything else.
     Other(String),
 }

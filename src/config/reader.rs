@@ -25,12 +25,17 @@ impl<'de> Reader<'de> {
         Self { node, lookup }
     }
 
+    /// Of a problem that says no place of its own: it is here.
+    pub(crate) fn place(&self, problem: Problem) -> Problem {
+        problem.at(self.node.origin)
+    }
+
     fn expected(&self, what: &str) -> Problem {
         Problem::new(What::Expected(what.to_owned())).at_node(self.node)
     }
 
     /// Where a whole section should be, any of its secrets may have come to stand: nothing of it is told.
-    fn expected_shape(&self, expected: &'static str) -> Problem {
+    fn expected_shape(&self, expected: &str) -> Problem {
         let found = match &self.node.value {
             Value::Null => "nothing",
             Value::Scalar(scalar) if scalar.text.contains(':') => {
@@ -40,7 +45,7 @@ impl<'de> Reader<'de> {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         };
-        Problem::new(What::Shape { expected, found }).at(self.node.origin)
+        Problem::new(What::Shape { expected: expected.to_owned(), found }).at(self.node.origin)
     }
 
     fn scalar(&self) -> Option<&'de Scalar> {
@@ -70,6 +75,15 @@ impl<'de> Reader<'de> {
 
     fn map<V: Visitor<'de>>(self, entries: &'de [Entry], visitor: V) -> Result<V::Value, Problem> {
         visitor.visit_map(Entries { entries: entries.iter(), value: None, lookup: self.lookup })
+    }
+
+    fn section<V: Visitor<'de>>(self, expected: &str, visitor: V) -> Result<V::Value, Problem> {
+        match &self.node.value {
+            Value::Null => self.map(&[], visitor),
+            Value::Map(entries) => self.map(entries, visitor),
+            _ => Err(self.expected_shape(expected)),
+        }
+        .map_err(|problem| problem.at(self.node.origin))
     }
 
     /// What YAML makes of a scalar by itself.
@@ -184,21 +198,16 @@ impl<'de> Deserializer<'de> for Reader<'de> {
 
     /// A section without keys may be left empty altogether, as when all of them are commented out.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        match &self.node.value {
-            Value::Null => self.map(&[], visitor),
-            Value::Map(entries) => self.map(entries, visitor),
-            _ => Err(self.expected_shape("a mapping of keys to values")),
-        }
-        .map_err(|problem| problem.at(self.node.origin))
+        self.section("a mapping of keys to values", visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        keys: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
-        self.deserialize_map(visitor)
+        self.section(&format!("a mapping of these keys: {}", keys.join(", ")), visitor)
     }
 
     /// One of a few words, in any case.

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 mod refused;
+mod telemetry;
 
 /// The part that every file needs.
 const LLM: &str = "llm: {type: openai, base_url: http://x}\n";

@@ -151,12 +151,12 @@ fn yes_for_true_is_refused() {
 
 #[test]
 fn a_number_for_a_section_is_refused() {
-    assert_snapshot!(refused("{LLM}server: 4000\n"), @"config.yaml:2:9: server: found a single value; expected a mapping of keys to values");
+    assert_snapshot!(refused("{LLM}server: 4000\n"), @"config.yaml:2:9: server: found a single value; expected a mapping of these keys: host, port, workers, drain, flush, admin, header_timeout, max_connections, client_keys, allow_open, admin_on_proxy_port");
 }
 
 #[test]
 fn a_list_for_a_section_is_refused() {
-    assert_snapshot!(refused("{LLM}server:\n  - port: 4000\n"), @"config.yaml:3:3: server: found a list; expected a mapping of keys to values");
+    assert_snapshot!(refused("{LLM}server:\n  - port: 4000\n"), @"config.yaml:3:3: server: found a list; expected a mapping of these keys: host, port, workers, drain, flush, admin, header_timeout, max_connections, client_keys, allow_open, admin_on_proxy_port");
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn a_misspelt_key_of_an_interceptor_is_refused() {
 
 #[test]
 fn settings_that_are_no_mapping_are_refused() {
-    assert_snapshot!(refused("{LLM}interceptors:\n  - type: printer\n    config: loud\n"), @"config.yaml:4:13: interceptors[0].config: found a single value; expected a mapping of keys to values");
+    assert_snapshot!(refused("{LLM}interceptors:\n  - type: printer\n    config: loud\n"), @"config.yaml:4:13: interceptors[0].config: found a single value; expected a mapping of these keys: format, log_requests, log_responses, log_body, show_sessions, show_llm_calls, show_tools, redact_credentials");
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn interceptors_that_are_no_list_are_refused() {
 
 #[test]
 fn an_interceptor_that_is_a_word_is_refused() {
-    assert_snapshot!(refused("{LLM}interceptors:\n  - printer\n"), @"config.yaml:3:5: interceptors[0]: found a single value; expected a mapping of keys to values");
+    assert_snapshot!(refused("{LLM}interceptors:\n  - printer\n"), @"config.yaml:3:5: interceptors[0]: found a single value; expected a mapping of these keys: type, enabled, config");
 }
 
 #[test]
@@ -488,12 +488,12 @@ fn a_second_document_is_refused() {
 
 #[test]
 fn a_list_for_a_file_is_refused() {
-    assert_snapshot!(refused("- llm\n"), @"config.yaml:1:1: found a list; expected a mapping of keys to values");
+    assert_snapshot!(refused("- llm\n"), @"config.yaml:1:1: found a list; expected a mapping of these keys: server, llm, interceptors, observe, logging, session, pricing, metrics, state_dir");
 }
 
 #[test]
 fn prose_for_a_file_is_refused() {
-    assert_snapshot!(refused("dear proxy, please listen\n"), @"config.yaml:1:1: found a single value; expected a mapping of keys to values");
+    assert_snapshot!(refused("dear proxy, please listen\n"), @"config.yaml:1:1: found a single value; expected a mapping of these keys: server, llm, interceptors, observe, logging, session, pricing, metrics, state_dir");
 }
 
 #[test]
@@ -543,7 +543,7 @@ fn a_line_out_of_its_column_is_refused() {
 
 #[test]
 fn a_colon_without_a_blank_is_refused() {
-    assert_snapshot!(refused("{LLM}server:\n  port:4000\n"), @"config.yaml:3:3: server: found a single value, maybe for want of a blank after a colon; expected a mapping of keys to values");
+    assert_snapshot!(refused("{LLM}server:\n  port:4000\n"), @"config.yaml:3:3: server: found a single value, maybe for want of a blank after a colon; expected a mapping of these keys: host, port, workers, drain, flush, admin, header_timeout, max_connections, client_keys, allow_open, admin_on_proxy_port");
 }
 
 #[test]
