@@ -70,17 +70,21 @@ pub(crate) fn agent(settings: &Settings) -> Agent {
         .timeout_global(Some(settings.timeout))
         .max_idle_connections_per_host(AT_ONCE)
         .user_agent(USER_AGENT);
-    let roots = if any_tls { roots() } else { Vec::new() };
-    config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots)).build()).build().into()
+    // The machine's own are read from files: not where nobody asks for them.
+    let roots = if any_tls { roots() } else { RootCerts::WebPki };
+    config.tls_config(TlsConfig::builder().root_certs(roots).build()).build().into()
 }
 
-/// Whom this machine trusts.
-fn roots() -> Vec<Certificate<'static>> {
+/// Whom this machine trusts; where it has no list, as in a small container, Mozilla's.
+fn roots() -> RootCerts {
     let found = rustls_native_certs::load_native_certs();
     if let Some(error) = found.errors.first() {
         tracing::warn!(%error, "certificates of this machine cannot be read");
     }
-    found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
+    if found.certs.is_empty() {
+        return RootCerts::WebPki;
+    }
+    found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>().into()
 }
 
 /// Takes events.
