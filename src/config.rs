@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use perimeter_settings::{duration, size};
+use perimeter_settings::{duration, path, size};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -20,7 +20,6 @@ mod problem;
 mod secret;
 
 mod known;
-mod path;
 mod reader;
 mod tree;
 mod variables;
@@ -224,7 +223,7 @@ pub struct Logging {
     /// In which form.
     pub format: LogFormat,
     /// The file to write to instead of stderr.
-    #[serde(deserialize_with = "path::deserialize_option")]
+    #[serde(deserialize_with = "path::some")]
     pub file: Option<PathBuf>,
     /// The size at which that file is turned over. Bytes.
     #[serde(with = "size")]
@@ -304,7 +303,7 @@ pub struct Session {
 #[serde(default, deny_unknown_fields)]
 pub struct Pricing {
     /// A file of prices that stand above the shipped ones.
-    #[serde(deserialize_with = "path::deserialize_option")]
+    #[serde(deserialize_with = "path::some")]
     pub file: Option<PathBuf>,
 }
 

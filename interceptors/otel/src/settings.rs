@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use perimeter_settings::{duration, size};
+use perimeter_settings::{duration, path, size};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -150,10 +150,13 @@ pub(crate) enum Compression {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Tls {
     /// Certificates to trust besides the system's.
+    #[serde(deserialize_with = "path::some")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Our certificate, where the backend asks for one, and those it is signed by.
+    #[serde(deserialize_with = "path::some")]
     pub(crate) client_certificate: Option<PathBuf>,
     /// Its key.
+    #[serde(deserialize_with = "path::some")]
     pub(crate) client_key: Option<PathBuf>,
 }
 
@@ -177,6 +180,7 @@ pub(crate) struct Spool {
     pub(crate) enabled: bool,
     /// The directory; made when it is needed. By default `otlp` in `$XDG_STATE_HOME/perimeter`, else in
     /// `~/.local/state/perimeter`. A path may begin with `~/`.
+    #[serde(deserialize_with = "path::some")]
     pub(crate) directory: Option<PathBuf>,
     /// How many bytes it may hold; beyond that the oldest are lost.
     #[serde(deserialize_with = "size::deserialize")]

@@ -1,10 +1,14 @@
-//! Paths: `~/` is the home directory. For `#[serde(with)]`.
+//! Paths: `~/` at the start is the home directory.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serializer};
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+/// Reads a path.
+///
+/// # Errors
+/// Where it is empty, or begins with `~/` and there is no home directory.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.as_str() {
         "" => Err(serde::de::Error::custom("expected a path")),
@@ -13,22 +17,22 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }
 }
 
-pub(super) fn deserialize_option<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<PathBuf>, D::Error> {
-    Ok(Option::<Read>::deserialize(deserializer)?.map(|Read(path)| path))
+/// Reads a path, unless the key is left empty.
+///
+/// # Errors
+/// As [`deserialize`].
+pub fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    struct Said(#[serde(deserialize_with = "deserialize")] PathBuf);
+
+    Ok(Option::<Said>::deserialize(deserializer)?.map(|Said(path)| path))
 }
 
-struct Read(PathBuf);
-
-impl<'de> Deserialize<'de> for Read {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize(deserializer).map(Self)
-    }
-}
-
-/// A path may be no UTF-8, and is shown all the same.
-pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes it, also where it is no UTF-8.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
@@ -41,6 +45,8 @@ fn expand(text: &str, home: Option<PathBuf>) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -50,5 +56,12 @@ mod tests {
             assert_eq!(expand(text, home()), Some(PathBuf::from(path)), "{text}");
         }
         assert_eq!(expand("~/x", None), None);
+    }
+
+    #[test]
+    fn a_path_is_some_text_and_may_be_left_out_where_that_is_said() {
+        assert_eq!(some(json!("/x")).unwrap(), Some(PathBuf::from("/x")));
+        assert_eq!(some(Value::Null).unwrap(), None);
+        assert!(some(json!("")).unwrap_err().to_string().contains("expected a path"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A configuration wins over a variable of one signal, that over a variable of all, and that over the default.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -143,7 +143,7 @@ impl Settings {
             )?,
             temporality: temporality(env)?,
             queue: self.queue.unwrap_or(16 << 20),
-            spool: self.spooling(env)?,
+            spool: self.spooling(env),
             schedule: Schedule::default(),
         })
     }
@@ -251,12 +251,12 @@ impl Settings {
 
     fn files(&self, signal: &str, env: Environment<'_>) -> Result<Files, SettingsError> {
         let file = |told: &Option<PathBuf>, what| match told {
-            Some(path) => expand_home(path).map(Some),
-            None => Ok(env.of(signal, what).map(|found| PathBuf::from(found.text))),
+            Some(path) => Some(path.clone()),
+            None => env.of(signal, what).map(|found| PathBuf::from(found.text)),
         };
-        let trusted = file(&self.tls.ca_file, "CERTIFICATE")?;
-        let certificate = file(&self.tls.client_certificate, "CLIENT_CERTIFICATE")?;
-        let key = file(&self.tls.client_key, "CLIENT_KEY")?;
+        let trusted = file(&self.tls.ca_file, "CERTIFICATE");
+        let certificate = file(&self.tls.client_certificate, "CLIENT_CERTIFICATE");
+        let key = file(&self.tls.client_key, "CLIENT_KEY");
         let identity = match (certificate, key) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
@@ -297,25 +297,25 @@ impl Settings {
         sampler(env, ratio)
     }
 
-    fn spooling(&self, env: Environment<'_>) -> Result<Option<Spooling>, SettingsError> {
+    fn spooling(&self, env: Environment<'_>) -> Option<Spooling> {
         if !self.spool.enabled {
-            return Ok(None);
+            return None;
         }
         let directory = match &self.spool.directory {
-            Some(directory) => expand_home(directory)?,
+            Some(directory) => directory.clone(),
             None => {
                 let state = env.get("XDG_STATE_HOME").map(|found| PathBuf::from(found.text));
                 let state = state.filter(|path| path.is_absolute());
                 let state = match (state, env.get("HOME")) {
                     (Some(state), _) => state,
                     (None, Some(home)) => PathBuf::from(home.text).join(".local/state"),
-                    (None, None) => return Ok(None),
+                    (None, None) => return None,
                 };
                 state.join("perimeter/otlp")
             }
         };
         let (max_size, max_age) = (self.spool.max_size, self.spool.max_age);
-        Ok(Some(Spooling { directory, max_size, max_age }))
+        Some(Spooling { directory, max_size, max_age })
     }
 }
 
@@ -363,14 +363,4 @@ fn sampler(env: Environment<'_>, told: Option<f64>) -> Result<Sampler, SettingsE
     let (parent_based, ratio) = found.one_of(&WORDS, EXPECTED)?;
     let ratio = or(ratio.or(told), || env.get("OTEL_TRACES_SAMPLER_ARG"), |found| found.ratio(), 1.0)?;
     Ok(Sampler { parent_based, ratio })
-}
-
-fn expand_home(path: &Path) -> Result<PathBuf, SettingsError> {
-    match path.strip_prefix("~") {
-        Ok(rest) => {
-            let home = std::env::home_dir().ok_or_else(|| SettingsError::Home(path.to_owned()))?;
-            Ok(home.join(rest))
-        }
-        Err(_) => Ok(path.to_owned()),
-    }
 }

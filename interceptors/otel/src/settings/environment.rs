@@ -38,9 +38,6 @@ pub enum SettingsError {
     /// One of a certificate and its key is missing.
     #[error("tls: client_certificate and client_key belong together; set both or neither")]
     HalfIdentity,
-    /// A path begins with `~/`, and there is no home directory.
-    #[error("{}: there is no home directory to begin this path with", .0.display())]
-    Home(std::path::PathBuf),
 }
 
 /// The environment, by a function that looks a variable up. An empty variable is as good as none.
