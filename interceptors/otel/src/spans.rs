@@ -45,6 +45,9 @@ use crate::finished::{Finished, Server};
 use crate::params;
 use crate::profile::Profile;
 
+/// So many calls of one exchange are waited for: over a socket, any number can be asked. The oldest is told as it stands.
+const CALLS: usize = 1000;
+
 /// Makes spans of what passes.
 #[derive(Debug)]
 pub(crate) struct Teller {
@@ -209,6 +212,10 @@ impl Teller {
         }
         seen.calls.push(open);
         self.tell(spans);
+        if seen.calls.len() > CALLS {
+            let oldest = seen.calls.remove(0);
+            self.finish(oldest, cx.elapsed, seen.status, None);
+        }
     }
 
     fn read(&self, call: &Call, upstream: &str, reads: bool) -> Read {

@@ -6,8 +6,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::debug;
-
 use super::spool::{Entry, Spool};
 use super::{Batch, Counts, Signal};
 
@@ -61,9 +59,7 @@ impl Store {
     fn with_spool<T>(&self, write: impl FnOnce(&mut Spool) -> std::io::Result<T>) -> Option<T> {
         let spool = self.spool.as_ref()?;
         // An entry more or less in the index is all that a panic can have left behind.
-        write(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
-            .inspect_err(|error| debug!(%error, "the spool cannot be written to"))
-            .ok()
+        write(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)).ok()
     }
 
     fn lose(&self, batch: &Batch) {

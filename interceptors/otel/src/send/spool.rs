@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::mem;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Batch, Counts, Signal};
 use crate::settings::Spooling;
@@ -36,7 +37,19 @@ pub(crate) struct Spool {
     /// Of all files: those that wait and those in hand.
     bytes: u64,
     written: u64,
+    said: Said,
     counts: Arc<Counts>,
+}
+
+/// What was said already: there may be any number of files.
+#[derive(Debug, Default)]
+struct Said {
+    /// That nothing can be written. Said again once something could be.
+    unwritable: bool,
+    /// That a file is broken, or cannot be read.
+    broken: bool,
+    /// That a file cannot be removed.
+    stuck: bool,
 }
 
 /// A file of the spool.
@@ -76,6 +89,7 @@ impl Spool {
             waiting: BTreeMap::new(),
             bytes: 0,
             written: 0,
+            said: Said::default(),
             counts,
         };
         spool.adopt_all();
@@ -99,6 +113,18 @@ impl Spool {
     /// # Errors
     /// Where it cannot be written.
     pub(crate) fn keep_in_hand(&mut self, batch: &Batch) -> io::Result<Entry> {
+        let kept = self.write(batch);
+        match &kept {
+            Ok(_) => self.said.unwritable = false,
+            Err(error) if !mem::replace(&mut self.said.unwritable, true) => {
+                warn!(directory = %self.settings.directory.display(), %error, "the spool cannot be written to");
+            }
+            Err(error) => debug!(%error, "the spool cannot be written to"),
+        }
+        kept
+    }
+
+    fn write(&mut self, batch: &Batch) -> io::Result<Entry> {
         let size = batch.size().saturating_add(DIGEST as u64);
         if size > self.settings.max_size {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -126,6 +152,7 @@ impl Spool {
     pub(crate) fn remove(&mut self, entry: &Entry) {
         if let Err(error) = fs::remove_file(&entry.path)
             && error.kind() != io::ErrorKind::NotFound
+            && !mem::replace(&mut self.said.stuck, true)
         {
             warn!(file = %entry.path.display(), %error, "a file of the spool cannot be removed");
         }
@@ -136,18 +163,21 @@ impl Spool {
     /// It cannot be read: broken, it is lost; else it is left to the next run.
     pub(crate) fn discard(&mut self, entry: &Entry, error: &io::Error) {
         use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
-        if !matches!(error.kind(), InvalidData | NotFound | UnexpectedEof) {
-            warn!(file = %entry.path.display(), %error, "a file of the spool cannot be read, and is left for later");
+        let is_broken = matches!(error.kind(), InvalidData | NotFound | UnexpectedEof);
+        if !mem::replace(&mut self.said.broken, true) {
+            let fate = if is_broken { "removed" } else { "left for a later run" };
+            warn!(file = %entry.path.display(), %error, fate, "a file of the spool cannot be read; more are not said");
+        }
+        if !is_broken {
             return;
         }
-        warn!(file = %entry.path.display(), %error, "a file of the spool is broken, and removed");
         self.remove(entry);
         self.counts.lost(entry.name.items, "a file of the spool is broken");
     }
 
     /// Nothing comes any more: removes directories that nothing is left in.
     pub(crate) fn close(&mut self) {
-        for run in std::mem::take(&mut self.own).into_values().chain(self.adopted.drain(..)) {
+        for run in mem::take(&mut self.own).into_values().chain(self.adopted.drain(..)) {
             run.remove_if_empty();
         }
     }

@@ -91,6 +91,22 @@ fn a_web_page_in_place_of_an_answer_is_said() {
 }
 
 #[test]
+fn a_spool_that_cannot_be_written_to_is_said_once_with_its_name_and_why() {
+    listen();
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("a file in place of a spool");
+    std::fs::write(&spool, "x").unwrap();
+    let settings = json!({"queue": 100});
+    let mut outbox = Outbox::new(&single(&nobody(), Some(&spool), settings)).unwrap();
+    (0..20).for_each(|number| outbox.put(span(number)));
+    outbox.finish();
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let said: Vec<_> = lines.iter().filter(|line| line.contains(spool.to_str().unwrap())).collect();
+    let unwritable: Vec<_> = said.iter().filter(|line| line.contains("cannot be written to")).collect();
+    assert!(unwritable.len() == 1 && unwritable[0].contains("error="), "{said:#?}");
+}
+
+#[test]
 fn that_a_backend_is_away_and_back_is_said_once_each_whatever_is_sent_to_it() {
     listen();
     let mut collector = Collector::start();

@@ -257,6 +257,21 @@ fn a_socket_carries_many_calls_and_each_is_told_when_it_has_its_answer() {
 }
 
 #[test]
+fn calls_of_a_socket_that_nobody_answers_are_told_and_not_gathered() {
+    let scene = Scene::get("/v1/realtime").response(101).upgrade("websocket");
+    let scene = (1..=1100).fold(scene, |scene, number| {
+        let mut call = scene.next_call("gpt-realtime", "Hello");
+        (call.dialect, call.session) = ("openai_realtime", Arc::new(at(number)));
+        scene.llm(LlmEvent::Call(Arc::new(call)))
+    });
+    let spans = spans_of(scene.upgraded_chunk(Peer::Client, "{}"));
+    let calls: Vec<_> = spans.iter().filter(|span| span.name == "chat gpt-realtime").collect();
+    assert_eq!(calls.len(), 1100);
+    let number = |span| attribute(span, "perimeter.session.call").parse::<u32>().unwrap();
+    assert!(calls.windows(2).all(|pair| number(pair[0]) + 1 == number(pair[1])));
+}
+
+#[test]
 fn an_answer_that_broke_off_has_tools_only_if_they_answer() {
     let cut = |number| {
         let scene = asks(at(number), vec![said("Run it.")]).uses("toolu_1", "Bash", r#"{"command":"ls"}"#);
