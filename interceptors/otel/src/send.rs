@@ -44,6 +44,11 @@ pub use transport::{TlsError, TransportError};
 /// A batch is sent when it is of so many bytes: collectors take 4 MiB at once by gRPC unless they are told otherwise.
 const BATCH_BYTES: usize = 3 << 20;
 
+/// At the end, what can be lost is said after so long.
+const WORRY: Duration = Duration::from_secs(2);
+/// So often it is looked whether the end is there.
+const BEAT: Duration = Duration::from_millis(5);
+
 /// Something to be sent.
 #[derive(Debug)]
 pub(crate) enum Item {
@@ -183,6 +188,7 @@ impl Outbox {
     /// where there is no spool, for a request's timeout.
     pub(crate) fn finish(mut self) {
         self.end(Stop::Finish(Instant::now() + self.patience));
+        self.wait();
         for courier in mem::take(&mut self.couriers) {
             if courier.join().is_err() {
                 warn!("a thread that sends telemetry has panicked");
@@ -194,6 +200,23 @@ impl Outbox {
             spool.close();
         }
         self.store.counts.over();
+    }
+
+    /// Waits until nothing is sent any more. The host may wait no longer than this does: what would be lost then is said
+    /// before.
+    fn wait(&self) {
+        let (began, mut is_said) = (Instant::now(), false);
+        while self.couriers.iter().any(|courier| !courier.is_finished()) {
+            let bytes = self.store.counts.queued();
+            if !is_said && bytes > 0 && began.elapsed() >= WORRY {
+                warn!(
+                    bytes,
+                    "telemetry that nothing but memory holds is lost unless the backend takes it now"
+                );
+                is_said = true;
+            }
+            thread::sleep(BEAT);
+        }
     }
 
     /// What is counted.

@@ -73,6 +73,10 @@ impl Counts {
 
     /// Nothing is sent any more for now: says what is left.
     pub(crate) fn over(&self) {
+        let lost = self.lost.value.load(Ordering::Relaxed);
+        if lost > 0 {
+            warn!(lost, "so many spans, log records and data points were lost in all");
+        }
         let bytes = self.spool.value.load(Ordering::Relaxed);
         if bytes > 0 {
             info!(bytes, "telemetry that is left waits in the spool for the next run");

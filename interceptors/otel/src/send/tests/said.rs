@@ -107,6 +107,26 @@ fn a_spool_that_cannot_be_written_to_is_said_once_with_its_name_and_why() {
 }
 
 #[test]
+fn what_only_memory_holds_when_it_stops_is_said_before_it_is_lost_and_how_much_it_was() {
+    listen();
+    let settings = json!({"timeout": "2500ms", "protocol": "grpc", "endpoint": nobody()});
+    let mut outbox = Outbox::new(&single(&nobody(), None, settings)).unwrap();
+    (0..314_159).step_by(100).for_each(|number| outbox.put(span(number)));
+    let bytes = count(&outbox.counters(), "otlp_queue_bytes");
+    outbox.finish();
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let said = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(said(&format!("memory holds is lost unless the backend takes it now bytes={bytes}")), 1);
+    assert_eq!(said("were lost in all lost=3142"), 1);
+    let away: Vec<_> =
+        lines.iter().filter(|line| line.contains("connect error: Connection refused")).collect();
+    assert!(
+        !away.is_empty() && away.iter().all(|line| line.matches("connect error").count() == 1),
+        "{away:#?}"
+    );
+}
+
+#[test]
 fn that_a_backend_is_away_and_back_is_said_once_each_whatever_is_sent_to_it() {
     listen();
     let mut collector = Collector::start();

@@ -85,8 +85,8 @@ impl Grpc {
 /// As OTLP has it: these codes may be tried again, no others; `RESOURCE_EXHAUSTED` where the backend says when.
 fn answer(words: &Words, status: &Status) -> Answer {
     // A status that has a cause was made on this side: there was no answer.
-    if status.source().is_some() {
-        return Answer::away(words.clean(&chain(status)));
+    if let Some(cause) = status.source() {
+        return Answer::away(words.clean(&chain(cause)));
     }
     let why = match words.clean(status.message()) {
         empty if empty.is_empty() => format!("status {:?}", status.code()),
@@ -110,11 +110,14 @@ fn answer(words: &Words, status: &Status) -> Answer {
     if again { Answer::Retry(Retry { why, after, away: false }) } else { Answer::Refused(why) }
 }
 
-/// The error, and what caused it.
+/// The error, and what caused it, without what only says the same.
 fn chain(error: &dyn Error) -> String {
     let (mut said, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
-        said = format!("{said}: {error}");
+        let why = error.to_string();
+        if !said.ends_with(&why) {
+            said = format!("{said}: {why}");
+        }
         cause = error.source();
     }
     said
