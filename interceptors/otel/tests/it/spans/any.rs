@@ -1,15 +1,20 @@
 //! Whatever sessions do, their traces hold together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
+use perimeter_interceptor::host::{Desk, Notice};
 use perimeter_interceptor::testing::{Scene, Script};
-use perimeter_interceptor::{Relation, Session, SessionEnd};
+use perimeter_interceptor::{Exchange, Interceptor, Relation, Session, SessionEnd};
 use proptest::prelude::*;
 
 use super::exchanges::{Answers, after, asks, at, result};
-use super::{attribute, show, spans_of};
+use super::{attribute, exporter, show, spans_of};
+
+const SAID: &str = "what is said stays here";
+const INPUT: &str = r#"{"prompt": "what is said stays here"}"#;
 
 /// Something that happens in one of three sessions.
 #[derive(Clone, Debug)]
@@ -62,15 +67,39 @@ fn place(step: &Step, call: u32) -> Session {
 }
 
 fn scene(step: &Step, call: u32) -> Scene {
-    let brings = step.brings.iter().map(|tool| result(&format!("toolu_{tool}"), "x")).collect();
+    let brings = step.brings.iter().map(|tool| result(&format!("toolu_{tool}"), SAID)).collect();
     let scene = asks(place(step, call), brings);
     let scene =
-        step.asks_for.iter().fold(scene, |scene, tool| scene.uses(&format!("toolu_{tool}"), "Task", "{}"));
+        step.asks_for.iter().fold(scene, |scene, tool| scene.uses(&format!("toolu_{tool}"), "Task", INPUT));
     match step.ending {
-        0 => scene.cut("").aborted(),
-        1 => scene.cut("").broken_off("reset"),
-        _ => scene.answers_well("Hi"),
+        0 => scene.cut(SAID).aborted(),
+        1 => scene.cut(SAID).broken_off("reset"),
+        _ => scene.answers_well(SAID),
     }
+}
+
+/// The spans of a script on a machine whose clock is set so many seconds forward, or back, before each exchange.
+fn spans_by_clock(script: &Script, jumps: &[i64]) -> Vec<Span> {
+    let (exporter, kept) = exporter("{}");
+    let interest = exporter.interest();
+    let mut desk = Desk::new(exporter, interest);
+    let mut exchanges = BTreeMap::new();
+    for mut notice in script.notices() {
+        if let Notice::Exchange { exchange, .. } = &mut notice {
+            let number = exchanges.len();
+            let changed = exchanges.entry(exchange.id).or_insert_with(|| {
+                let mut changed = Exchange::clone(exchange);
+                let jump = jumps[number % jumps.len()];
+                let hour = changed.began + Duration::from_secs(3600);
+                changed.began = hour - Duration::from_secs(3600_u64.saturating_add_signed(-jump));
+                Arc::new(changed)
+            });
+            *exchange = Arc::clone(changed);
+        }
+        desk.take(&notice).unwrap();
+    }
+    desk.shut_down().unwrap();
+    kept.spans()
 }
 
 /// A script of these steps, and how many calls it has.
@@ -113,6 +142,7 @@ fn check(spans: &[Span], calls: usize) {
             assert!(above.end_time_unix_nano >= span.end_time_unix_nano, "{}", show::outline(spans));
         }
     }
+    assert!(!format!("{spans:?}").contains(SAID));
     // Nothing is above itself.
     for span in spans {
         let ups = std::iter::successors(Some(span), |span| by_id.get(&span.parent_span_id).copied());
@@ -127,5 +157,13 @@ proptest! {
     fn each_call_is_told_once_and_all_that_is_above_it_too(steps in steps(), together in 0_usize..4) {
         let (script, calls) = script(&steps, together);
         check(&spans_of(script), calls);
+    }
+
+    #[test]
+    fn clocks_may_be_set(
+        steps in steps(), together in 0_usize..4, jumps in prop::collection::vec(-3600_i64..3600, 1..9),
+    ) {
+        let (script, calls) = script(&steps, together);
+        check(&spans_by_clock(&script, &jumps), calls);
     }
 }
