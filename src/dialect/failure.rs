@@ -11,6 +11,9 @@ use super::json::{self, Str, Take};
 /// How much of a text that is no JSON is its message, in characters.
 const EXCERPT: usize = 500;
 
+/// Where other errors have their type, OpenAI's `rate_limit_exceeded` has what there was too much of.
+const LIMITS: [&str; 2] = ["tokens", "requests"];
+
 /// An error as it was found: `{"type", "status", "code", "message"}`, or just a text.
 #[derive(Debug, Default)]
 pub(super) struct Told<'de> {
@@ -31,8 +34,9 @@ impl<'de> Told<'de> {
             _ => Cow::Owned(excerpt(body)),
         };
         let mut failure = ApiFailure::new(call, status, message);
-        failure.kind =
-            self.kind.or(self.status).or(self.code).filter(|kind| !kind.is_empty()).map(Into::into);
+        let is_limit = |kind: &Cow<'_, str>| LIMITS.contains(&&**kind);
+        let kind = self.kind.filter(|kind| self.code.is_none() || !is_limit(kind));
+        failure.kind = kind.or(self.status).or(self.code).filter(|kind| !kind.is_empty()).map(Into::into);
         failure
     }
 
@@ -149,6 +153,19 @@ impl<'de> Take<'de> for Code<'_, 'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_that_was_reached_is_no_type_of_error() {
+        let kind = |error: &str| of_body(CallId(0), 429, format!("{{\"error\":{error}}}").as_bytes()).kind;
+        let limited =
+            r#"{"message":"Slow down","type":"requests","param":null,"code":"rate_limit_exceeded"}"#;
+        assert_eq!(kind(limited).as_deref(), Some("rate_limit_exceeded"));
+        assert_eq!(kind(r#"{"message":"Slow down","type":"requests"}"#).as_deref(), Some("requests"));
+        assert_eq!(
+            kind(r#"{"type":"insufficient_quota","code":"x"}"#).as_deref(),
+            Some("insufficient_quota")
+        );
+    }
 
     #[test]
     fn a_text_that_is_no_json_is_the_message_in_part() {

@@ -45,10 +45,11 @@ fn assert_failed<'a>(told: &'a Told, kind: &str, message: &str) -> &'a Span {
 fn a_refusal_is_told_in_the_providers_word_and_without_the_key_that_it_quotes() {
     let stage = Stage::start(calls());
     let message = format!("Slow down, {}: too many requests", KEYS[1]);
-    let answer = json!({"error": {"message": message, "type": "rate_limit_error", "code": null}});
+    let answer = json!({"error": {"message": message, "type": "requests", "code": "rate_limit_exceeded"}});
     stage.answers(&Ask::chat("Hello"), 429, &answer);
     let told = stage.stop();
-    let span = assert_failed(&told, "rate_limit_error", "Slow down, sk-proj-[REDACTED]: too many requests");
+    let span =
+        assert_failed(&told, "rate_limit_exceeded", "Slow down, sk-proj-[REDACTED]: too many requests");
     assert_eq!(attribute(span, "http.response.status_code"), 429);
     assert_eq!(attribute(span, "gen_ai.response.finish_reasons"), Value::Null);
     assert_eq!(attribute(span, "gen_ai.usage.input_tokens"), Value::Null);

@@ -20,7 +20,8 @@ fn traffic(stage: &Stage) {
     let mut streamed = Ask::chat("Three");
     streamed.body["stream"] = json!(true);
     stage.streams(&streamed, &completion_stream(&["Hello", " wide", " world"]));
-    let refusal = json!({"error": {"message": "Slow down", "type": "rate_limit_error", "code": null}});
+    let refusal =
+        json!({"error": {"message": "Slow down", "type": "requests", "code": "rate_limit_exceeded"}});
     stage.answers(&Ask::chat("Four"), 429, &refusal);
     let usage = json!({
         "input_tokens": 3, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 1000, "output_tokens": 12,
@@ -35,7 +36,7 @@ fn every_metric_of_the_conventions_is_there_with_the_right_sums() {
     traffic(&stage);
     let told = stage.stop();
     let all = |_: &Value| true;
-    let failed = |point: &Value| point["error.type"] == "rate_limit_error";
+    let failed = |point: &Value| point["error.type"] == "rate_limit_exceeded";
     for name in ["gen_ai.client.inference.duration", "gen_ai.client.operation.duration"] {
         assert_eq!(sum(&told, name, all).0, 5, "{name}");
         assert_eq!(sum(&told, name, failed).0, 1, "{:#?}", told.points(name));
