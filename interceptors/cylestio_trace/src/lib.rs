@@ -66,6 +66,7 @@ impl CylestioTrace {
         let agent = platform::agent(&settings);
         let key = settings.access_key.ok_or(StartError::NoKey)?;
         let issuer = settings.descope_base_url.ok_or(StartError::Issuer)?;
+        tracing::info!(platform = settings.api_url, "events are sent to the Cylestio platform");
         let [sent, lost, bytes] = [
             Counter::new("cylestio_sent_total", "Events that the Cylestio platform took."),
             Counter::new("cylestio_lost_total", "Events that did not reach the Cylestio platform."),
