@@ -27,7 +27,7 @@ fn typical_mistakes_are_told_with_what_would_be_right() {
         ("{headers: 'authorization=x'}", "found a single value; expected a mapping of keys to values"),
         ("{headers: {'my key': x}}", "expected a name such as authorization"),
         ("{headers: {authorization: 'Bearer ${UNSET}'}}", "environment variable `UNSET` is not set"),
-        ("{timeout: soon}", "expected a duration longer than nothing"),
+        ("{timeout: soon}", "expected a duration of at most a year, such as 30s"),
         ("{compression: zstd}", "expected one of gzip, none"),
         ("{signals: [traces]}", "found a list; expected a mapping of these keys: traces, logs, metrics"),
         ("{semconv: latest}", "found a single value; expected a list"),
