@@ -17,7 +17,7 @@ mod settings;
 mod tools;
 pub(crate) mod value;
 
-pub use settings::{Capture, Messages, Settings, ToolDefinitions};
+pub(crate) use settings::{Capture, Messages, Settings};
 
 use part::Teller;
 

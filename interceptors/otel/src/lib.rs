@@ -30,11 +30,10 @@ mod settings;
 mod spans;
 mod text;
 
-pub use content::{Capture, Messages, Settings as ContentSettings, ToolDefinitions};
 pub use send::{SendError, TlsError, TransportError};
 pub use settings::{Settings, SettingsError};
 
-use content::Content;
+use content::{Capture, Content, Settings as ContentSettings};
 use finished::Finished;
 use instruments::Instruments;
 use send::{Item, Outbox, Signal};

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, Unexpected};
 /// Where content goes: what was asked and answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Capture {
+pub(crate) enum Capture {
     /// Nowhere.
     #[default]
     None,
@@ -22,6 +22,16 @@ pub enum Capture {
 impl Capture {
     /// The environment variable that says where content goes, by the conventions.
     pub(crate) const VARIABLE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+
+    /// What that variable may say. `true` is from before there were more.
+    pub(crate) const WORDS: [(&str, Self); 6] = [
+        ("no_content", Self::None),
+        ("span_only", Self::Span),
+        ("event_only", Self::Event),
+        ("span_and_event", Self::SpanAndEvent),
+        ("true", Self::Span),
+        ("false", Self::None),
+    ];
 
     /// Its name in a configuration.
     pub(crate) fn name(self) -> &'static str {
@@ -42,37 +52,12 @@ impl Capture {
     pub(crate) fn on_events(self) -> bool {
         matches!(self, Self::Event | Self::SpanAndEvent)
     }
-
-    /// What a value of the environment variable says, in any case. `true` is from before there were more. An empty value is
-    /// none.
-    ///
-    /// # Errors
-    /// Where it says something else: what it says.
-    pub(crate) fn from_variable(value: &str) -> Result<Option<Self>, NoCapture> {
-        let value = value.trim();
-        match value.to_ascii_uppercase().as_str() {
-            "" => Ok(None),
-            "NO_CONTENT" | "FALSE" => Ok(Some(Self::None)),
-            "SPAN_ONLY" | "TRUE" => Ok(Some(Self::Span)),
-            "EVENT_ONLY" => Ok(Some(Self::Event)),
-            "SPAN_AND_EVENT" => Ok(Some(Self::SpanAndEvent)),
-            _ => Err(NoCapture(value.chars().take(40).collect())),
-        }
-    }
 }
-
-/// The environment variable says something that nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{variable} is {0:?}: it can be NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT",
-    variable = Capture::VARIABLE
-)]
-pub(crate) struct NoCapture(String);
 
 /// Which messages of a request are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Messages {
+pub(crate) enum Messages {
     /// All that the model is sent, as the conventions have it: also those that earlier calls told.
     #[default]
     All,
@@ -83,7 +68,7 @@ pub enum Messages {
 /// How much of the tools that the model may ask for is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ToolDefinitions {
+pub(crate) enum ToolDefinitions {
     /// Their names and types.
     #[default]
     Names,
@@ -94,23 +79,22 @@ pub enum ToolDefinitions {
 /// What is told of content, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Where content goes. Where this says nothing, the environment variable
     /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` does, and where that says nothing, nowhere.
-    pub capture: Option<Capture>,
+    pub(crate) capture: Option<Capture>,
     /// Which messages of a request are told.
-    pub messages: Messages,
+    pub(crate) messages: Messages,
     /// The most of one part's text that is told, in bytes, before it is written as JSON.
     #[serde(deserialize_with = "part")]
-    pub max_part: u64,
+    pub(crate) max_part: u64,
     /// The most that one attribute may have, in bytes of JSON.
     #[serde(deserialize_with = "attribute")]
-    pub max_attribute: u64,
+    pub(crate) max_attribute: u64,
     /// How much of the tools is told.
-    pub tool_definitions: ToolDefinitions,
+    pub(crate) tool_definitions: ToolDefinitions,
     /// Whether secrets in content are replaced by `[REDACTED]`.
-    pub redact_credentials: bool,
+    pub(crate) redact_credentials: bool,
 }
 
 impl Default for Settings {
@@ -122,20 +106,6 @@ impl Default for Settings {
             max_attribute: 64 << 10,
             tool_definitions: ToolDefinitions::Names,
             redact_credentials: true,
-        }
-    }
-}
-
-impl Settings {
-    /// Where content goes, where the environment variable has this value.
-    ///
-    /// # Errors
-    /// Where the configuration says nothing, and the value cannot be.
-    pub(crate) fn capture(&self, variable: Option<&str>) -> Result<Capture, NoCapture> {
-        match (self.capture, variable) {
-            (Some(capture), _) => Ok(capture),
-            (None, Some(value)) => Ok(Capture::from_variable(value)?.unwrap_or_default()),
-            (None, None) => Ok(Capture::None),
         }
     }
 }
@@ -176,32 +146,11 @@ mod tests {
     fn nothing_is_captured_unless_it_is_asked_for() {
         let settings = read("{}").unwrap();
         assert_eq!(settings, Settings::default());
-        assert_eq!(settings.capture(None), Ok(Capture::None));
+        assert_eq!(settings.capture, None);
         assert_eq!((settings.max_part, settings.max_attribute), (8192, 65536));
         assert_eq!(settings.messages, Messages::All);
         assert_eq!(settings.tool_definitions, ToolDefinitions::Names);
         assert!(settings.redact_credentials);
-    }
-
-    #[test]
-    fn the_environment_counts_where_the_configuration_says_nothing() {
-        let silent = Settings::default();
-        for (value, capture) in [
-            ("NO_CONTENT", Capture::None),
-            ("span_only", Capture::Span),
-            ("Event_Only", Capture::Event),
-            (" SPAN_AND_EVENT ", Capture::SpanAndEvent),
-            ("true", Capture::Span),
-            ("False", Capture::None),
-            ("", Capture::None),
-        ] {
-            assert_eq!(silent.capture(Some(value)), Ok(capture), "{value}");
-        }
-        let error = silent.capture(Some("everything")).unwrap_err().to_string();
-        assert!(error.contains("\"everything\"") && error.contains("SPAN_AND_EVENT"), "{error}");
-        let told = read(r#"{"capture": "none"}"#).unwrap();
-        assert_eq!(told.capture(Some("SPAN_ONLY")), Ok(Capture::None));
-        assert_eq!(told.capture(Some("everything")), Ok(Capture::None));
     }
 
     #[test]

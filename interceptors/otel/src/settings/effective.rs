@@ -281,12 +281,13 @@ impl Settings {
     }
 
     fn capture(&self, env: Environment<'_>) -> Result<Capture, SettingsError> {
-        let told = env.get(Capture::VARIABLE).map(|found| found.text);
-        self.content.capture(told.as_deref()).map_err(|_| SettingsError::Variable {
-            name: Capture::VARIABLE.to_owned(),
-            found: told.unwrap_or_default(),
-            expected: "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT",
-        })
+        const EXPECTED: &str = "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT";
+        or(
+            self.content.capture,
+            || env.get(Capture::VARIABLE),
+            |found| found.one_of(&Capture::WORDS, EXPECTED),
+            Capture::default(),
+        )
     }
 
     fn sampler(&self, env: Environment<'_>) -> Result<Sampler, SettingsError> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::effective::{Effective, Files, Temporality};
 use super::{Compression, Protocol, Settings, SettingsError};
+use crate::content::Capture;
 use crate::profile::Profile;
 use crate::send::Signal;
 
@@ -284,4 +285,27 @@ fn no_secret_is_in_what_debug_shows() {
     assert!(!format!("{settings:?}").contains("hunter2"));
     let effective = settings.effective(&|_| None).unwrap();
     assert!(!format!("{effective:?}").contains("hunter2"));
+}
+
+#[test]
+fn content_goes_where_the_configuration_says_else_where_the_environment_does() {
+    let capture = |settings: Value, said: &str| {
+        try_effective(settings, &[(Capture::VARIABLE, said)]).map(|effective| effective.capture)
+    };
+    for (said, goes) in [
+        ("NO_CONTENT", Capture::None),
+        ("span_only", Capture::Span),
+        ("Event_Only", Capture::Event),
+        (" SPAN_AND_EVENT ", Capture::SpanAndEvent),
+        ("true", Capture::Span),
+        ("False", Capture::None),
+        (" ", Capture::None),
+    ] {
+        assert_eq!(capture(json!({}), said).unwrap(), goes, "{said}");
+    }
+    let error = capture(json!({}), "everything").unwrap_err().to_string();
+    assert!(error.contains("\"everything\"") && error.contains("SPAN_AND_EVENT"), "{error}");
+    for said in ["SPAN_ONLY", "everything"] {
+        assert_eq!(capture(json!({"content": {"capture": "none"}}), said).unwrap(), Capture::None);
+    }
 }

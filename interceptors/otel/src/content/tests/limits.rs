@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::settings::ToolDefinitions;
 
 fn with(max_part: u64, max_attribute: u64) -> Settings {
     Settings { max_part, max_attribute, ..Settings::default() }

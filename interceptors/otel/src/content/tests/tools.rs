@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::settings::ToolDefinitions;
 
 fn definitions(dialect: &'static str, body: &Value, tools: &[(&str, Option<&str>)], full: bool) -> Value {
     let mut call = call(dialect);
