@@ -72,13 +72,7 @@ impl Roll {
         }
         let value = masked.as_ref().unwrap_or(value);
         let standing = if is_listed(value) { Standing::Listed } else { standing };
-        let places = if standing == Standing::Said { &mut self.said } else { &mut self.proven };
-        let is_free = match standing {
-            Standing::Listed => true,
-            Standing::Said => *places < self.most / 2 && self.said + self.proven < self.most,
-            Standing::Proven => self.said + self.proven < self.most,
-        };
-        if !is_free {
+        if !self.has_room_for(standing) {
             return Some(OTHER.into());
         }
         match standing {
@@ -88,6 +82,15 @@ impl Roll {
         }
         self.held.insert(Arc::clone(value), standing);
         Some(Arc::clone(value))
+    }
+
+    fn has_room_for(&self, standing: Standing) -> bool {
+        let is_free = self.said + self.proven < self.most;
+        match standing {
+            Standing::Listed => true,
+            Standing::Said => is_free && self.said < self.most / 2,
+            Standing::Proven => is_free,
+        }
     }
 }
 
