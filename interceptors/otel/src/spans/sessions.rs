@@ -223,7 +223,7 @@ impl Known {
         let Origin { starter, tool, name } = self.origin(call);
         let is_first = is_new && self.main.is_none() && self.is_whole && starter.is_none();
         let span = if is_first { ids::session(&call.session.id) } else { ids::agent(exchange, call.id) };
-        if starter.is_none() {
+        if starter.is_none() && call.session.relation != Relation::SubAgent {
             self.main.get_or_insert(thread);
         }
         let starts = starter.and_then(|thread| self.agents.get(&thread)).map(|agent| agent.span);
@@ -249,11 +249,13 @@ impl Known {
 
     /// The line of talk that asked for a sub-agent: that of the call that it belongs to, else the main one.
     fn starter(&self, call: &Call) -> Option<u32> {
-        let parent = call.session.parent?;
-        let of_call = self.agents.iter().find(|(_, agent)| agent.latest == parent);
-        let asked = || self.asked.values().flatten().find(|asked| asked.session.call == parent);
-        let thread = of_call.map(|(thread, _)| *thread);
-        thread.or_else(|| asked().map(|asked| asked.session.thread)).or(self.main)
+        let of_call = |parent| self.agents.iter().find(|(_, agent)| agent.latest == parent);
+        let asked = |parent| self.asked.values().flatten().find(|asked| asked.session.call == parent);
+        let thread = call.session.parent.and_then(|parent| {
+            let thread = of_call(parent).map(|(thread, _)| *thread);
+            thread.or_else(|| asked(parent).map(|asked| asked.session.thread))
+        });
+        thread.or(self.main)
     }
 
     /// The tool that asked for the sub-agent that begins with this call: the one whose input it begins with, else the

@@ -99,6 +99,25 @@ fn a_session_that_an_earlier_run_has_told_goes_on_as_another_span() {
 }
 
 #[test]
+fn a_sub_agent_of_which_nobody_knows_who_asked_is_under_the_main_agent_and_never_is_it() {
+    let (mut sessions, mut told) = (Sessions::new(), Vec::new());
+    let of_thread = |number, thread, relation| {
+        let mut call = call("s", number, Vec::new());
+        let session = Arc::make_mut(&mut call.session);
+        (session.thread, session.relation) = (thread, relation);
+        call
+    };
+    let stray = of_thread(5, 2, Relation::SubAgent);
+    begin(&mut sessions, 1, &stray, &mut told);
+    let main = begin(&mut sessions, 2, &of_thread(6, 0, Relation::Turn), &mut told);
+    begin(&mut sessions, 3, &of_thread(7, 3, Relation::SubAgent), &mut told);
+    sessions.end_all(&mut told);
+    let Above::Ours(main) = main.above else { panic!("{main:?}") };
+    let above: Vec<_> = told.iter().map(|span| &span.parent_span_id[..]).collect();
+    assert_eq!(above, [&[][..], &[], &main]);
+}
+
+#[test]
 fn an_agent_is_there_as_long_as_its_calls_whatever_their_order() {
     let mut sessions = Sessions::new();
     let mut told = Vec::new();
