@@ -259,8 +259,12 @@ impl Scribe {
                 }
             }
             journal::What::Closed { from, end, unseen, asked } => {
-                if let (Peer::Upstream, false, Some(flows)) = (from, end.is_complete(), &mut open.flows) {
-                    flows.broke_off(at, asked);
+                if let (Peer::Upstream, Some(flows)) = (from, &mut open.flows) {
+                    match (unseen, end.is_complete()) {
+                        (0, true) => {}
+                        (0, false) => flows.broke_off(at, asked),
+                        _ => flows.missed(),
+                    }
                 }
                 open.close(at, from, end, unseen, masks, &mut attach, tell);
             }

@@ -65,6 +65,12 @@ impl Flows {
         }
     }
 
+    /// There was no room for the rest of the response's body. How it came is not known: what was not seen would look like
+    /// a silence.
+    pub(super) fn missed(&mut self) {
+        self.body = None;
+    }
+
     /// The event, with how the answer came where it is the last of it.
     pub(super) fn pass(&mut self, at: Instant, mut event: LlmEvent) -> LlmEvent {
         if self.upgraded {

@@ -167,3 +167,12 @@ fn a_clock_that_is_asked_in_any_order_does_no_harm() {
     played.chunk(40, Some(10), b"data: 2\n\n");
     assert_eq!(played.completes(30, 0).unwrap().chunks, 2);
 }
+
+#[test]
+fn a_stream_that_was_not_seen_to_its_end_has_no_times() {
+    let mut played = Played::answered(10, "text/event-stream");
+    played.chunk(20, None, b"data: 1\n\n");
+    played.says(20, 1);
+    played.flows.missed();
+    assert_eq!(played.completes(9000, 1), None);
+}

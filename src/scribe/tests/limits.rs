@@ -176,3 +176,29 @@ fn sessions_make_room_for_one_another() {
         assert_eq!(ask(&mut desk, Some(session), &["one", "two"]).known, 2);
     }
 }
+
+#[test]
+fn a_stream_that_the_journal_had_no_room_for_is_told_without_its_times() {
+    for case in &STREAMS {
+        for whole in [true, false] {
+            let mut desk = Desk::new(20_000, 1 << 30, 1 << 20);
+            let Opened { mut client, mut upstream } = desk.open(case.path, &[]).unwrap();
+            client.chunk(&Bytes::from_static(ASKS.as_bytes()), true);
+            head_of(&upstream, 200, "text/event-stream");
+            upstream.chunk(&Bytes::from_static(case.begin.as_bytes()), false);
+            for _ in 0..1000 {
+                upstream.waits();
+                upstream.chunk(&Bytes::from_static(case.event.as_bytes()), false);
+            }
+            if whole {
+                upstream.chunk(&Bytes::from_static(case.end.as_bytes()), true);
+            }
+            drop(upstream);
+            desk.read();
+            let last = desk.events().last().copied().cloned().unwrap();
+            let LlmEvent::Cut(completion) = last else { panic!("{}: {last:?}", case.path) };
+            assert_eq!(completion.stream, None);
+            assert!(desk.ends()[0].unseen.upstream > 0);
+        }
+    }
+}
