@@ -68,6 +68,15 @@ fn wait_for_spool(proxy: &Proxy, bytes: u32) {
     }
 }
 
+/// Waits until the exporter has taken in all of the first calls.
+#[track_caller]
+fn settle(proxy: &Proxy) {
+    proxy.wait_for_metric("perimeter_session_calls_total{relation=\"opening\"}", MANY as f64);
+    for queue in ["journal", "scribe", "trace_exporter"] {
+        proxy.wait_for_metric(&format!("perimeter_queue_bytes{{queue=\"{queue}\"}}"), 0.0);
+    }
+}
+
 /// All that lies on disk.
 fn spooled(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
@@ -159,9 +168,10 @@ fn a_backend_that_never_answers_keeps_a_proxy_that_stops_no_longer_than_it_may()
     collector.always(Reply::Hang);
     let mut patient = small(spool.path());
     patient["timeout"] = json!("10m");
-    let yaml = format!("{}server: {{flush: 200ms}}\n", exporting(&settings(&collector, &patient)));
+    let yaml = format!("{}server: {{flush: 2s}}\n", exporting(&settings(&collector, &patient)));
     let proxy = Proxy::to(&provider).yaml(&yaml).start();
     pass(&provider, &proxy, 0..MANY);
+    settle(&proxy);
     // It ends within the test's own patience, which is far less than what a request may take.
     proxy.stop();
     assert!(collector.spans().is_empty());
@@ -181,6 +191,7 @@ fn what_there_is_no_room_for_is_counted_and_said_when_it_begins_and_when_it_is_o
     let proxy = start(&provider, &collector, &without);
     pass(&provider, &proxy, 0..MANY);
     proxy.wait_for_log(|line| line.contains("WARN") && line.contains("telemetry is lost"));
+    settle(&proxy);
     collector.come_back();
     proxy.wait_for_log(|line| line.contains("INFO") && line.contains("telemetry is not lost any more"));
     let lost = wait_for_all_of(&proxy, MANY);
