@@ -15,20 +15,29 @@ const TRIES: usize = 16;
 
 /// Why a listener cannot be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}{}", hint(.source))]
+#[error("cannot listen on {address}{}", hint(.source, .chosen_by))]
 pub struct ListenError {
     address: SocketAddr,
+    /// What says which port it is.
+    chosen_by: &'static str,
     source: io::Error,
 }
 
-fn hint(error: &io::Error) -> &'static str {
+fn hint(error: &io::Error, chosen_by: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => ": another program listens there; choose another with --port",
-        io::ErrorKind::PermissionDenied => ": ports below 1024 need privileges; choose another with --port",
-        io::ErrorKind::AddrNotAvailable => ": this machine does not have that address",
-        _ => "",
+        io::ErrorKind::AddrInUse => {
+            format!(": another program listens there; choose another with {chosen_by}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!(": ports below 1024 need privileges; choose another with {chosen_by}")
+        }
+        io::ErrorKind::AddrNotAvailable => ": this machine does not have that address".to_owned(),
+        _ => String::new(),
     }
 }
+
+const PORT: &str = "--port";
+const ADMIN_PORT: &str = "server.admin.port";
 
 /// All listeners of a run, bound.
 #[derive(Debug)]
@@ -48,8 +57,11 @@ impl Listeners {
         let addresses: Vec<_> = groups.iter().map(|group| group.address).collect();
         let admin = bind_admin(server, addresses[0].port())?;
         let admin_address = local(&admin)?;
-        let admin = tokio::net::TcpListener::from_std(admin)
-            .map_err(|source| ListenError { address: admin_address, source })?;
+        let admin = tokio::net::TcpListener::from_std(admin).map_err(|source| ListenError {
+            address: admin_address,
+            chosen_by: ADMIN_PORT,
+            source,
+        })?;
         let mut traffic: Vec<Vec<_>> = (0..server.workers).map(|_| Vec::new()).collect();
         for group in groups {
             for (thread, socket) in traffic.iter_mut().zip(group.sockets) {
@@ -126,7 +138,11 @@ fn group(address: SocketAddr, workers: usize) -> Result<Group, ListenError> {
     let address = local(&first)?;
     let mut sockets = vec![first];
     while sockets.len() < workers {
-        sockets.push(listening(address, true).map_err(|source| ListenError { address, source })?);
+        sockets.push(listening(address, true).map_err(|source| ListenError {
+            address,
+            chosen_by: PORT,
+            source,
+        })?);
     }
     Ok(Group { address, sockets })
 }
@@ -134,7 +150,7 @@ fn group(address: SocketAddr, workers: usize) -> Result<Group, ListenError> {
 /// Binds without `SO_REUSEPORT`, and allows it only then: a second perimeter on the same port must fail, not take
 /// half of the connections.
 fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    listening(address, false).map_err(|source| ListenError { address, source })
+    listening(address, false).map_err(|source| ListenError { address, chosen_by: PORT, source })
 }
 
 fn listening(address: SocketAddr, shares: bool) -> io::Result<TcpListener> {
@@ -158,7 +174,7 @@ fn listening(address: SocketAddr, shares: bool) -> io::Result<TcpListener> {
 fn bind_admin(server: &Server, proxy_port: u16) -> Result<TcpListener, ListenError> {
     let at = |port| SocketAddr::from((server.admin.host, port));
     if let Some(port) = server.admin.port {
-        return bind(at(port));
+        return bind(at(port)).map_err(|error| ListenError { chosen_by: ADMIN_PORT, ..error });
     }
     let neighbour = match server.port {
         0 => None,
@@ -172,5 +188,5 @@ fn bind_admin(server: &Server, proxy_port: u16) -> Result<TcpListener, ListenErr
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
     let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    listener.local_addr().map_err(|source| ListenError { address: unknown, source })
+    listener.local_addr().map_err(|source| ListenError { address: unknown, chosen_by: PORT, source })
 }

@@ -135,6 +135,10 @@ fn a_port_that_is_taken_is_told_and_ends_the_start() {
     let exit = Proxy::to(&provider).args(&["--port", &taken.port().to_string()]).fails();
     assert_eq!(exit.code, Some(1), "{}", exit.stderr);
     assert!(exit.stderr.contains(&taken.port().to_string()), "{}", exit.stderr);
+    assert!(exit.stderr.contains("choose another with --port"), "{}", exit.stderr);
+    let admin = format!("server: {{admin: {{port: {}}}}}\n", taken.port());
+    let exit = Proxy::to(&provider).yaml(&admin).args(&["--port", "0"]).fails();
+    assert!(exit.stderr.contains("choose another with server.admin.port"), "{}", exit.stderr);
     assert!(!exit.stderr.contains("listening on http"), "{}", exit.stderr);
 }
 
