@@ -125,8 +125,10 @@ fn what_is_left_at_a_stop_is_sent_by_the_next_start() {
     collector.die();
     let proxy = start(&provider, &collector, &small(spool.path()));
     pass(&provider, &proxy, 0..MANY);
-    proxy.stop();
-    assert!(spooled(spool.path()).len() >= MANY);
+    let exit = proxy.stop();
+    let files = spooled(spool.path());
+    let is_there = |number: &usize| files.iter().any(|(_, bytes)| contains(bytes, name(*number).as_bytes()));
+    assert_eq!((0..MANY).filter(is_there).count(), MANY, "{}", exit.stderr);
     collector.come_back();
     let proxy = start(&provider, &collector, &small(spool.path()));
     collector.wait_for_spans(MANY);

@@ -32,7 +32,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -52,6 +52,8 @@ pub(crate) struct Collector {
     tls: Option<Arc<ServerConfig>>,
     shared: Arc<Shared>,
     alive: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Keeps its port while it is dead: bound, and deaf.
+    place: Option<TcpSocket>,
 }
 
 /// What a request asked for.
@@ -121,7 +123,8 @@ impl Collector {
     fn build(tls: Option<Arc<ServerConfig>>) -> Self {
         let state = State { asked: Vec::new(), next: VecDeque::new(), always: Reply::Take };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let mut collector = Self { address: (Ipv4Addr::LOCALHOST, 0).into(), tls, shared, alive: None };
+        let mut collector =
+            Self { address: (Ipv4Addr::LOCALHOST, 0).into(), tls, shared, alive: None, place: None };
         collector.come_back();
         collector
     }
@@ -131,9 +134,11 @@ impl Collector {
         let (stop, stopped) = oneshot::channel();
         let (listening, listens) = std::sync::mpsc::channel();
         let (address, shared, tls) = (self.address, Arc::clone(&self.shared), self.tls.clone());
+        let place = self.place.take();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
+                drop(place);
                 let listener = TcpListener::bind(address).await.unwrap();
                 listening.send(listener.local_addr().unwrap()).unwrap();
                 tokio::select! {
@@ -151,6 +156,7 @@ impl Collector {
         if let Some((stop, thread)) = self.alive.take() {
             let _ = stop.send(());
             thread.join().unwrap();
+            self.place = Some(deaf(self.address));
         }
     }
 
@@ -216,6 +222,14 @@ impl Drop for Collector {
     fn drop(&mut self) {
         self.die();
     }
+}
+
+/// Nobody else gets this port while this is kept, and nobody answers there.
+fn deaf(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
 }
 
 /// The spans in requests that were taken.
