@@ -1,7 +1,7 @@
 //! On its way to the backend: batched, retried, spilled to disk, and never in anybody's way.
 //!
-//! An [`Outbox`] gathers what it is given into batches, and puts them into a lane for each signal: so much in memory, the
-//! rest on disk. A thread for each lane, its courier, sends what is there, oldest first, and tries again until the
+//! An [`Outbox`] gathers what it is given into batches, and puts them into a queue for each signal: so much in memory, the
+//! rest on disk. A thread for each queue, its courier, sends what is there, oldest first, and tries again until the
 //! backend has answered.
 
 use std::io;
@@ -23,8 +23,8 @@ use crate::settings::{Destination, Effective};
 mod batch;
 mod counts;
 mod courier;
-mod lane;
 mod outages;
+mod queue;
 mod signal;
 mod spool;
 #[cfg(test)]
@@ -34,8 +34,8 @@ mod transport;
 use batch::{Batch, Wrapper};
 use counts::Counts;
 use courier::{Courier, Said};
-use lane::{Lane, Stop, Store};
 use outages::Outages;
+use queue::{Queue, Stop, Store};
 pub(crate) use signal::Signal;
 use spool::Spool;
 use transport::Transport;
@@ -66,7 +66,7 @@ pub(crate) struct Outbox {
     wrapper: Wrapper,
     spans: Gathering<Span>,
     logs: Gathering<LogRecord>,
-    lanes: Vec<Arc<Lane>>,
+    queues: Vec<Arc<Queue>>,
     couriers: Vec<JoinHandle<()>>,
     store: Arc<Store>,
     /// How long it is tried to send what is left at the end.
@@ -100,29 +100,29 @@ impl Outbox {
             wrapper: Wrapper::new(effective.resource.clone(), &effective.profiles),
             spans: Gathering::new(effective),
             logs: Gathering::new(effective),
-            lanes: Vec::new(),
+            queues: Vec::new(),
             couriers: Vec::new(),
             store,
             patience: longest.unwrap_or_default(),
         };
         let outages = Arc::new(Outages::default());
         for (signal, destination) in &effective.destinations {
-            outbox.open_lane(*signal, destination, effective, &outages)?;
+            outbox.open_queue(*signal, destination, effective, &outages)?;
         }
         outbox.announce(effective);
         Ok(outbox)
     }
 
-    fn open_lane(
+    fn open_queue(
         &mut self,
         signal: Signal,
         destination: &Destination,
         effective: &Effective,
         outages: &Arc<Outages>,
     ) -> Result<(), SendError> {
-        let lane = Arc::new(Lane::new(signal, Arc::clone(&self.store)));
+        let queue = Arc::new(Queue::new(signal, Arc::clone(&self.store)));
         let courier = Courier {
-            lane: Arc::clone(&lane),
+            queue: Arc::clone(&queue),
             counts: Arc::clone(&self.store.counts),
             transport: Transport::new(signal, destination)?,
             schedule: effective.schedule,
@@ -132,7 +132,7 @@ impl Outbox {
         };
         let thread = thread::Builder::new().name("perimeter-otlp".to_owned());
         self.couriers.push(thread.spawn(|| courier.run()).map_err(SendError::Thread)?);
-        self.lanes.push(lane);
+        self.queues.push(queue);
         Ok(())
     }
 
@@ -157,18 +157,18 @@ impl Outbox {
     pub(crate) fn put(&mut self, item: Item) {
         match item {
             Item::Span(span) => {
-                if self.lane(Signal::Traces).is_some() && self.spans.is_full_with(*span) {
+                if self.queue(Signal::Traces).is_some() && self.spans.is_full_with(*span) {
                     self.put_spans();
                 }
             }
             Item::Log(log) => {
-                if self.lane(Signal::Logs).is_some() && self.logs.is_full_with(*log) {
+                if self.queue(Signal::Logs).is_some() && self.logs.is_full_with(*log) {
                     self.put_logs();
                 }
             }
             Item::Metrics(metrics) => {
-                if let Some(lane) = self.lane(Signal::Metrics).filter(|_| !metrics.is_empty()) {
-                    lane.put(self.wrapper.metrics(metrics));
+                if let Some(queue) = self.queue(Signal::Metrics).filter(|_| !metrics.is_empty()) {
+                    queue.put(self.wrapper.metrics(metrics));
                 }
             }
         }
@@ -227,27 +227,27 @@ impl Outbox {
     fn end(&mut self, stop: Stop) {
         self.put_spans();
         self.put_logs();
-        for lane in mem::take(&mut self.lanes) {
-            lane.end(stop);
+        for queue in mem::take(&mut self.queues) {
+            queue.end(stop);
         }
     }
 
     fn put_spans(&mut self) {
         let spans = self.spans.take();
-        if let Some(lane) = self.lane(Signal::Traces).filter(|_| !spans.is_empty()) {
-            lane.put(self.wrapper.spans(spans));
+        if let Some(queue) = self.queue(Signal::Traces).filter(|_| !spans.is_empty()) {
+            queue.put(self.wrapper.spans(spans));
         }
     }
 
     fn put_logs(&mut self) {
         let logs = self.logs.take();
-        if let Some(lane) = self.lane(Signal::Logs).filter(|_| !logs.is_empty()) {
-            lane.put(self.wrapper.logs(logs));
+        if let Some(queue) = self.queue(Signal::Logs).filter(|_| !logs.is_empty()) {
+            queue.put(self.wrapper.logs(logs));
         }
     }
 
-    fn lane(&self, signal: Signal) -> Option<&Lane> {
-        self.lanes.iter().find(|lane| lane.signal == signal).map(|lane| &**lane)
+    fn queue(&self, signal: Signal) -> Option<&Queue> {
+        self.queues.iter().find(|queue| queue.signal == signal).map(|queue| &**queue)
     }
 }
 

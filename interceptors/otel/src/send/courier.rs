@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::transport::{Answer, Retry, Transport};
-use super::{Batch, Counts, Lane, Outages};
+use super::{Batch, Counts, Outages, Queue};
 use crate::settings::Schedule;
 
 /// A backend that asks for more patience than this is asked again anyway.
@@ -17,10 +17,10 @@ const MOST_PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// What has no more bytes than this is not too large for anybody: a backend that says so would say so of each item.
 const SMALL: u64 = 8 << 10;
 
-/// Sends what waits in a lane.
+/// Sends what waits in a queue.
 #[derive(Debug)]
 pub(crate) struct Courier {
-    pub(crate) lane: Arc<Lane>,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) transport: Transport,
     pub(crate) schedule: Schedule,
@@ -45,13 +45,13 @@ struct GivenUp;
 impl Courier {
     /// Sends until there is nothing more to come.
     pub(crate) fn run(mut self) {
-        while let Some(batch) = self.lane.next() {
+        while let Some(batch) = self.queue.next() {
             if self.deliver(batch).is_err() {
                 break;
             }
-            self.lane.settle();
+            self.queue.settle();
         }
-        self.lane.give_up();
+        self.queue.give_up();
     }
 
     /// Sends it, in halves where it is too large.
@@ -80,7 +80,7 @@ impl Courier {
         };
         let mut wait = self.schedule.first;
         loop {
-            let stop = self.lane.stop();
+            let stop = self.queue.stop();
             let retry = match self.transport.send(&body) {
                 Answer::Retry(retry) => retry,
                 answer => {
@@ -89,7 +89,7 @@ impl Courier {
                 }
             };
             self.not_now(&retry);
-            if self.lane.gives_up(retry.away, stop) {
+            if self.queue.gives_up(retry.away, stop) {
                 return Err(GivenUp);
             }
             self.counts.retried();
@@ -97,7 +97,7 @@ impl Courier {
                 Some(after) => after.clamp(self.schedule.first, MOST_PATIENCE),
                 None => jittered(wait),
             };
-            self.lane.pause(pause, stop);
+            self.queue.pause(pause, stop);
             wait = wait.saturating_mul(2).min(self.schedule.longest);
         }
     }
@@ -108,7 +108,7 @@ impl Courier {
         self.counts.sent(batch.items - rejected);
         let Some(message) = message.or_else(|| (rejected > 0).then(String::new)) else { return };
         if self.said.refused.insert(String::from("partial success")) {
-            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            let (signal, backend) = (self.queue.signal.name(), self.transport.backend());
             warn!(
                 signal,
                 backend, rejected, message, "the backend took a part only, or has something to say"
@@ -121,18 +121,18 @@ impl Courier {
         // The status comes first; what follows may be different each time.
         let kind = why.split(':').next().unwrap_or_default().to_owned();
         if self.said.refused.insert(kind) {
-            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            let (signal, backend) = (self.queue.signal.name(), self.transport.backend());
             warn!(signal, backend, why, "the backend refuses telemetry");
         }
     }
 
     fn not_now(&mut self, retry: &Retry) {
         if retry.away {
-            return self.outages.away(&self.backend, self.lane.signal, &retry.why);
+            return self.outages.away(&self.backend, self.queue.signal, &retry.why);
         }
-        self.outages.back(&self.backend, self.lane.signal);
+        self.outages.back(&self.backend, self.queue.signal);
         if !std::mem::replace(&mut self.said.busy, true) {
-            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            let (signal, backend) = (self.queue.signal.name(), self.transport.backend());
             warn!(
                 signal,
                 backend,
@@ -143,9 +143,9 @@ impl Courier {
     }
 
     fn back(&mut self) {
-        self.outages.back(&self.backend, self.lane.signal);
+        self.outages.back(&self.backend, self.queue.signal);
         if std::mem::take(&mut self.said.busy) {
-            let (signal, backend) = (self.lane.signal.name(), self.transport.backend());
+            let (signal, backend) = (self.queue.signal.name(), self.transport.backend());
             info!(signal, backend, "the backend takes telemetry again");
         }
     }

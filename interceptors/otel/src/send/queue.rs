@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use super::spool::{Entry, Spool};
 use super::{Batch, Counts, Signal};
 
-/// What all lanes share: the room in memory, and the spool.
+/// What all queues share: the room in memory, and the spool.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) counts: Arc<Counts>,
-    /// How many bytes may wait in memory: of all lanes together.
+    /// How many bytes may wait in memory: of all queues together.
     pub(crate) limit: u64,
     pub(crate) spool: Option<Mutex<Spool>>,
 }
 
 /// What waits of one signal.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Queue {
     pub(crate) signal: Signal,
     store: Arc<Store>,
     state: Mutex<State>,
@@ -76,7 +76,7 @@ impl Store {
     }
 }
 
-impl Lane {
+impl Queue {
     pub(crate) fn new(signal: Signal, store: Arc<Store>) -> Self {
         Self { signal, store, state: Mutex::default(), more: Condvar::new() }
     }
