@@ -153,10 +153,14 @@ impl Collector {
 
     /// Closes its port and its connections, in the middle of whatever it does.
     pub(crate) fn die(&mut self) {
+        self.end();
+        self.place = Some(deaf(self.address));
+    }
+
+    fn end(&mut self) {
         if let Some((stop, thread)) = self.alive.take() {
             let _ = stop.send(());
             thread.join().unwrap();
-            self.place = Some(deaf(self.address));
         }
     }
 
@@ -220,7 +224,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        self.die();
+        self.end();
     }
 }
 
