@@ -37,6 +37,9 @@ pub(crate) enum Kind {
     /// The same with the printer, which prints to /dev/null.
     #[value(alias = "printer")]
     PerimeterPrinter,
+    /// The same again: what differs between it and the printer is noise.
+    #[value(alias = "printer2")]
+    PerimeterPrinter2,
     /// The same with the printer and the message logger, which writes files that are emptied after each workload.
     #[value(alias = "both")]
     PerimeterBoth,
@@ -58,6 +61,7 @@ impl Kind {
             Self::Floor2 => "floor2",
             Self::Perimeter => "perimeter",
             Self::PerimeterPrinter => "perimeter-printer",
+            Self::PerimeterPrinter2 => "perimeter-printer2",
             Self::PerimeterBoth => "perimeter-both",
             Self::PerimeterOtel => "perimeter-otel",
             Self::PerimeterLog => "perimeter-log",
@@ -143,7 +147,9 @@ impl Launcher {
             }
             Kind::Floor | Kind::Floor2 => self.floor(kind)?,
             Kind::Perimeter => self.perimeter(kind, Hired::Nobody, Some("warn"))?,
-            Kind::PerimeterPrinter => self.perimeter(kind, Hired::Printer, Some("warn"))?,
+            Kind::PerimeterPrinter | Kind::PerimeterPrinter2 => {
+                self.perimeter(kind, Hired::Printer, Some("warn"))?
+            }
             Kind::PerimeterBoth => self.perimeter(kind, Hired::Both, Some("warn"))?,
             Kind::PerimeterOtel => self.perimeter(kind, Hired::Exporter, Some("warn"))?,
             Kind::PerimeterLog => self.perimeter(kind, Hired::Nobody, None)?,
@@ -156,7 +162,7 @@ impl Launcher {
 
     fn watch(&self, kind: Kind) -> Result<Option<Watch>, Error> {
         let messages = match kind {
-            Kind::PerimeterPrinter | Kind::PerimeterOtel => None,
+            Kind::PerimeterPrinter | Kind::PerimeterPrinter2 | Kind::PerimeterOtel => None,
             Kind::PerimeterBoth => Some(self.messages(kind)),
             _ => return Ok(None),
         };
