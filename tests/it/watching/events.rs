@@ -267,8 +267,12 @@ fn a_file_goes_on_after_a_restart_and_after_a_kill() {
             Proxy::to(&provider).yaml(&yaml).start()
         };
         let count = |name: &str| {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
-            // Whole whenever one looks, also while it is written.
+            // Whole for whoever takes a lock, also while it is written.
+            let text = std::fs::File::open(&file).and_then(|file| {
+                file.lock_shared()?;
+                std::io::read_to_string(file)
+            });
+            let text = text.unwrap_or_default();
             if format == "json" && !text.is_empty() {
                 serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             }

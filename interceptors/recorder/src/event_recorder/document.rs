@@ -1,5 +1,6 @@
 //! A JSON document that grows: `{"events":[…],"metadata":{…}}`. Only what closes it is written over, in the one write
-//! that brings new events too, so it is whole whenever somebody looks.
+//! that brings new events too, under a lock: whoever takes a shared one (`flock`) finds it whole. Who takes none does, too,
+//! but for the moment of a write, which the system makes visible page by page.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader};

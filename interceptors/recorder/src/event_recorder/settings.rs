@@ -36,7 +36,7 @@ impl Default for Settings {
 pub enum FileFormat {
     /// An event a line.
     Jsonl,
-    /// One JSON document, whole whenever one looks: `{"events":[…],"metadata":{…}}`.
+    /// One JSON document, closed with each write: `{"events":[…],"metadata":{…}}`.
     Json,
 }
 
