@@ -4,14 +4,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::{
-    BodyEnd, End, Exchange, ExchangeId, Interest, LlmEvent, Peer, SessionEnd, SpanContext, Unseen, Upgrade,
+    BodyEnd, End, Exchange, ExchangeId, Interest, Peer, SessionEnd, SpanContext, Unseen, Upgrade,
 };
 
 use crate::config;
@@ -40,6 +39,7 @@ pub(crate) mod markers;
 mod mask;
 mod meter;
 mod names;
+mod open;
 mod pending;
 mod reading;
 mod remembered;
@@ -54,18 +54,17 @@ mod tests;
 mod till;
 pub(crate) mod websocket;
 
-use attach::{Attach, Tickets};
+use attach::Tickets;
 use caller::Caller;
 use flow::Flows;
 use live::Live;
 pub(crate) use mask::Masks;
-use meter::closer;
+use open::Open;
 use pending::Pending;
 use reading::{Outcome, Reading};
 use sessions::Sessions;
 use socket::Socket;
 use tally::Tally;
-use tally::streams::Closer;
 use till::Till;
 
 /// What a scribe works with.
@@ -101,36 +100,6 @@ pub(crate) struct Scribe {
     clock: (Instant, SystemTime),
     /// The latest time in an id, milliseconds since 1970: ids grow, whatever the clock does.
     latest: u64,
-}
-
-/// An exchange that is not over.
-#[derive(Debug)]
-struct Open {
-    interest: Interest,
-    exchange: Arc<Exchange>,
-    caller: Arc<Caller>,
-    /// Its calls that have a place in a session.
-    tickets: Tickets,
-    /// How calls ended that was told while a record is read.
-    heard: Vec<LlmEvent>,
-    began: Instant,
-    request: Option<BodyEnd>,
-    response: Option<BodyEnd>,
-    unseen: Unseen,
-    upgraded: bool,
-    /// Whether the response is an answer of the proxy's own.
-    failed: bool,
-    /// How many bytes there was no memory to read.
-    starved: u64,
-    reading: Option<Box<Reading>>,
-    /// Taken out only while something is read.
-    till: Option<Till>,
-    /// How its answers come. Taken out only while something is read.
-    flows: Option<Flows>,
-    /// What is read of it once it is upgraded, where that is calls.
-    socket: Option<Box<Socket>>,
-    /// Whether the reading was given up.
-    panicked: bool,
 }
 
 /// Is told what the scribe has read.
@@ -375,200 +344,6 @@ impl Scribe {
         let (high, low) = (u128::from(number >> 32 & 0xfff), u128::from(number & 0xffff_ffff));
         let run = u128::from(self.settings.run & 0x3fff_ffff);
         ExchangeId::new(millis << 80 | 7 << 76 | high << 64 | 2 << 62 | low << 30 | run)
-    }
-}
-
-impl Open {
-    fn attach<'a>(
-        &mut self,
-        sessions: &'a mut Sessions,
-        pending: &'a mut Pending,
-        tally: &'a Tally,
-        at: Instant,
-    ) -> Attach<'a> {
-        let tickets = std::mem::take(&mut self.tickets);
-        let (exchange, caller) = (&self.exchange, &self.caller);
-        let mut attach = Attach::new(sessions, pending, &tally.census, exchange, caller, at, tickets);
-        attach.wants_history = self.interest.includes(Interest::HISTORY);
-        attach
-    }
-
-    fn attached(&mut self, attach: Attach<'_>, tell: Tell<'_>) {
-        let heard = std::mem::take(&mut self.heard);
-        self.tickets = attach.end(heard, &mut |end| tell(session_end(end)));
-    }
-
-    fn notice(&self, at: Instant, what: What) -> Notice {
-        Notice::Exchange { exchange: self.exchange.clone(), elapsed: between(self.began, at), what }
-    }
-
-    fn has_closed(&self, from: Peer) -> bool {
-        match from {
-            Peer::Client => self.request.is_some(),
-            Peer::Upstream => self.response.is_some(),
-        }
-    }
-
-    fn chunk(&mut self, at: Instant, from: Peer, bytes: Bytes, attach: &mut Attach<'_>, tell: Tell<'_>) {
-        if self.has_closed(from) {
-            return;
-        }
-        if self.upgraded {
-            if self.interest.includes(Interest::UPGRADED_CHUNKS) {
-                tell(self.notice(at, What::UpgradedChunk(from, Bytes::copy_from_slice(&bytes))));
-            }
-            let starved = self.listen(at, tell, |socket, tell| socket.chunk(from, &bytes, attach, tell));
-            return self.starved(from, starved);
-        }
-        match from {
-            Peer::Client => {
-                if self.interest.includes(Interest::REQUEST_CHUNKS) {
-                    tell(self.notice(at, What::RequestChunk(kept(&bytes))));
-                }
-                let starved = self.read(at, tell, |reading, _| reading.request_chunk(&bytes));
-                self.starved(Peer::Client, starved);
-            }
-            Peer::Upstream => {
-                if self.interest.includes(Interest::RESPONSE_CHUNKS) {
-                    tell(self.notice(at, What::ResponseChunk(kept(&bytes))));
-                }
-                let starved =
-                    self.read(at, tell, |reading, tell| reading.response_chunk(&bytes, attach, tell));
-                self.starved(Peer::Upstream, starved);
-            }
-        }
-    }
-
-    /// There was no memory to read so many bytes.
-    fn starved(&mut self, from: Peer, bytes: u64) {
-        self.unseen.add(from, bytes);
-        self.starved += bytes;
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "they are what is borrowed from the scribe")]
-    fn close(
-        &mut self,
-        at: Instant,
-        from: Peer,
-        mut end: BodyEnd,
-        unseen: u64,
-        masks: &Masks,
-        attach: &mut Attach<'_>,
-        tell: Tell<'_>,
-    ) {
-        if self.has_closed(from) {
-            return;
-        }
-        if let BodyEnd::Complete { trailers: Some(trailers) } = &mut end {
-            masks.headers(Arc::make_mut(trailers));
-        }
-        self.unseen.add(from, unseen);
-        let whole = end.is_complete() && unseen == 0;
-        match from {
-            Peer::Client => {
-                self.read(at, tell, |reading, tell| {
-                    reading.request_end(whole, attach, tell);
-                });
-                if !self.upgraded {
-                    tell(self.notice(at, What::RequestEnd(end.clone())));
-                }
-                self.request = Some(end);
-            }
-            Peer::Upstream => {
-                self.read(at, tell, |reading, tell| reading.response_end(whole, attach, tell));
-                self.listen(at, tell, |socket, tell| socket.finish(tell));
-                self.response = Some(end);
-            }
-        }
-    }
-
-    /// Reads, and tells what was read. A reading that panics, by a fault of ours, is the last of this exchange: what
-    /// passes and how it ends is told all the same.
-    fn read<T: Default>(
-        &mut self,
-        at: Instant,
-        tell: Tell<'_>,
-        read: impl FnOnce(&mut Reading, &mut dyn FnMut(LlmEvent)) -> T,
-    ) -> T {
-        let Some(mut reading) = self.reading.take() else { return T::default() };
-        let told = self.survives(at, tell, |tell| read(&mut reading, tell));
-        if told.is_some() {
-            self.reading = Some(reading);
-        }
-        told.unwrap_or_default()
-    }
-
-    /// Reads what is said behind an upgrade, like [`read`](Self::read).
-    fn listen<T: Default>(
-        &mut self,
-        at: Instant,
-        tell: Tell<'_>,
-        listen: impl FnOnce(&mut Socket, &mut dyn FnMut(LlmEvent)) -> T,
-    ) -> T {
-        let Some(mut socket) = self.socket.take() else { return T::default() };
-        let told = self.survives(at, tell, |tell| listen(&mut socket, tell));
-        if told.is_none() {
-            socket.give_up();
-        }
-        self.socket = Some(socket);
-        told.unwrap_or_default()
-    }
-
-    /// What `read` reads, unless it panics.
-    fn survives<T>(
-        &mut self,
-        at: Instant,
-        tell: Tell<'_>,
-        read: impl FnOnce(&mut dyn FnMut(LlmEvent)) -> T,
-    ) -> Option<T> {
-        let (mut till, mut flows) = (self.till.take(), self.flows.take());
-        let mut heard = std::mem::take(&mut self.heard);
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            read(&mut |event| {
-                let event = match &mut flows {
-                    Some(flows) => flows.pass(at, event),
-                    None => event,
-                };
-                let event = match &mut till {
-                    Some(till) => till.ring(event, between(self.began, at), self.upgraded),
-                    None => event,
-                };
-                if matches!(event, LlmEvent::Completion(_) | LlmEvent::Cut(_) | LlmEvent::Failure(_)) {
-                    heard.push(event.clone());
-                }
-                tell(self.notice(at, What::Llm(event)));
-            })
-        }));
-        (self.till, self.flows, self.heard) = (till, flows, heard);
-        if told.is_err() {
-            tracing::error!(exchange = %self.exchange.id, "reading it panicked; it is told without its meaning");
-            self.panicked = true;
-        }
-        told.ok()
-    }
-
-    /// Counts the calls that have come to their end.
-    fn count(&mut self, tally: &Tally) {
-        let closed = self.closed_first();
-        if let Some(till) = &mut self.till {
-            till.meter.settle(closed, self.unseen.total() == 0);
-        }
-        let Some(socket) = &mut self.socket else { return };
-        let agent = self.till.as_ref().and_then(Till::agent);
-        for over in socket.over() {
-            tally.call(socket.dialect(), over.model.as_ref(), agent, over.outcome);
-        }
-    }
-
-    /// Who closed it, where it is closed.
-    fn closed_first(&self) -> Option<Closer> {
-        let upstream = |end| closer(end, Closer::Upstream, Closer::Client);
-        let client = |end| closer(end, Closer::Client, Closer::Upstream);
-        match (&self.response, &self.request) {
-            (Some(end), _) => Some(upstream(end)),
-            (None, Some(end)) if self.upgraded => Some(client(end)),
-            _ => None,
-        }
     }
 }
 

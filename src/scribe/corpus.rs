@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response};
+use perimeter_interceptor::LlmEvent;
 use perimeter_interceptor::host::{Notice, What};
 
 use super::*;

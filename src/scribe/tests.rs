@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request, Response};
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::testing::assert_legal;
-use perimeter_interceptor::{Call, Part, RequestHead};
+use perimeter_interceptor::{Call, LlmEvent, Part, RequestHead};
 
 use super::*;
 use crate::config;
