@@ -121,6 +121,10 @@ impl Units {
     /// Adds messages. The last one before them is not the model's where the first of them is.
     pub(crate) fn extend(&mut self, seed: &Seed, turns: &[Turn]) {
         self.open = None;
+        // Where the model speaks again, if only to say nothing, what it said before were not its last words.
+        if turns.iter().any(|turn| turn.role == Role::Assistant) {
+            self.begun.clear();
+        }
         let mut run: Option<(std::ops::Range<usize>, Run)> = None;
         let mut begun = Vec::new();
         let mut scratch = Vec::new();

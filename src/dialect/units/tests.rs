@@ -225,3 +225,17 @@ fn what_is_known_of_the_beginning_goes_on_as_if_it_were_all_read() {
     }
     assert_eq!(all.prefix(turns.len() + 1), None);
 }
+
+#[test]
+fn a_model_that_speaks_again_and_says_nothing_has_no_other_last_words() {
+    let seed = Seed::default();
+    let mut tool = ToolUse::new(CallId(0), "look", "{}");
+    tool.id = Some("t1".into());
+    let asks = Turn::new(Role::Assistant, vec![Part::ToolUse(tool.into())]);
+    let mut units = Units::of(&seed, &[Turn::new(Role::User, vec![Part::Text("a".into())]), asks]);
+    assert!(!units.begun.is_empty());
+    units.extend(&seed, &[Turn::new(Role::System, vec![Part::Text("b".into())])]);
+    assert!(!units.begun.is_empty());
+    units.extend(&seed, &[Turn::new(Role::Assistant, Vec::new())]);
+    assert!(units.begun.is_empty());
+}
