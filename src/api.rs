@@ -33,9 +33,11 @@ impl ApiRule {
             Provider::OpenAi => Some(Api::OpenAi),
             Provider::Anthropic => Some(Api::Anthropic),
             Provider::Gemini => Some(Api::Gemini),
-            Provider::Auto => None,
+            Provider::Auto | Provider::Stackspot | Provider::ClaudeCode => None,
         };
-        Self { fixed, host: by_host(llm.base_url.host()) }
+        // What is behind a bridge is not whom clients speak to.
+        let host = if llm.provider.is_bridged() { None } else { by_host(llm.base_url.host()) };
+        Self { fixed, host }
     }
 
     /// The API of a request with this path and these headers.
@@ -122,6 +124,9 @@ mod tests {
             api_key: None,
             timeout: std::time::Duration::from_secs(1),
             traceparent: false,
+            bridge: Default::default(),
+            stackspot: Default::default(),
+            claude_code: Default::default(),
         })
     }
 

@@ -11,6 +11,8 @@ use perimeter_settings::{duration, path, size};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::upstream::bridge;
+
 mod base_url;
 pub(crate) mod header;
 mod host;
@@ -138,6 +140,15 @@ pub struct Llm {
     /// Whether requests go on with a `traceparent` that names the span of their call.
     #[serde(default)]
     pub traceparent: bool,
+    /// How a bridge treats its clients.
+    #[serde(default)]
+    pub bridge: bridge::Settings,
+    /// The account and the agents of `llm.type: stackspot`.
+    #[serde(default)]
+    pub stackspot: bridge::stackspot::Settings,
+    /// The CLI of `llm.type: claude_code`.
+    #[serde(default)]
+    pub claude_code: bridge::claude_code::Settings,
 }
 
 /// `llm.type`.
@@ -152,6 +163,27 @@ pub enum Provider {
     Gemini,
     /// Any of them: what each request looks like decides.
     Auto,
+    /// Agents of Stackspot AI, through a bridge.
+    Stackspot,
+    /// The Claude Code CLI, through a bridge.
+    #[serde(rename = "claude_code")]
+    ClaudeCode,
+}
+
+impl Provider {
+    /// Where it is, unless `llm.base_url` says: bridges know.
+    fn address(self) -> Option<&'static str> {
+        match self {
+            Self::Stackspot => Some("https://genai-inference-app.stackspot.com"),
+            Self::ClaudeCode => Some("https://api.anthropic.com"),
+            Self::OpenAi | Self::Anthropic | Self::Gemini | Self::Auto => None,
+        }
+    }
+
+    /// Whether it speaks no provider's API, so that a bridge answers for it.
+    pub fn is_bridged(self) -> bool {
+        self.address().is_some()
+    }
 }
 
 /// One of `interceptors`.

@@ -13,7 +13,7 @@ pub(super) fn take_predecessors(root: &mut Node) -> Vec<String> {
 }
 
 /// Every key that can be misplaced, by its section.
-const SECTIONS: [(&str, &[&str]); 10] = [
+const SECTIONS: [(&str, &[&str]); 11] = [
     (
         "server",
         &[
@@ -31,7 +31,8 @@ const SECTIONS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("server.admin", &["token"]),
-    ("llm", &["type", "base_url", "api_key", "timeout", "traceparent"]),
+    ("llm", &["type", "base_url", "api_key", "timeout", "traceparent", "bridge", "stackspot", "claude_code"]),
+    ("llm.bridge", &["concurrency", "queue", "queue_timeout", "head_wait", "heartbeat", "lenient"]),
     ("observe", &["memory", "journal", "mailbox", "body_limit", "stall_threshold", "mask"]),
     ("observe.mask", &["headers", "query"]),
     ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),

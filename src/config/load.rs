@@ -13,7 +13,7 @@ use super::problem::{ConfigError, Problem, What};
 use super::reader::Reader;
 use super::tree::{Node, Origin, Value};
 use super::variables::Lookup;
-use super::{Config, Host, Server, known, yaml};
+use super::{Config, Host, Provider, Server, known, yaml};
 use crate::prices::Prices;
 use crate::registry::{Hire, Kind, Registry};
 
@@ -131,6 +131,7 @@ impl Config {
         root.remove_empty("llm.type");
         let mut ignored = known::take_predecessors(&mut root);
         overlay(&mut root, overrides, lookup);
+        place_bridge(&mut root, lookup);
         if root.get("interceptors").is_none() {
             root.put("interceptors", choose(&root, &[DEFAULT.to_owned()], Origin::Nowhere));
         }
@@ -185,6 +186,19 @@ fn overlay(root: &mut Node, overrides: Overrides, lookup: Lookup<'_>) {
     if let Some(names) = overrides.interceptors {
         let chosen = choose(root, &names, Origin::Flag("--interceptors"));
         root.put("interceptors", chosen);
+    }
+}
+
+/// A bridge knows where its backend is.
+fn place_bridge(root: &mut Node, lookup: Lookup<'_>) {
+    if root.at("llm.base_url").is_some() {
+        return;
+    }
+    let provider = root.at("llm.type").map(|node| Provider::deserialize(Reader::new(node, lookup)));
+    if let Some(Ok(provider)) = provider
+        && let Some(address) = provider.address()
+    {
+        root.put("llm.base_url", Node::literal(Origin::Nowhere, address));
     }
 }
 
@@ -287,6 +301,10 @@ fn check(config: &Config, root: &Node) -> Result<(), Problem> {
             "server.admin.port",
             "this is server.port; the admin listener needs its own",
         ));
+    }
+    if config.llm.provider.is_bridged() && !host.is_loopback() && config.server.client_keys.is_empty() {
+        let message = "a bridge spends your money: beyond loopback it needs server.client_keys";
+        return Err(problem_at(root, "server.host", message));
     }
     let masked = &config.observe.mask.headers;
     let is_masked =

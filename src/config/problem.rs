@@ -64,7 +64,7 @@ fn missing_provider(base_url: bool, provider: bool) -> &'static str {
             "no base URL to forward to: give --base-url URL, or LLM_BASE_URL in the environment, or llm.base_url in the file"
         }
         (false, true) => {
-            "no type of provider: give --type openai|anthropic|gemini|auto, or LLM_TYPE in the environment, or llm.type in the file"
+            "no type of provider: give --type openai|anthropic|gemini|auto|stackspot|claude_code, or LLM_TYPE in the environment, or llm.type in the file"
         }
         _ => {
             "no provider to forward to: give --base-url URL and --type openai|anthropic|gemini|auto, \
