@@ -12,7 +12,8 @@ use crate::upstream::Caller;
 
 mod chat;
 mod completions;
-mod listing;
+pub(super) mod errors;
+pub(super) mod listing;
 mod messages;
 mod responses;
 

@@ -1,0 +1,46 @@
+//! Failures in the words of each provider: a whole response's body, or the last thing in a stream.
+
+use serde_json::{Value, json};
+
+use crate::upstream::bridge::Failure;
+
+/// `failure` as OpenAI's API says it (<https://platform.openai.com/docs/guides/error-codes>).
+pub(in crate::upstream::bridge) fn openai(failure: &Failure) -> Value {
+    json!({"error": {
+        "message": failure.message,
+        "type": failure.kind.openai_type(),
+        "param": failure.param,
+        "code": failure.kind.code(),
+    }})
+}
+
+/// `failure` as Anthropic's API says it (<https://docs.claude.com/en/api/errors>), in answer to this request.
+pub(in crate::upstream::bridge) fn anthropic(failure: &Failure, request_id: &str) -> Value {
+    json!({
+        "type": "error",
+        "error": {"type": failure.kind.anthropic_type(), "message": failure.message},
+        "request_id": request_id,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::bridge::Kind;
+
+    #[test]
+    fn each_api_gets_a_failure_in_its_own_shape() {
+        let failure = Failure::unsupported("n", "one answer is all there is");
+        let error = json!({"error": {"message": "one answer is all there is", "type": "invalid_request_error",
+            "param": "n", "code": "unsupported_parameter"}});
+        assert_eq!(openai(&failure), error);
+        let error = json!({"type": "error", "request_id": "req_1", "error":
+            {"type": "invalid_request_error", "message": "one answer is all there is"}});
+        assert_eq!(anthropic(&failure, "req_1"), error);
+    }
+
+    #[test]
+    fn a_failure_that_no_parameter_is_to_blame_for_says_so() {
+        assert_eq!(openai(&Failure::new(Kind::Overloaded, "busy"))["error"]["param"], Value::Null);
+    }
+}
