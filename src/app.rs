@@ -22,8 +22,9 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::prices::PricesError;
 use crate::proxy::serve::Serve;
-use crate::proxy::{Credential, Gateway, Target};
+use crate::proxy::{Credential, Entry, Gateway, Target};
 use crate::registry::{Hire, HireError};
+use crate::upstream::bridge::{BridgeError, Home, HomeError};
 use crate::upstream::{self, Connector, ConnectorError, HttpUpstream, TlsError, Upstream, client_config};
 
 mod listen;
@@ -78,6 +79,9 @@ pub enum RunError {
     /// An interceptor cannot start.
     #[error(transparent)]
     Hire(#[from] HireError),
+    /// A bridge cannot start as configured.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
     /// A second signal came while exchanges were finishing.
     #[error("stopped at once by a second signal")]
     StoppedAtOnce,
@@ -86,7 +90,14 @@ pub enum RunError {
 impl RunError {
     /// Whether it is the configuration that is wrong, rather than the world.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::OwnListener(_) | Self::Connector(_) | Self::HeaderValue { .. } | Self::Prices(_))
+        matches!(
+            self,
+            Self::OwnListener(_)
+                | Self::Connector(_)
+                | Self::HeaderValue { .. }
+                | Self::Prices(_)
+                | Self::Bridge(_)
+        )
     }
 }
 
@@ -98,9 +109,12 @@ impl RunError {
 pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Result<(), RunError> {
     raise_descriptor_limit();
     let connector = connector(&config)?;
-    let target =
-        Target::new(&config.llm.base_url).map_err(|_| RunError::HeaderValue { key: "llm.base_url" })?;
-    let credential = Credential::of(&config).map_err(|_| RunError::HeaderValue { key: "llm.api_key" })?;
+    let target = Target::new(&config.llm.base_url).map_err(no_header("llm.base_url"))?;
+    let bridged = upstream.is_none() && config.llm.provider.is_bridged();
+    // A bridge has the key for its backend, and gives it to no one.
+    let credential =
+        if bridged { None } else { Credential::of(&config).map_err(no_header("llm.api_key"))? };
+    let entry = bridged.then(|| Entry::of(&config));
     let main = runtime()?;
     let _inside = main.enter();
     let mut signals = Signals::new()?;
@@ -109,7 +123,9 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
         return Err(RunError::OwnListener(config.llm.base_url.to_string()));
     }
 
-    let threads: Vec<_> = (0..config.server.workers).map(|_| Arc::new(Metrics::default())).collect();
+    let mut threads: Vec<_> = (0..config.server.workers).map(|_| Arc::new(Metrics::default())).collect();
+    let home = if bridged { open_home(&config, &mut threads)? } else { None };
+    let upstream = upstream.or_else(|| home.as_ref().map(Home::upstream));
     let watchers = Watchers::start(&config, hires)?;
     let observation = watchers.as_ref().map(|watchers| watchers.observation.clone());
     let asker = watchers.as_ref().and_then(|watchers| watchers.asker.clone());
@@ -127,6 +143,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
             journal: watchers.as_ref().map(|watchers| watchers.journal.clone()),
             target: target.clone(),
             traceparent: config.llm.traceparent,
+            entry: entry.clone(),
             credential: credential.clone(),
             apis: ApiRule::of(&config.llm),
             admin: config.server.admin_on_proxy_port.then(|| admin.clone()),
@@ -159,6 +176,9 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
         stop.send_replace(true);
         let finished = async {
             let _ = all_done.recv().await;
+            if let Some(home) = home {
+                home.close().await;
+            }
             if let Some(watchers) = watchers {
                 watchers.dismiss(config.server.flush).await;
             }
@@ -169,6 +189,21 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
             () = &mut pages => Ok(()),
         }
     })
+}
+
+fn no_header<E>(key: &'static str) -> impl FnOnce(E) -> RunError {
+    move |_| RunError::HeaderValue { key }
+}
+
+/// The bridge that the configuration asks for; what it counts is counted with the others.
+fn open_home(config: &Config, threads: &mut Vec<Arc<Metrics>>) -> Result<Option<Home>, RunError> {
+    let metrics = Arc::new(Metrics::default());
+    let home = Home::open(config, metrics.clone()).map_err(|error| match error {
+        HomeError::Bridge(error) => RunError::Bridge(error),
+        HomeError::Thread(source) => RunError::System { what: "thread", source },
+    })?;
+    threads.push(metrics);
+    Ok(home)
 }
 
 fn connector(config: &Config) -> Result<Connector, RunError> {
@@ -286,6 +321,7 @@ struct Worker {
     journal: Option<Journal>,
     target: Target,
     traceparent: bool,
+    entry: Option<Entry>,
     credential: Option<Credential>,
     apis: ApiRule,
     admin: Option<Arc<Admin>>,
@@ -314,6 +350,7 @@ impl Worker {
         let gateway = Arc::new(Gateway {
             target: self.target,
             traceparent: self.traceparent,
+            entry: self.entry,
             credential: self.credential,
             apis: self.apis,
             upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),

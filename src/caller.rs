@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{HeaderMap, HeaderValue, ORIGIN};
+use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::request::Parts;
 use http::uri::Authority;
 
 /// Whether `host` (`name` or `name:port`) names this listener: a page whose own name was pointed at us sends that
@@ -20,6 +21,13 @@ pub(crate) fn is_our_host(host: &[u8], local: SocketAddr) -> bool {
         || name
             .parse::<IpAddr>()
             .is_ok_and(|ip| ip.is_loopback() || ip.to_canonical() == local.ip().to_canonical())
+}
+
+/// Whether a request with this head calls this listener by a name of its own.
+pub(crate) fn calls_us(head: &Parts, local: SocketAddr) -> bool {
+    // The target's own host stands above the header (RFC 9112 section 3.2.2).
+    head.uri.authority().is_none_or(|name| is_our_host(name.as_str().as_bytes(), local))
+        && head.headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local))
 }
 
 /// Whether a page at `origin` (RFC 6454 section 7) came from this listener: its very port, and no TLS.

@@ -38,6 +38,8 @@ impl Failure {
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
             Refusal::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::ClientKey => StatusCode::UNAUTHORIZED,
+            Refusal::Foreign => StatusCode::FORBIDDEN,
             Refusal::Malformed | Refusal::Ambiguous | Refusal::MalformedBody => StatusCode::BAD_REQUEST,
         };
         Self { status, code: refusal.as_str(), message: format!("perimeter: {why}"), closes: true }
@@ -45,7 +47,12 @@ impl Failure {
 
     /// The response, as the SDKs of `api` read errors.
     pub(crate) fn into_response(self, api: Api) -> Response<Body> {
-        let kind = if self.status.is_server_error() { "api_error" } else { "invalid_request_error" };
+        let kind = match (api, self.status) {
+            (Api::Anthropic, StatusCode::UNAUTHORIZED) => "authentication_error",
+            (Api::Anthropic, StatusCode::FORBIDDEN) => "permission_error",
+            (_, status) if status.is_server_error() => "api_error",
+            _ => "invalid_request_error",
+        };
         let body = match api {
             Api::OpenAi | Api::Azure => json!({
                 "error": {"message": self.message, "type": kind, "param": null, "code": self.code}
@@ -79,6 +86,8 @@ impl Failure {
 fn google_word(status: StatusCode) -> &'static str {
     match status {
         StatusCode::METHOD_NOT_ALLOWED => "UNIMPLEMENTED",
+        StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
+        StatusCode::FORBIDDEN => "PERMISSION_DENIED",
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "DEADLINE_EXCEEDED",
         status if status.is_server_error() => "UNAVAILABLE",
         _ => "INVALID_ARGUMENT",
@@ -141,6 +150,8 @@ mod tests {
             (Failure::refused(Refusal::Ambiguous, "why"), 400, "ambiguous_request", true),
             (Failure::refused(Refusal::MalformedBody, "why"), 400, "malformed_body", true),
             (Failure::refused(Refusal::Method, "why"), 405, "method_not_allowed", true),
+            (Failure::refused(Refusal::ClientKey, "why"), 401, "invalid_api_key", true),
+            (Failure::refused(Refusal::Foreign, "why"), 403, "foreign_page", true),
         ] {
             let response = failure.into_response(Api::OpenAi);
             let headers = response.headers();
@@ -157,6 +168,8 @@ mod tests {
     fn a_status_has_the_word_that_google_has_for_it() {
         for (status, word) in [
             (400, "INVALID_ARGUMENT"),
+            (401, "UNAUTHENTICATED"),
+            (403, "PERMISSION_DENIED"),
             (405, "UNIMPLEMENTED"),
             (408, "DEADLINE_EXCEEDED"),
             (431, "INVALID_ARGUMENT"),

@@ -64,16 +64,22 @@ pub(crate) enum Refusal {
     MalformedBody,
     /// Its method is CONNECT.
     Method,
+    /// The client shows none of `server.client_keys`, where it has to.
+    ClientKey,
+    /// A web page sent it, or it calls this listener by a name that is not its own.
+    Foreign,
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Malformed,
         Self::TooLarge,
         Self::HeaderTimeout,
         Self::Ambiguous,
         Self::MalformedBody,
         Self::Method,
+        Self::ClientKey,
+        Self::Foreign,
     ];
 
     /// The word for it in `x-perimeter-error`, in logs and in metrics.
@@ -85,6 +91,8 @@ impl Refusal {
             Self::Ambiguous => "ambiguous_request",
             Self::MalformedBody => "malformed_body",
             Self::Method => "method_not_allowed",
+            Self::ClientKey => "invalid_api_key",
+            Self::Foreign => "foreign_page",
         }
     }
 }

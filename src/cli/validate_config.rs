@@ -8,6 +8,7 @@ use clap::Args;
 use super::{REFUSED, fail, output};
 use crate::config::{Config, Host, Loaded, Overrides};
 use crate::registry::Registry;
+use crate::upstream::bridge;
 
 /// Check a configuration file, and say what is in it.
 ///
@@ -25,6 +26,10 @@ impl ValidateConfig {
         let overrides = Overrides::default().file_first();
         match Config::load(Some(&self.file), overrides, registry) {
             Ok(Loaded { config, warnings, .. }) => {
+                if let Err(error) = bridge::check(&config, &|name| std::env::var(name)) {
+                    output::stderr(&format!("✗ Configuration is invalid: {file}"));
+                    return fail(&error, REFUSED);
+                }
                 output::stdout(&format!("✓ Configuration is valid: {file}\n{}", summary(&config)));
                 for warning in warnings {
                     output::stderr(&format!("perimeter: warning: {warning}"));

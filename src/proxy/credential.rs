@@ -4,21 +4,18 @@
 use std::net::SocketAddr;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use super::client_keys::{ClientKeys, brings_credential};
 use crate::api::Api;
-use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
-use crate::config::{Config, Secret};
+use crate::caller::{calls_us, is_from_foreign_page};
+use crate::config::Config;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
-const CLIENT_KEY: HeaderName = HeaderName::from_static("x-perimeter-key");
-
-/// The forms in which providers take a credential.
-const FORMS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KEY];
 
 /// The configured key, and for whom it is.
 #[derive(Clone, Debug)]
@@ -27,7 +24,7 @@ pub(crate) struct Credential {
     authorization: HeaderValue,
     /// The key by itself, for APIs that have a header for it; none where it is not a key.
     key: Option<HeaderValue>,
-    client_keys: Vec<Secret>,
+    client_keys: ClientKeys,
     bound_beyond_loopback: bool,
     allow_open: bool,
 }
@@ -50,7 +47,7 @@ impl Credential {
         Ok(Some(Self {
             authorization: sensitive(&authorization)?,
             key: key.map(sensitive).transpose()?,
-            client_keys: config.server.client_keys.clone(),
+            client_keys: ClientKeys::of(config),
             bound_beyond_loopback: !config.server.host.is_loopback(),
             allow_open: config.server.allow_open,
         }))
@@ -59,13 +56,10 @@ impl Credential {
     /// Adds the credential to a request of `api` that came without one and may use it. To be called while the client's
     /// own `Host` still stands in its headers; `local` is our end of its connection.
     pub(super) fn add(&self, parts: &mut Parts, api: Api, local: SocketAddr) {
-        // The target's own host stands above the header (RFC 9112 section 3.2.2).
-        let calls_us_by_name =
-            parts.uri.authority().is_none_or(|name| is_our_host(name.as_str().as_bytes(), local))
-                && parts.headers.get(HOST).is_none_or(|host| is_our_host(host.as_bytes(), local));
+        let calls_us = calls_us(parts, local);
         let brings_key_in_query = api == Api::Gemini && has_key(parts.uri.query());
         let headers = &mut parts.headers;
-        let shown = self.shown_key(headers);
+        let shown = self.client_keys.shown(headers);
         if shown.is_none() && (brings_credential(headers) || brings_key_in_query) {
             return;
         }
@@ -77,11 +71,11 @@ impl Credential {
             return self.kept("the client shows none of server.client_keys");
         }
         // A client that shows its key is no rebound name in somebody's browser, whatever it calls us.
-        if !is_known && !calls_us_by_name {
+        if !is_known && !calls_us {
             return self.kept("the Host header is not one of ours");
         }
         let (name, value) = self.header(api);
-        if let Some(Shown::As(form)) = shown {
+        if let Some(form) = shown.and_then(|shown| shown.form) {
             // In its place: the client's key is addressed to us, and is taken off like everything that is.
             if form != name {
                 *headers = headers
@@ -107,47 +101,6 @@ impl Credential {
     fn kept(&self, why: &'static str) {
         tracing::warn!(why, "a request came without a credential and does not get the configured key");
     }
-
-    fn shown_key(&self, headers: &HeaderMap) -> Option<Shown> {
-        if self.client_keys.is_empty() {
-            return None;
-        }
-        if headers.get(CLIENT_KEY).is_some_and(|value| self.is_client_key(value.as_bytes()))
-            && !brings_credential(headers)
-        {
-            return Some(Shown::Apart);
-        }
-        FORMS
-            .into_iter()
-            .find(|form| {
-                let mut values = headers.get_all(form).iter();
-                values.next().is_some_and(|value| self.is_client_key(token(value))) && values.next().is_none()
-            })
-            .map(Shown::As)
-    }
-
-    fn is_client_key(&self, shown: &[u8]) -> bool {
-        // All of them, and each in constant time: how long it takes says nothing.
-        self.client_keys
-            .iter()
-            .fold(false, |found, key| found | is_same_secret(key.reveal().as_bytes(), shown))
-    }
-}
-
-/// How a client showed one of `server.client_keys`.
-enum Shown {
-    /// In `x-perimeter-key`.
-    Apart,
-    /// As its provider credential, in this header: SDKs have no other place to put a key.
-    As(HeaderName),
-}
-
-fn token(value: &HeaderValue) -> &[u8] {
-    let bytes = value.as_bytes();
-    match bytes.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii(),
-        _ => bytes,
-    }
 }
 
 /// Gemini's clients may write their key into the URL.
@@ -159,82 +112,4 @@ fn sensitive(value: &str) -> Result<HeaderValue, http::header::InvalidHeaderValu
     let mut value = HeaderValue::from_str(value)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn brings_credential(headers: &HeaderMap) -> bool {
-    FORMS.iter().any(|form| headers.contains_key(form))
-        || headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().any(|value| {
-            value.as_bytes().windows(23).any(|window| window.eq_ignore_ascii_case(b"openai-insecure-api-key"))
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credential_of_any_form_is_one() {
-        for (name, value, is_one) in [
-            ("authorization", "Bearer sk", true),
-            ("x-api-key", "sk", true),
-            ("api-key", "sk", true),
-            ("x-goog-api-key", "sk", true),
-            ("sec-websocket-protocol", "realtime, OpenAI-Insecure-API-Key.sk", true),
-            ("sec-websocket-protocol", "realtime", false),
-            ("proxy-authorization", "Basic x", false),
-            ("x-perimeter-key", "k", false),
-        ] {
-            let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))];
-            assert_eq!(brings_credential(&headers.into_iter().collect()), is_one, "{name}: {value}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_what_follows_its_scheme() {
-        for (value, shown) in [
-            ("Bearer k", "k"),
-            ("bEARER   k ", "k"),
-            ("k", "k"),
-            ("Bearer", "Bearer"),
-            ("Basic a2V5", "Basic a2V5"),
-            ("Bearer ", ""),
-        ] {
-            assert_eq!(token(&HeaderValue::from_static(value)), shown.as_bytes(), "{value:?}");
-        }
-    }
-
-    #[test]
-    fn a_client_shows_its_key_apart_or_in_place_of_a_credential() {
-        let credential = Credential {
-            authorization: HeaderValue::from_static("Bearer sk"),
-            key: Some(HeaderValue::from_static("sk")),
-            client_keys: vec![Secret::new("one"), Secret::new("two")],
-            bound_beyond_loopback: true,
-            allow_open: false,
-        };
-        for (fields, shown) in [
-            (&[][..], None),
-            (&[("x-perimeter-key", "two")], Some(None)),
-            (&[("x-perimeter-key", "three")], None),
-            (&[("x-perimeter-key", "on")], None),
-            (&[("authorization", "Bearer one")], Some(Some("authorization"))),
-            (&[("x-api-key", "two")], Some(Some("x-api-key"))),
-            // A credential of its own: the client wants to use that one.
-            (&[("x-perimeter-key", "one"), ("x-api-key", "sk-own")], None),
-            (&[("x-api-key", "one"), ("x-api-key", "sk-own")], None),
-        ] {
-            let headers: HeaderMap = fields
-                .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-                .fold(HeaderMap::new(), |mut headers, (name, value)| {
-                    headers.append(name, value);
-                    headers
-                });
-            let found = credential.shown_key(&headers).map(|found| match found {
-                Shown::Apart => None,
-                Shown::As(form) => Some(form),
-            });
-            assert_eq!(found.as_ref().map(|form| form.as_ref().map(HeaderName::as_str)), shown, "{fields:?}");
-        }
-    }
 }

@@ -18,7 +18,7 @@ use super::request_body::{Gate, RequestBody};
 use super::response_body::{ResponseBody, Shape};
 use super::tap::Tap;
 use super::upgrade::{self, Tunnel};
-use super::{Credential, Target, check, forward, trace_parent};
+use super::{Credential, Entry, Target, check, forward, trace_parent};
 use crate::admin::Admin;
 use crate::api::{Api, ApiRule};
 use crate::body::Body;
@@ -35,6 +35,8 @@ pub(crate) struct Gateway {
     pub target: Target,
     /// Whether requests go on with a `traceparent` of ours.
     pub traceparent: bool,
+    /// Who may come in, where that is not everybody.
+    pub entry: Option<Entry>,
     /// For clients that bring no credential of their own.
     pub credential: Option<Credential>,
     /// Whose API a request speaks.
@@ -98,6 +100,10 @@ impl Gateway {
             return exchange.respond(answer.await, Outcome::Complete);
         }
 
+        let caller = match self.entry.as_ref().map(|entry| entry.caller(&parts, client.local)).transpose() {
+            Ok(caller) => caller,
+            Err((refusal, why)) => return self.refuse(exchange, refusal, why),
+        };
         // The configured key, while the head still says for whom the client takes us.
         if let Some(credential) = &self.credential {
             credential.add(&mut parts, exchange.api, client.local);
@@ -117,6 +123,9 @@ impl Gateway {
         let mut request = Request::from_parts(parts, Body::new(Tap::new(body, lane)));
         if let Some(raw) = raw {
             request.extensions_mut().insert(Arc::new(raw));
+        }
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
         }
         if let Some(gate) = exchange.gate.clone() {
             hyper::ext::on_informational(&mut request, move |response| {

@@ -23,6 +23,7 @@ pub mod claude_code;
 mod door;
 mod event;
 mod failure;
+mod home;
 mod model;
 mod queue;
 mod serve;
@@ -33,6 +34,7 @@ mod tools;
 pub(crate) use ask::Ask;
 pub(crate) use event::Out;
 pub(crate) use failure::{Failure, Kind};
+pub(crate) use home::{Home, HomeError, check};
 pub(crate) use model::{Model, Models};
 pub use settings::Settings;
 
@@ -43,6 +45,9 @@ pub(crate) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Its name, as `llm.type` and `x-bridge` have it.
     fn name(&self) -> &'static str;
+
+    /// Answers in progress at once, where `llm.bridge.concurrency` does not say.
+    fn places(&self) -> usize;
 
     /// Whom one can ask here.
     fn models(&self) -> &Models;
@@ -56,7 +61,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn check(&self, ask: &mut Ask, model: &Model, lenient: bool) -> Result<(), Failure>;
 
     /// Answers `ask` at `out`, and is done when the future is. Dropped, it ends whatever it has begun, within a
-    /// second. An error before the first block is the response's status.
+    /// second; it may be dropped once it has said [`Event::Done`](event::Event::Done). An error before the first block
+    /// is the response's status.
     fn answer(self: Arc<Self>, ask: Ask, out: Out) -> Later<Result<(), Failure>>;
 
     /// How many tokens `ask` would read, and whether that is a guess.
@@ -65,7 +71,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Answers a request for a path that is this backend's own; gives it back if it is not. The path is looked at
     /// before any door.
     fn own(self: Arc<Self>, request: Request<Body>, _caller: Caller) -> Own {
-        Own::Not(request)
+        Own::Not(Box::new(request))
     }
 
     /// Whether it could answer now, and if not, what to do about it.
@@ -83,7 +89,7 @@ pub(crate) enum Own {
     /// It is.
     Answer(Later<Response<Body>>),
     /// It is not.
-    Not(Request<Body>),
+    Not(Box<Request<Body>>),
 }
 
 /// Tokens of an input.

@@ -14,8 +14,8 @@ mod chat;
 mod completions;
 pub(super) mod errors;
 pub(super) mod listing;
-mod messages;
-mod responses;
+pub(super) mod messages;
+pub(super) mod responses;
 
 /// An API that is spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,14 @@ pub(super) enum Door {
     Responses,
     /// `POST /v1/messages`.
     Messages,
+}
+
+pub(super) use responses::Kept;
+
+/// Random, after this prefix.
+pub(super) fn id(prefix: &str) -> String {
+    let random = crate::state::random::<12>().unwrap_or_default();
+    random.iter().fold(prefix.to_owned(), |id, byte| id + &format!("{byte:02x}"))
 }
 
 /// A request as its door has read it.

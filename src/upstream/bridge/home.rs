@@ -1,0 +1,126 @@
+//! Where a bridge lives: a thread of its own, so that translating never holds up a thread that forwards.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::door::Kept;
+use super::queue::Queue;
+use super::serve::Bridge;
+use super::{Backend, BridgeError, Setup, claude_code, stackspot};
+use crate::body::Body;
+use crate::config::{Config, Lookup, Provider};
+use crate::metrics::Metrics;
+use crate::upstream::{Upstream, UpstreamError};
+
+/// How long a backend may take to end what it has begun when the proxy stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A bridge at home.
+#[derive(Debug)]
+pub(crate) struct Home {
+    upstream: Upstream,
+    leave: oneshot::Sender<()>,
+    left: oneshot::Receiver<()>,
+}
+
+/// Why a bridge is not at home.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HomeError {
+    /// The configuration is not enough.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// The system gave no thread.
+    #[error("the system gave the bridge no thread")]
+    Thread(#[from] io::Error),
+}
+
+/// Whether a bridge could start as `config` has it: everything but what only running shows.
+///
+/// # Errors
+/// What would keep it from starting.
+pub(crate) fn check(config: &Config, environment: Lookup<'_>) -> Result<(), BridgeError> {
+    let (tasks, metrics) = (TaskTracker::new(), Arc::default());
+    backend(&Setup { config, environment, tasks, metrics }).map(drop)
+}
+
+fn backend(setup: &Setup<'_>) -> Result<Option<Arc<dyn Backend>>, BridgeError> {
+    Ok(match setup.config.llm.provider {
+        Provider::Stackspot => Some(stackspot::backend(setup)?),
+        Provider::ClaudeCode => Some(claude_code::backend(setup)?),
+        Provider::OpenAi | Provider::Anthropic | Provider::Gemini | Provider::Auto => None,
+    })
+}
+
+impl Home {
+    /// Starts the bridge that `config` asks for, if it asks for one. Its own connections are counted in `metrics`.
+    pub(crate) fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Option<Self>, HomeError> {
+        let tasks = TaskTracker::new();
+        let environment = |name: &str| std::env::var(name);
+        let setup = Setup { config, environment: &environment, tasks: tasks.clone(), metrics };
+        let Some(backend) = backend(&setup)? else { return Ok(None) };
+        let settings = config.llm.bridge.clone();
+        let places = settings.concurrency.unwrap_or_else(|| backend.places());
+        let bridge = Arc::new(Bridge {
+            backend: backend.clone(),
+            queue: Queue::new(places, settings.queue, settings.queue_timeout),
+            settings,
+            kept: Kept,
+            tasks: tasks.clone(),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let upstream = upstream(bridge, tasks.clone(), runtime.handle().clone());
+        let (leave, leaves) = oneshot::channel();
+        let (leaving, left) = oneshot::channel();
+        thread::Builder::new().name("perimeter-bridge".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tasks.spawn(greet(backend.clone()));
+                let _ = leaves.await;
+                let _ = tokio::time::timeout(FAREWELL, async {
+                    backend.stop().await;
+                    tasks.close();
+                    tasks.wait().await;
+                })
+                .await;
+            });
+            drop(leaving);
+        })?;
+        Ok(Some(Self { upstream, leave, left }))
+    }
+
+    /// The bridge, as what exchanges go to.
+    pub(crate) fn upstream(&self) -> Upstream {
+        self.upstream.clone()
+    }
+
+    /// Lets the bridge end what it has begun. No exchange goes there any more.
+    pub(crate) async fn close(self) {
+        drop((self.upstream, self.leave));
+        let _ = self.left.await;
+    }
+}
+
+/// Says at once what is missing, before a client finds out.
+async fn greet(backend: Arc<dyn Backend>) {
+    let name = backend.name();
+    let readiness = backend.readiness().await;
+    if !readiness.ready {
+        tracing::warn!(bridge = name, missing = readiness.missing, "the bridge is not ready");
+    }
+}
+
+fn upstream(bridge: Arc<Bridge>, tasks: TaskTracker, home: Handle) -> Upstream {
+    Upstream::new(tower::service_fn(move |request: Request<Body>| {
+        let answer = tasks.spawn_on(bridge.clone().answer(request), &home);
+        async move {
+            let answer: Result<Response<Body>, _> = AbortOnDropHandle::new(answer).await;
+            answer.map_err(|error| UpstreamError::Failed { source: error.into() })
+        }
+    }))
+}
