@@ -12,7 +12,9 @@ use crate::upstream::Caller;
 
 mod chat;
 mod completions;
+mod content;
 pub(super) mod errors;
+mod fields;
 pub(super) mod listing;
 pub(super) mod messages;
 pub(super) mod responses;
