@@ -39,6 +39,10 @@ pub(crate) enum Event {
 pub(crate) struct Head {
     /// The conversation that this has become part of: `x-conversation-id`.
     pub conversation: Option<String>,
+    /// The session that this is part of: `x-session-id`, and `session_id` of the Chat door's bodies.
+    pub session: Option<String>,
+    /// The project of that session: `x-project-id`, and `project_id` of the Chat door's bodies.
+    pub project: Option<String>,
     /// Tokens of the input, where they are known by now.
     pub usage: Option<Usage>,
     /// More to say in the response's head: rate limits and the like.
@@ -153,6 +157,8 @@ impl Out {
 /// A whole answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
+    /// What was known before the first word.
+    pub head: Head,
     /// Its blocks, in their order.
     pub blocks: Vec<Said>,
     /// How it ended, once it has.
@@ -217,7 +223,8 @@ impl Answer {
             Event::Text(more) | Event::Thinking(more) | Event::Signature(more) | Event::Input(more) => {
                 self.more(event, more);
             }
-            Event::Head(_) | Event::End | Event::Alive | Event::Warning(_) => {}
+            Event::Head(head) => self.head = head.clone(),
+            Event::End | Event::Alive | Event::Warning(_) => {}
         }
     }
 

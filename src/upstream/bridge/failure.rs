@@ -60,6 +60,10 @@ pub(crate) enum Kind {
     UnknownModel,
     /// Nothing at this path, or no such thing by this id.
     NotFound,
+    /// No such session of this caller.
+    UnknownSession,
+    /// No such project of this caller.
+    UnknownProject,
     /// Not with this method.
     Method,
     /// The session is at work for another request.
@@ -97,7 +101,9 @@ impl Kind {
                 StatusCode::BAD_REQUEST
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnknownModel | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::UnknownModel | Self::NotFound | Self::UnknownSession | Self::UnknownProject => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy => StatusCode::CONFLICT,
             Self::RateLimit | Self::QueueFull | Self::QueueTimeout => StatusCode::TOO_MANY_REQUESTS,
@@ -130,6 +136,8 @@ impl Kind {
             Self::TooLarge => "request_too_large",
             Self::UnknownModel => "model_not_found",
             Self::NotFound => "not_found",
+            Self::UnknownSession => "session_not_found",
+            Self::UnknownProject => "project_not_found",
             Self::Method => "method_not_allowed",
             Self::Busy => "session_busy",
             Self::RateLimit => "rate_limit_exceeded",
@@ -160,7 +168,7 @@ impl Kind {
     pub(crate) fn anthropic_type(self) -> &'static str {
         match self {
             Self::TooLarge => "request_too_large",
-            Self::UnknownModel | Self::NotFound => "not_found_error",
+            kind if kind.status() == StatusCode::NOT_FOUND => "not_found_error",
             Self::RateLimit => "rate_limit_error",
             Self::QueueFull | Self::QueueTimeout | Self::Overloaded => "overloaded_error",
             Self::Quota => "billing_error",
