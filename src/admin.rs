@@ -24,6 +24,7 @@ use crate::caller::{is_from_foreign_page, is_our_host, is_same_secret};
 use crate::config::{Config, Secret};
 use crate::metrics::{self, Metrics, Observation};
 use crate::scribe::live::Asker;
+use crate::upstream::bridge::IsReady;
 
 mod sessions;
 
@@ -39,6 +40,8 @@ pub(crate) struct Admin {
     threads: Vec<Arc<Metrics>>,
     observation: Option<Arc<Observation>>,
     asker: Option<Asker>,
+    /// Who knows whether the upstream could answer, where that can be asked.
+    upstream: Option<IsReady>,
     ready: AtomicBool,
     /// Whose turn it is to have a page of metrics written.
     writing: Arc<Mutex<()>>,
@@ -54,6 +57,7 @@ impl Admin {
         threads: Vec<Arc<Metrics>>,
         observation: Option<Arc<Observation>>,
         asker: Option<Asker>,
+        upstream: Option<IsReady>,
     ) -> Result<Arc<Self>, serde_json::Error> {
         Ok(Arc::new(Self {
             config: serde_json::to_string_pretty(config)?,
@@ -61,6 +65,7 @@ impl Admin {
             threads,
             observation,
             asker,
+            upstream,
             ready: AtomicBool::new(false),
             writing: Arc::default(),
         }))
@@ -108,7 +113,7 @@ impl Admin {
     pub(crate) fn answer(&self, head: &Parts, local: SocketAddr) -> Option<Answer> {
         let page: fn(&Self, &Parts) -> Answer = match head.uri.path() {
             "/health" => |_, _| at_once(json_page(StatusCode::OK, &json!({"status": "healthy"}))),
-            "/ready" => |admin, _| at_once(admin.ready()),
+            "/ready" => |admin, _| admin.ready(),
             "/metrics" => |admin, _| admin.metrics(),
             "/config" => |admin, _| at_once(page(StatusCode::OK, "application/json", admin.config.clone())),
             "/sessions" => |admin, head| {
@@ -150,19 +155,27 @@ impl Admin {
         None
     }
 
-    fn ready(&self) -> Response<Body> {
-        match self.ready.load(Relaxed) {
-            true => {
-                let retired = self.observation.as_ref().map(|observation| observation.retired());
-                let mut page = json!({"status": "ready"});
-                // The traffic does not suffer, so this is no reason to send it elsewhere.
-                if let Some(retired) = retired.filter(|retired| !retired.is_empty()) {
-                    page["retired"] = retired.into();
-                }
-                json_page(StatusCode::OK, &page)
-            }
-            false => json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"})),
+    fn ready(&self) -> Answer {
+        if !self.ready.load(Relaxed) {
+            return at_once(json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"})));
         }
+        let retired = self.observation.as_ref().map(|observation| observation.retired());
+        let mut page = json!({"status": "ready"});
+        // The traffic does not suffer, so this is no reason to send it elsewhere.
+        if let Some(retired) = retired.filter(|retired| !retired.is_empty()) {
+            page["retired"] = retired.into();
+        }
+        let Some(upstream) = self.upstream.clone() else { return at_once(json_page(StatusCode::OK, &page)) };
+        Box::pin(async move {
+            let readiness = upstream.ask().await;
+            page["upstream"] = readiness.detail;
+            if readiness.ready {
+                return json_page(StatusCode::OK, &page);
+            }
+            page["status"] = "not ready".into();
+            page["missing"] = readiness.missing.into();
+            json_page(StatusCode::SERVICE_UNAVAILABLE, &page)
+        })
     }
 
     /// A page of many lines takes a while to write, and whoever asks may be on a thread that forwards: it is written on

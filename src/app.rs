@@ -129,7 +129,8 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
     let watchers = Watchers::start(&config, hires)?;
     let observation = watchers.as_ref().map(|watchers| watchers.observation.clone());
     let asker = watchers.as_ref().and_then(|watchers| watchers.asker.clone());
-    let admin = Admin::new(&config, threads.clone(), observation, asker)?;
+    let is_ready = home.as_ref().map(Home::is_ready);
+    let admin = Admin::new(&config, threads.clone(), observation, asker, is_ready)?;
     let (stop, stopping) = watch::channel(false);
     let places = Arc::new(Semaphore::new(config.server.max_connections));
     let start_line = start_line(&config, &listeners);
@@ -217,10 +218,12 @@ fn start_line(config: &Config, listeners: &Listeners) -> String {
     let addresses: Vec<_> = listeners.addresses.iter().map(|address| format!("http://{address}")).collect();
     let base_url = &config.llm.base_url;
     let here = listeners.to_set();
-    let settings: Vec<_> = to_set(ApiRule::of(&config.llm).expected(), base_url.path())
-        .into_iter()
-        .map(|(variable, path)| format!("{variable}={here}{path}"))
-        .collect();
+    let settings = match config.llm.provider.is_bridged() {
+        true => vec![("OPENAI_BASE_URL", "/v1"), ("ANTHROPIC_BASE_URL", "")],
+        false => to_set(ApiRule::of(&config.llm).expected(), base_url.path()),
+    };
+    let settings: Vec<_> =
+        settings.into_iter().map(|(variable, path)| format!("{variable}={here}{path}")).collect();
     format!(
         "perimeter {} listening on {}, forwarding to {base_url}, admin on http://{}; set {}",
         env!("CARGO_PKG_VERSION"),

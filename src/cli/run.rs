@@ -29,6 +29,9 @@ Environment:
                      what the file leaves unset of trace_exporter: docs/otel.md lists them
   CYLESTIO_ACCESS_KEY, DESCOPE_BASE_URI
                      what the file leaves unset of cylestio_trace
+  CLIENT_ID, CLIENT_SECRET, REALM, GENAI_AGENT_ID
+                     what the file leaves unset of llm.stackspot, with --type stackspot
+  ANTHROPIC_API_KEY  the key for the CLI, with --type claude_code
   and whatever a configuration names as ${VAR} or ${VAR:-default}
 
 Exit codes:
@@ -49,6 +52,9 @@ Examples:
   perimeter run --base-url https://api.openai.com --type openai --interceptors printer,trace_exporter
   (traces go to http://localhost:4318, or as OTEL_EXPORTER_OTLP_ENDPOINT says)
 
+  ANTHROPIC_API_KEY=... perimeter run --type claude_code
+  OPENAI_BASE_URL=http://127.0.0.1:4000/v1 python my_agent.py
+
   LLM_API_KEY=... perimeter run --config perimeter.yaml --port 0";
 
 /// Run the proxy between an app and its provider.
@@ -58,8 +64,9 @@ pub(super) struct Run {
     /// Where the provider is, such as https://api.openai.com.
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Whose API it speaks: openai (and everything like it), anthropic, gemini, or auto: each request shows it.
-    #[arg(long = "type", value_name = "openai|anthropic|gemini|auto")]
+    /// Whose API it speaks: openai (and everything like it), anthropic, gemini, or auto: each request shows it. Or a
+    /// bridge, which needs no --base-url: stackspot, claude_code.
+    #[arg(long = "type", value_name = "openai|anthropic|gemini|auto|stackspot|claude_code")]
     provider: Option<String>,
     /// The address to listen on [default: 127.0.0.1, and ::1 where there is one].
     #[arg(long, value_name = "ADDRESS")]

@@ -34,7 +34,7 @@ mod tools;
 pub(crate) use ask::Ask;
 pub(crate) use event::Out;
 pub(crate) use failure::{Failure, Kind};
-pub(crate) use home::{Home, HomeError, check};
+pub(crate) use home::{Home, HomeError, IsReady, check};
 pub(crate) use model::{Model, Models};
 pub use settings::Settings;
 

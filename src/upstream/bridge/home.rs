@@ -13,7 +13,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::door::Kept;
 use super::queue::Queue;
 use super::serve::Bridge;
-use super::{Backend, BridgeError, Setup, claude_code, stackspot};
+use super::{Backend, BridgeError, Later, Readiness, Setup, claude_code, stackspot};
 use crate::body::Body;
 use crate::config::{Config, Lookup, Provider};
 use crate::metrics::Metrics;
@@ -26,8 +26,26 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Home {
     upstream: Upstream,
+    ready: IsReady,
     leave: oneshot::Sender<()>,
     left: oneshot::Receiver<()>,
+}
+
+/// Asks whether the bridge could answer, and says so in a page for those who watch over it: a status and JSON.
+#[derive(Clone)]
+pub(crate) struct IsReady(Arc<dyn Fn() -> Later<Readiness> + Send + Sync>);
+
+impl std::fmt::Debug for IsReady {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IsReady").finish_non_exhaustive()
+    }
+}
+
+impl IsReady {
+    /// Asks.
+    pub(crate) async fn ask(&self) -> Readiness {
+        (self.0)().await
+    }
 }
 
 /// Why a bridge is not at home.
@@ -75,6 +93,7 @@ impl Home {
             tasks: tasks.clone(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ready = is_ready(backend.clone(), tasks.clone(), runtime.handle().clone());
         let upstream = upstream(bridge, tasks.clone(), runtime.handle().clone());
         let (leave, leaves) = oneshot::channel();
         let (leaving, left) = oneshot::channel();
@@ -91,7 +110,7 @@ impl Home {
             });
             drop(leaving);
         })?;
-        Ok(Some(Self { upstream, leave, left }))
+        Ok(Some(Self { upstream, ready, leave, left }))
     }
 
     /// The bridge, as what exchanges go to.
@@ -99,9 +118,14 @@ impl Home {
         self.upstream.clone()
     }
 
+    /// Who is asked whether the bridge could answer.
+    pub(crate) fn is_ready(&self) -> IsReady {
+        self.ready.clone()
+    }
+
     /// Lets the bridge end what it has begun. No exchange goes there any more.
     pub(crate) async fn close(self) {
-        drop((self.upstream, self.leave));
+        drop((self.upstream, self.ready, self.leave));
         let _ = self.left.await;
     }
 }
@@ -113,6 +137,19 @@ async fn greet(backend: Arc<dyn Backend>) {
     if !readiness.ready {
         tracing::warn!(bridge = name, missing = readiness.missing, "the bridge is not ready");
     }
+}
+
+fn is_ready(backend: Arc<dyn Backend>, tasks: TaskTracker, home: Handle) -> IsReady {
+    IsReady(Arc::new(move || {
+        let asked = AbortOnDropHandle::new(tasks.spawn_on(backend.clone().readiness(), &home));
+        Box::pin(async move {
+            asked.await.unwrap_or_else(|error| Readiness {
+                ready: false,
+                missing: format!("the bridge could not be asked: {error}"),
+                detail: serde_json::Value::Null,
+            })
+        })
+    }))
 }
 
 fn upstream(bridge: Arc<Bridge>, tasks: TaskTracker, home: Handle) -> Upstream {
