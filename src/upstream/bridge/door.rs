@@ -18,6 +18,7 @@ mod fields;
 pub(super) mod listing;
 pub(super) mod messages;
 pub(super) mod responses;
+mod wire;
 
 /// An API that is spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -254,3 +254,6 @@ impl Answer {
 pub(crate) fn retry_seconds(after: Duration) -> u64 {
     after.as_secs() + u64::from(after.subsec_nanos() > 0).max(u64::from(after.is_zero()))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
