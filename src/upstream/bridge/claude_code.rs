@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backend, BridgeError, Setup};
 
+mod folders;
+mod lines;
+mod process;
+
 /// `llm.claude_code`: the CLI and how it is run.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
