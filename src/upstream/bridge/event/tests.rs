@@ -68,7 +68,7 @@ fn head() -> impl Strategy<Value = Head> {
     (option::of("[a-z]{1,8}"), option::of(usage())).prop_map(|(conversation, usage)| Head {
         conversation,
         usage,
-        headers: Vec::new(),
+        ..Head::default()
     })
 }
 
