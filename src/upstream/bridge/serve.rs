@@ -28,6 +28,8 @@ const X_BRIDGE: HeaderName = HeaderName::from_static("x-bridge");
 const X_WARNINGS: HeaderName = HeaderName::from_static("x-bridge-warnings");
 const X_COST: HeaderName = HeaderName::from_static("x-bridge-cost-usd");
 const X_CONVERSATION: HeaderName = HeaderName::from_static("x-conversation-id");
+const X_SESSION: HeaderName = HeaderName::from_static("x-session-id");
+const X_PROJECT: HeaderName = HeaderName::from_static("x-project-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const PROCESSING: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -286,6 +288,8 @@ impl Answering {
     fn tell(&self, headers: &mut HeaderMap) {
         insert(headers, X_WARNINGS, self.warnings.header());
         insert(headers, X_CONVERSATION, self.head.conversation.clone());
+        insert(headers, X_SESSION, self.head.session.clone());
+        insert(headers, X_PROJECT, self.head.project.clone());
         headers.extend(self.head.headers.iter().cloned());
     }
 }
