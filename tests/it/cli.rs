@@ -132,7 +132,7 @@ fn running_without_a_provider_says_what_to_give() {
     assert!(
         call("run --base-url http://x")
             .stderr
-            .contains("give --type openai|anthropic|gemini|auto, or LLM_TYPE")
+            .contains("give --type openai|anthropic|gemini|auto|stackspot|claude_code, or LLM_TYPE")
     );
 }
 
@@ -170,7 +170,7 @@ fn a_bad_value_is_told_with_the_flag_that_brought_it() {
 fn a_bad_value_is_told_with_the_variable_that_brought_it() {
     for (variable, told) in [
         ("LLM_BASE_URL", "LLM_BASE_URL: a base URL begins with http:// or https://\n"),
-        ("LLM_TYPE", "LLM_TYPE: expected one of openai, anthropic, gemini, auto\n"),
+        ("LLM_TYPE", "LLM_TYPE: expected one of openai, anthropic, gemini, auto, stackspot, claude_code\n"),
         ("LOG_LEVEL", "LOG_LEVEL: expected one of trace, debug, info, warn, error\n"),
     ] {
         let desk = Desk::with("c.yaml", "llm: {type: openai, base_url: http://x}\n");

@@ -264,7 +264,7 @@ fn an_unknown_provider_is_refused() {
 #[test]
 fn a_provider_unlike_any_is_refused() {
     assert_snapshot!(refused("llm:\n  type: bedrock\n  base_url: http://x\n"), @r#"
-    config.yaml:2:9: llm.type: found "bedrock"; expected one of openai, anthropic, gemini, auto
+    config.yaml:2:9: llm.type: found "bedrock"; expected one of openai, anthropic, gemini, auto, stackspot, claude_code
       |
     2 |   type: bedrock
       |         ^^^^^^^
@@ -468,7 +468,7 @@ fn no_base_url_is_refused() {
 
 #[test]
 fn no_type_is_refused() {
-    assert_snapshot!(refused("llm:\n  base_url: http://x\n"), @"config.yaml: no type of provider: give --type openai|anthropic|gemini|auto, or LLM_TYPE in the environment, or llm.type in the file");
+    assert_snapshot!(refused("llm:\n  base_url: http://x\n"), @"config.yaml: no type of provider: give --type openai|anthropic|gemini|auto|stackspot|claude_code, or LLM_TYPE in the environment, or llm.type in the file");
 }
 
 #[test]
