@@ -2,7 +2,7 @@
 
 /// Hosts, by how they end, and the word for them in `gen_ai.provider.name`. Where the conventions have none, it is the
 /// provider's own.
-const HOSTS: [(&str, &str); 25] = [
+const HOSTS: [(&str, &str); 26] = [
     ("api.openai.com", "openai"),
     ("openai.azure.com", "azure.ai.openai"),
     ("cognitiveservices.azure.com", "azure.ai.openai"),
@@ -28,6 +28,7 @@ const HOSTS: [(&str, &str); 25] = [
     ("openrouter.ai", "openrouter"),
     ("api.together.xyz", "together_ai"),
     ("api.fireworks.ai", "fireworks_ai"),
+    ("stackspot.com", "stackspot"),
 ];
 
 /// The word for a provider in `gen_ai.provider.name`: by the host, which many have that speak another's API; else by the
@@ -77,6 +78,7 @@ mod tests {
             ("gemini", "generativelanguage.googleapis.com", "gcp.gemini"),
             ("gemini", "127.0.0.1", "gcp.gemini"),
             ("openai", "us-south.ml.cloud.ibm.com", "ibm.watsonx.ai"),
+            ("openai", "genai-inference-app.stackspot.com", "stackspot"),
             ("stackspot", "genai-inference-app.stackspot.example", "stackspot"),
             ("claude_code", "", "claude_code"),
         ] {
