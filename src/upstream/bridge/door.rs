@@ -17,6 +17,7 @@ pub(super) mod errors;
 mod fields;
 pub(super) mod listing;
 pub(super) mod messages;
+mod parameters;
 pub(super) mod responses;
 mod wire;
 
@@ -34,12 +35,7 @@ pub(super) enum Door {
 }
 
 pub(super) use responses::Kept;
-
-/// Random, after this prefix.
-pub(super) fn id(prefix: &str) -> String {
-    let random = crate::state::random::<12>().unwrap_or_default();
-    random.iter().fold(prefix.to_owned(), |id, byte| id + &format!("{byte:02x}"))
-}
+pub(super) use wire::id;
 
 /// A request as its door has read it.
 pub(super) struct Reading {

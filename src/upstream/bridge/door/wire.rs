@@ -2,15 +2,13 @@
 
 use std::time::SystemTime;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Serialize;
 
 /// A new id that begins with `prefix` and that nobody can guess.
-pub(super) fn id(prefix: &str) -> String {
-    let mut bytes = [0; 16];
-    // Without random bytes no TLS connection and no key would have come about; an id of zeros does no harm.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    bytes.iter().fold(prefix.to_owned(), |id, byte| format!("{id}{byte:02x}"))
+pub(in crate::upstream::bridge) fn id(prefix: &str) -> String {
+    // Without random bytes no TLS connection would have come about; an id of nothing does no harm.
+    let random = crate::state::random::<16>().unwrap_or_default();
+    random.iter().fold(prefix.to_owned(), |id, byte| id + &format!("{byte:02x}"))
 }
 
 /// Seconds since 1970, as OpenAI's `created` has them.
