@@ -259,7 +259,7 @@ fn shape(raw: &RawValue) -> Shape {
 }
 
 /// `messages[].name` for `messages[7].name`: a header has no room for each of them.
-fn without_indices(place: &str) -> String {
+pub(super) fn without_indices(place: &str) -> String {
     let mut inside = false;
     let keep = |c: &char| match c {
         '[' => {

@@ -1,16 +1,42 @@
-use super::{Failure, Reader, Reading};
-use crate::upstream::bridge::Kind;
+//! Anthropic's Messages (<https://docs.claude.com/en/api/messages>).
 
-pub(super) fn read(_: Reader<'_>) -> Result<Reading, Failure> {
-    Err(Failure::new(Kind::Unavailable, "this door is not built yet"))
+use serde_json::{Value, json};
+
+use super::{Failure, Reader, Reading, wire};
+use crate::upstream::bridge::{Ask, Count};
+
+mod content;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use write::Message;
+
+/// Reads a request for a message.
+///
+/// # Errors
+/// What the client is told.
+pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
+    let ask = read::ask(&reader, read::For::Answer)?;
+    let writer = Box::new(Message::new(wire::id("msg_"), &ask));
+    Ok(Reading { ask, writer })
 }
 
-pub(in crate::upstream::bridge) fn read_count(
-    _: Reader<'_>,
-) -> Result<crate::upstream::bridge::Ask, Failure> {
-    Err(Failure::new(Kind::Unavailable, "this door is not built yet"))
+/// Reads a request for the number of tokens that a message would read
+/// (<https://docs.claude.com/en/api/messages-count-tokens>).
+///
+/// # Errors
+/// What the client is told.
+pub(in crate::upstream::bridge) fn read_count(reader: Reader<'_>) -> Result<Ask, Failure> {
+    read::ask(&reader, read::For::Count)
 }
 
-pub(in crate::upstream::bridge) fn count(count: crate::upstream::bridge::Count) -> serde_json::Value {
-    serde_json::json!({"input_tokens": count.tokens})
+/// The answer to [`read_count`].
+pub(in crate::upstream::bridge) fn count(count: Count) -> Value {
+    let mut value = json!({"input_tokens": count.tokens});
+    if count.estimated {
+        value["estimated"] = true.into();
+    }
+    value
 }
