@@ -20,6 +20,7 @@ use crate::upstream::Caller;
 
 mod ask;
 pub mod claude_code;
+mod cut;
 mod door;
 mod event;
 mod failure;
@@ -37,6 +38,7 @@ pub(crate) use failure::{Failure, Kind};
 pub(crate) use home::{Home, HomeError, IsReady, check};
 pub(crate) use model::{Model, Models};
 pub use settings::Settings;
+pub use tools::Style;
 
 /// A future that somebody else polls.
 pub(crate) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -1,0 +1,517 @@
+//! A text-only model's answer, read as it comes.
+//!
+//! One machine, char by char; each char is looked at a bounded number of times, however the answer is cut in pieces.
+//! A marker counts at the beginning of a line only. What may be one is held back, and no more than that: the head of a
+//! call until its arguments begin, an answer that is nothing but a JSON call until its end.
+
+use super::super::ask::{Ask, ToolChoice};
+use super::super::event::Event;
+use super::arguments::Arguments;
+use super::blocks::Blocks;
+use super::calling::Calling;
+use super::check::Wanted;
+use super::envelope::Envelope;
+use super::head::{Head, Step};
+use super::object::Fed;
+use super::opening::Opening;
+use super::{Form, Style, Verdict};
+
+/// An answer that is being read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    wanted: Wanted,
+    /// Tools that may be called. None: everything is text.
+    names: Vec<String>,
+    /// Keys of arguments that agents with tools of their own add, and that no tool here has.
+    without: Vec<&'static str>,
+    parallel: bool,
+    answer_id: String,
+    blocks: Blocks,
+    at: At,
+    /// What is text should this be no call after all.
+    held: String,
+    /// What may be the beginning of a marker.
+    mark: String,
+    /// Spaces that are text unless they stand beside a call.
+    spaces: String,
+    /// Whether a marker would count here.
+    line_start: bool,
+    /// Whether there is no text yet, or none since the last call.
+    fresh: bool,
+    /// To be read again, last char first.
+    again: Vec<char>,
+    /// The beginning of the answer, for [`Verdict::Unmet`].
+    heard: String,
+    over: bool,
+    warnings: Vec<&'static str>,
+    /// Steps taken: what the work is measured by.
+    #[cfg(test)]
+    pub(super) steps: usize,
+}
+
+/// Where the answer is.
+#[derive(Debug)]
+enum At {
+    /// At its very beginning: it may be a JSON call as a whole.
+    Opening(Opening),
+    Text,
+    /// Behind the marker that opens a call.
+    Marked(Form),
+    /// In `<tool_call …>`.
+    Tag,
+    Head(Head),
+    Call(Call),
+    /// Behind the arguments, before the marker that closes the call.
+    After(Form),
+}
+
+/// A call whose JSON is being read.
+#[derive(Debug)]
+struct Call {
+    form: Form,
+    body: Calling,
+    /// It has been said that it begins.
+    begun: bool,
+}
+
+/// The longest that is held of a call whose name is not known yet. Bytes.
+const HELD: usize = 64 * 1024;
+
+/// The longest answer that may be a JSON call as a whole. Bytes.
+const WHOLE: usize = 1024 * 1024;
+
+/// The most spaces that are held.
+const SPACES: usize = 1024;
+
+/// How much of an answer is quoted to the model that gave it. Bytes.
+const QUOTED: usize = 16 * 1024;
+
+/// What agents with tools of their own add to arguments.
+const ADDED: [&str; 2] = ["step_id", "tool_execution_id"];
+
+impl Reading {
+    /// Reads an answer to `ask`, of which [`prompt`](super::prompt) said in this style how to call tools. The ids of
+    /// its calls are made of `answer_id`.
+    pub(crate) fn new(ask: &Ask, style: Style, answer_id: &str) -> Self {
+        let wanted = Wanted::of(ask, style);
+        let active = !ask.tools.is_empty() && ask.choice != ToolChoice::None;
+        let names = ask.tools.iter().filter(|_| active).map(|tool| tool.name.clone()).collect();
+        let without = ADDED.into_iter().filter(|key| !wanted.takes(key)).collect();
+        let harmless = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        Self {
+            blocks: Blocks::new(wanted.is_json()),
+            wanted,
+            names,
+            without,
+            parallel: ask.parallel,
+            answer_id: answer_id.chars().filter(harmless).collect(),
+            at: if active { At::Opening(Opening::default()) } else { At::Text },
+            held: String::new(),
+            mark: String::new(),
+            spaces: String::new(),
+            line_start: true,
+            fresh: true,
+            again: Vec::new(),
+            heard: String::new(),
+            over: false,
+            warnings: Vec::new(),
+            #[cfg(test)]
+            steps: 0,
+        }
+    }
+
+    /// Reads more of the answer.
+    pub(crate) fn hear(&mut self, text: &str) -> Vec<Event> {
+        if self.heard.len() < QUOTED {
+            let rest = QUOTED - self.heard.len();
+            self.heard.push_str(&text[..text.floor_char_boundary(rest)]);
+        }
+        if self.names.is_empty() {
+            self.blocks.say(text);
+            return self.blocks.take();
+        }
+        for c in text.chars() {
+            self.again.push(c);
+            self.drain();
+        }
+        self.blocks.take()
+    }
+
+    /// The answer is complete.
+    pub(crate) fn finish(&mut self) -> (Vec<Event>, Verdict) {
+        while !self.over && !self.settle() {
+            self.drain();
+        }
+        self.blocks.end_text();
+        let verdict = self.wanted.judge(&self.blocks, &self.heard, &mut self.warnings);
+        (self.blocks.take(), verdict)
+    }
+
+    /// How many tools have been called.
+    pub(crate) fn calls(&self) -> usize {
+        self.blocks.calls.len()
+    }
+
+    /// Whether the rest of the answer is of no interest: it has called a tool, and may call no other.
+    pub(crate) fn over(&self) -> bool {
+        self.over
+    }
+
+    /// What was not as it should be, for [`Ask::warnings`]. Each once.
+    pub(crate) fn warnings(&self) -> &[&'static str] {
+        &self.warnings
+    }
+
+    fn warn(&mut self, warning: &'static str) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(c) = self.again.pop() {
+            if self.over {
+                self.again.clear();
+                return;
+            }
+            self.step(c);
+        }
+    }
+
+    fn step(&mut self, c: char) {
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
+        match std::mem::replace(&mut self.at, At::Text) {
+            At::Text => self.text(c),
+            At::Opening(opening) => self.opening(opening, c),
+            At::Marked(form) => self.marked(form, c),
+            At::Tag => self.tag(c),
+            At::Head(head) => self.head(head, c),
+            At::Call(call) => self.call(call, c),
+            At::After(form) => self.after(form, c),
+        }
+    }
+
+    /// Decides, at the end of the answer, what is still open. Whether everything is; else there is more to read again.
+    fn settle(&mut self) -> bool {
+        match std::mem::replace(&mut self.at, At::Text) {
+            At::Text => {
+                for c in std::mem::take(&mut self.mark).chars() {
+                    self.plain(c);
+                }
+                if !self.fresh || self.blocks.calls.is_empty() {
+                    self.blocks.say(&std::mem::take(&mut self.spaces));
+                }
+                return true;
+            }
+            At::Opening(opening) => self.opened(opening),
+            At::Marked(_) | At::Tag => self.release(0),
+            At::Head(mut head) => match head.finish(Form::Function.end()) {
+                Step::End => self.call_without_arguments(head),
+                _ => {
+                    let last = self.last_word();
+                    self.release(last);
+                }
+            },
+            At::Call(mut call) => {
+                self.warn("tool-call-repaired");
+                call.body.finish();
+                self.go_on(call, Fed::Marker);
+            }
+            At::After(_) => self.unclosed(),
+        }
+        false
+    }
+
+    fn text(&mut self, c: char) {
+        if !self.line_start {
+            return self.plain(c);
+        }
+        self.mark.push(c);
+        if let Some(form) = Form::opened_by(&self.mark) {
+            self.held = std::mem::take(&mut self.mark);
+            self.at = At::Marked(form);
+        } else if !Form::may_open(&self.mark) {
+            for c in std::mem::take(&mut self.mark).chars() {
+                self.plain(c);
+            }
+        }
+    }
+
+    /// Reads a char that is of no marker.
+    fn plain(&mut self, c: char) {
+        if !c.is_whitespace() {
+            self.line_start = false;
+            self.fresh = false;
+            self.blocks.say(&std::mem::take(&mut self.spaces));
+            self.blocks.say(c.encode_utf8(&mut [0; 4]));
+            return;
+        }
+        self.line_start = c == '\n' || self.fresh;
+        if self.fresh && self.calls() > 0 {
+            return;
+        }
+        self.spaces.push(c);
+        if self.spaces.len() > SPACES {
+            self.blocks.say(&std::mem::take(&mut self.spaces));
+        }
+    }
+
+    /// What is held is no call but text; the last bytes of it are read again.
+    fn release(&mut self, again: usize) {
+        let held = std::mem::take(&mut self.held);
+        let (text, rest) = held.split_at(held.floor_char_boundary(held.len().saturating_sub(again)));
+        for c in text.chars() {
+            self.plain(c);
+        }
+        self.again.extend(rest.chars().rev());
+        self.at = At::Text;
+    }
+
+    /// How long the last word of what is held is, with the space behind it. Bytes.
+    fn last_word(&self) -> usize {
+        let before = self.held.trim_end().rfind(char::is_whitespace).map_or(0, |space| space + 1);
+        // The marker itself is not read again.
+        let before = before.max(Form::Function.start().len());
+        self.held.len().saturating_sub(before)
+    }
+
+    fn marked(&mut self, form: Form, c: char) {
+        let goes_on = c.is_whitespace()
+            || match form {
+                Form::Function => false,
+                Form::Json => c == '{',
+                Form::Xml => c == '>',
+            };
+        if !goes_on {
+            self.release(0);
+            self.again.push(c);
+            return;
+        }
+        let wrapped = Call { form, body: Calling::Wrapped(None), begun: false };
+        match (form, c) {
+            (Form::Function, _) => {
+                self.held.push(c);
+                self.at = At::Head(Head::default());
+            }
+            (Form::Json, '{') => self.call(wrapped, c),
+            (Form::Xml, c) if c != '>' => {
+                self.held.push(c);
+                self.at = At::Tag;
+            }
+            _ => {
+                self.held.push(c);
+                self.at = At::Call(wrapped);
+            }
+        }
+    }
+
+    fn tag(&mut self, c: char) {
+        /// The longest opening tag. Bytes.
+        const LONGEST: usize = 512;
+        if c == '<' || self.held.len() > LONGEST {
+            self.release(0);
+            self.again.push(c);
+            return;
+        }
+        self.held.push(c);
+        self.at = match c {
+            '>' => At::Call(Call { form: Form::Xml, body: Calling::Wrapped(None), begun: false }),
+            _ => At::Tag,
+        };
+    }
+
+    fn head(&mut self, mut head: Head, c: char) {
+        let step = head.feed(c, Form::Function.end());
+        if step == Step::Arguments {
+            let name = head.name.unwrap_or_default();
+            let arguments = Arguments::new(Form::Function.end(), self.without.clone());
+            return self.call(
+                Call { form: Form::Function, body: Calling::Plain(name, Box::new(arguments)), begun: false },
+                c,
+            );
+        }
+        self.held.push(c);
+        match step {
+            Step::Named if !head.name.as_ref().is_some_and(|name| self.names.contains(name)) => {
+                self.warn("tool-call-unknown");
+                let last = self.last_word();
+                self.release(last);
+            }
+            Step::End => self.call_without_arguments(head),
+            Step::No => {
+                self.warn("tool-call-unreadable");
+                let last = self.last_word();
+                self.release(last);
+            }
+            _ if self.held.len() > HELD => self.release(0),
+            _ => self.at = At::Head(head),
+        }
+    }
+
+    fn call_without_arguments(&mut self, head: Head) {
+        let name = head.name.unwrap_or_default();
+        let call = Call {
+            form: Form::Function,
+            body: Calling::Plain(name, Box::new(Arguments::none())),
+            begun: false,
+        };
+        self.go_on(call, Fed::Marker);
+    }
+
+    fn call(&mut self, mut call: Call, c: char) {
+        if !call.begun {
+            self.held.push(c);
+        }
+        let fed = match &mut call.body {
+            Calling::Wrapped(None) if c == '{' => {
+                let mut envelope = Envelope::new(call.form.end(), self.without.clone());
+                let fed = envelope.feed(c);
+                call.body = Calling::Wrapped(Some(Box::new(envelope)));
+                fed
+            }
+            Calling::Wrapped(None) if c.is_whitespace() => Fed::More,
+            // Neither name nor arguments.
+            Calling::Wrapped(None) => return self.release(c.len_utf8()),
+            Calling::Wrapped(Some(envelope)) => envelope.feed(c),
+            Calling::Plain(_, arguments) => arguments.feed(c),
+        };
+        if fed == Fed::Marker {
+            call.body.finish();
+        }
+        self.go_on(call, fed);
+    }
+
+    /// Says what is known of `call`, once that is sure to be one, and goes on as it went.
+    fn go_on(&mut self, mut call: Call, fed: Fed) {
+        if !call.begun {
+            match self.is_call(&call.body, fed != Fed::More) {
+                Some(true) => self.begin(&mut call),
+                Some(false) => return self.release(0),
+                None if self.held.len() > HELD => return self.release(0),
+                None => {}
+            }
+        }
+        if call.begun {
+            self.blocks.input(&call.body.take());
+        }
+        let form = call.form;
+        match fed {
+            Fed::More => self.at = At::Call(call),
+            Fed::Closed => {
+                self.end(&call);
+                self.at = At::After(form);
+            }
+            Fed::Marker => self.end(&call),
+        }
+    }
+
+    /// Whether this is a call of a tool that there is, once that is known. `complete`: there is no more of it.
+    fn is_call(&mut self, body: &Calling, complete: bool) -> Option<bool> {
+        if let Some(name) = body.name() {
+            if !self.names.iter().any(|known| known == name) {
+                self.warn("tool-call-unknown");
+                return Some(false);
+            }
+            if body.arguments().is_some_and(Arguments::begun) {
+                return Some(true);
+            }
+        }
+        if complete && body.name().is_some() && body.arguments().is_none() {
+            return Some(true);
+        }
+        if complete || body.arguments().is_some_and(Arguments::impossible) {
+            self.warn("tool-call-unreadable");
+            return Some(false);
+        }
+        None
+    }
+
+    fn begin(&mut self, call: &mut Call) {
+        call.begun = true;
+        self.held.clear();
+        self.spaces.clear();
+        let id = format!("call_{}_{}", self.answer_id, self.calls() + 1);
+        self.blocks.call(id, call.body.name().unwrap_or_default().to_owned());
+    }
+
+    fn end(&mut self, call: &Call) {
+        if call.body.arguments().is_none() {
+            self.blocks.input("{}");
+        }
+        if call.body.mended() {
+            self.warn("tool-call-repaired");
+        }
+        if call.body.lost() {
+            self.warn("tool-call-damaged");
+        }
+        self.blocks.end_call(call.body.lost());
+        self.fresh = true;
+        self.line_start = true;
+        self.over = !self.parallel;
+    }
+
+    fn after(&mut self, form: Form, c: char) {
+        self.at = At::After(form);
+        // A bracket too many, or the end of a fence around the arguments.
+        let beside = c.is_whitespace() || matches!(c, '}' | ']' | '`');
+        if self.mark.is_empty() && beside && self.held.len() < SPACES {
+            self.held.push(c);
+            return;
+        }
+        self.mark.push(c);
+        if self.mark == form.end() {
+            self.mark.clear();
+            if !std::mem::take(&mut self.held).trim().is_empty() {
+                self.warn("tool-call-repaired");
+            }
+            self.at = At::Text;
+        } else if !form.end().starts_with(&self.mark) {
+            self.unclosed();
+        }
+    }
+
+    /// The marker that closes a call is missing: what stands there is read as text.
+    fn unclosed(&mut self) {
+        self.warn("tool-call-repaired");
+        self.again.extend(std::mem::take(&mut self.mark).chars().rev());
+        self.again.extend(std::mem::take(&mut self.held).chars().rev());
+        self.at = At::Text;
+    }
+
+    fn opening(&mut self, mut opening: Opening, c: char) {
+        self.held.push(c);
+        if opening.goes_on(c, &self.without) && self.held.len() <= WHOLE && self.may_be_call(&opening) {
+            self.at = At::Opening(opening);
+        } else {
+            let all = self.held.len();
+            self.release(all);
+        }
+    }
+
+    fn may_be_call(&self, opening: &Opening) -> bool {
+        let Some(call) = &opening.call else { return true };
+        let known = |name: &String| self.names.contains(name);
+        !call.foreign && !call.lost() && call.name.as_ref().is_none_or(known)
+    }
+
+    /// The answer is complete, and may be a call as a whole.
+    fn opened(&mut self, opening: Opening) {
+        let Some(mut envelope) = opening.call else {
+            let all = self.held.len();
+            return self.release(all);
+        };
+        if !opening.closed {
+            envelope.finish();
+        }
+        let arguments = envelope.arguments.as_ref().is_some_and(Arguments::begun);
+        if envelope.name.is_some() && arguments && !envelope.lost() && !envelope.foreign {
+            let body = Calling::Wrapped(Some(envelope));
+            return self.go_on(Call { form: Form::Json, body, begun: false }, Fed::Marker);
+        }
+        let all = self.held.len();
+        self.release(all);
+    }
+}
