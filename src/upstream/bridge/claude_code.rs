@@ -6,9 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backend, BridgeError, Setup};
 
+mod fault;
 mod folders;
 mod lines;
+mod mapping;
 mod process;
+mod wire;
 
 /// `llm.claude_code`: the CLI and how it is run.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
