@@ -247,7 +247,10 @@ fn an_error_names_the_flag_or_the_variable_that_brought_the_bad_value() {
         _ => Err(VarError::NotPresent),
     };
     let error = read_over("{LLM}", Overrides::default(), &environment).unwrap_err();
-    assert_eq!(error.to_string(), "LLM_TYPE: expected one of openai, anthropic, gemini, auto, stackspot, claude_code");
+    assert_eq!(
+        error.to_string(),
+        "LLM_TYPE: expected one of openai, anthropic, gemini, auto, stackspot, claude_code"
+    );
 }
 
 #[test]
@@ -374,8 +377,8 @@ fn every_example_is_valid() {
         let name = path.display().to_string();
         let source = Source { name: &name, bytes: &bytes };
         let keys = |name: &str| match name {
-            "OPENAI_API_KEY" | "TEAM_A_KEY" | "ADMIN_TOKEN" | "LANGFUSE_AUTH" | "ANTHROPIC_API_KEY" | "CLIENT_ID" | "CLIENT_SECRET"
-            | "REALM" => Ok("key".to_owned()),
+            "OPENAI_API_KEY" | "TEAM_A_KEY" | "ADMIN_TOKEN" | "LANGFUSE_AUTH" | "ANTHROPIC_API_KEY"
+            | "CLIENT_ID" | "CLIENT_SECRET" | "REALM" => Ok("key".to_owned()),
             _ => Err(VarError::NotPresent),
         };
         let overrides = Overrides::default().file_first();

@@ -44,3 +44,5 @@ mod prices;
 mod watching;
 
 mod sessions;
+
+mod bridges;

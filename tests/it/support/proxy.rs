@@ -84,6 +84,12 @@ impl Proxy {
         }
     }
 
+    /// As a bridge of this `--type`, whose backend is where its own default says, or the file.
+    pub(crate) fn bridge(kind: &'static str) -> Setup {
+        let setup = Self::to_url("").kind(kind);
+        Setup { args: vec!["run".into()], ..setup }
+    }
+
     /// Where it listens; 127.0.0.1 where that is everywhere.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
