@@ -103,3 +103,6 @@ impl Door {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
