@@ -7,10 +7,11 @@ use crate::upstream::bridge::Ask;
 use crate::upstream::bridge::ask::{Effort, Format, Prompt, Warnings};
 
 mod messages;
+mod shapes;
 mod tools;
 mod writer;
 
-pub(super) use writer::{Figures, finish_reason};
+pub(super) use shapes::{Figures, finish_reason};
 
 /// Messages of a request.
 const MOST_MESSAGES: usize = 20_000;

@@ -1,10 +1,11 @@
-//! `chat.completion` and `chat.completion.chunk`
-//! (<https://platform.openai.com/docs/api-reference/chat/object>, `…/chat-streaming`).
+//! Answers, streamed and whole.
 
-use serde::Serialize;
-
+use super::shapes::{
+    Call, CallDelta, Choice, Chunk, ChunkChoice, Completion, Delta, Figures, Function, Message, Span,
+    annotation, finish_reason,
+};
 use crate::upstream::bridge::door::{Writer, errors, wire};
-use crate::upstream::bridge::event::{Answer, Begin, Citation, Done, Event, Said, Stop, Usage};
+use crate::upstream::bridge::event::{Answer, Begin, Citation, Done, Event, Said, Stop};
 use crate::upstream::bridge::{Ask, Failure};
 
 /// Writes an answer as Chat Completions has it.
@@ -41,129 +42,8 @@ enum Open {
     },
 }
 
-/// A part of the text. Characters.
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    start: usize,
-    end: usize,
-    /// Whether there is any text at all.
-    any: bool,
-}
-
-#[derive(Serialize)]
-struct Chunk<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [ChunkChoice<'a>],
-    /// Null in every chunk but the last, where usage was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<Figures>>,
-}
-
-#[derive(Serialize)]
-struct ChunkChoice<'a> {
-    index: u8,
-    delta: Delta<'a>,
-    finish_reason: Option<&'static str>,
-}
-
-#[derive(Default, Serialize)]
-struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[CallDelta<'a>; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<Function<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    annotations: Vec<Annotation<'a>>,
-}
-
-#[derive(Serialize)]
-struct CallDelta<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    arguments: &'a str,
-}
-
-#[derive(Serialize)]
-struct Completion<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: [Choice<'a>; 1],
-    usage: Figures,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Choice<'a> {
-    index: u8,
-    message: Message<'a>,
-    finish_reason: &'static str,
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    role: &'static str,
-    content: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    reasoning_content: String,
-    refusal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    annotations: Vec<Annotation<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Call<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<Function<'a>>,
-}
-
-#[derive(Serialize)]
-struct Call<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Annotation<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    url_citation: UrlCitation<'a>,
-}
-
-#[derive(Serialize)]
-struct UrlCitation<'a> {
-    start_index: usize,
-    end_index: usize,
-    title: &'a str,
-    url: &'a str,
-}
-
 impl Chat {
+    /// A writer of the answer to `ask`. For `include_usage` and `legacy` see the fields of these names.
     pub(super) fn new(ask: &Ask, include_usage: bool, legacy: bool) -> Self {
         Self {
             id: wire::id("chatcmpl-"),
@@ -365,70 +245,5 @@ fn message(answer: &Answer) -> Message<'_> {
     message
 }
 
-/// A source, of which OpenAI's only kind says that it is on the web. What has no address there has its name instead.
-fn annotation(citation: &Citation, span: Span) -> Annotation<'_> {
-    let url_citation = UrlCitation {
-        start_index: span.start,
-        end_index: span.end,
-        title: citation.title.as_deref().unwrap_or(&citation.id),
-        url: citation.url.as_deref().unwrap_or(&citation.id),
-    };
-    Annotation { kind: "url_citation", url_citation }
-}
-
-/// Why an answer ended, in the words of OpenAI's completions.
-pub(in super::super) fn finish_reason(stop: &Stop) -> &'static str {
-    match stop {
-        Stop::EndTurn | Stop::Sequence(_) => "stop",
-        Stop::MaxTokens => "length",
-        Stop::ToolUse => "tool_calls",
-        Stop::Refusal => "content_filter",
-    }
-}
-
-/// What an answer took, as OpenAI's completions say it.
-#[derive(Default, Serialize)]
-pub(in super::super) struct Figures {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    prompt_tokens_details: PromptDetails,
-    completion_tokens_details: CompletionDetails,
-    /// Whether nobody counted them.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    estimated: bool,
-    /// USD.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<f64>,
-}
-
-#[derive(Default, Serialize)]
-struct PromptDetails {
-    cached_tokens: u64,
-    cache_write_tokens: u64,
-}
-
-#[derive(Default, Serialize)]
-struct CompletionDetails {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_tokens: Option<u64>,
-}
-
-impl Figures {
-    pub(in super::super) fn new(done: &Done) -> Self {
-        let Usage { cache_read, cache_write, output, reasoning, estimated, .. } = done.usage;
-        let prompt = done.usage.prompt();
-        Self {
-            prompt_tokens: prompt,
-            completion_tokens: output,
-            total_tokens: prompt.saturating_add(output),
-            prompt_tokens_details: PromptDetails {
-                cached_tokens: cache_read,
-                cache_write_tokens: cache_write,
-            },
-            completion_tokens_details: CompletionDetails { reasoning_tokens: reasoning },
-            estimated,
-            cost: done.cost,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
