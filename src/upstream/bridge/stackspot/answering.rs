@@ -139,37 +139,37 @@ impl Stackspot {
             early = telling.hear(reading.hear(&text), &mut cut).await?;
             heard?;
         }
-        let guess = |ending: &Ending, written: u64| usage(ending, prompt, call.uploads.len(), written);
-        if early.is_some() || reading.over() {
-            // Dropping the body closes the connection, and so ends the agent's work.
-            drop(body);
-            let (events, verdict) = reading.finish();
-            if early.is_none() {
-                early = telling.hear(events, &mut cut).await?;
-            }
-            let ending = Ending::default();
-            let usage = guess(&ending, written);
-            // Cut off by us, a call or JSON may be no whole one; with its last call, an answer is all that is wanted.
-            let verdict = early.is_none().then_some(verdict);
-            let stop = early.unwrap_or(Stop::ToolUse);
-            return Ok(Read { stop, usage, verdict, ending, whole: false });
-        }
-        self.listen_on(body);
         let mut text = String::new();
-        let ending = stream.finish(&mut text)?;
+        // Where it is ended here, dropping the body closes the connection, and so ends the agent's work.
+        let ending = if early.is_some() || reading.over() {
+            drop(body);
+            None
+        } else {
+            self.listen_on(body);
+            Some(stream.finish(&mut text)?)
+        };
         written += text.len() as u64;
         let mut events = reading.hear(&text);
-        let (more, verdict) = reading.finish();
-        events.extend(more);
-        let early = telling.hear(events, &mut cut).await?;
+        let (rest, verdict) = reading.finish();
+        events.extend(rest);
+        if early.is_none() {
+            early = telling.hear(events, &mut cut).await?;
+        }
         for warning in reading.warnings() {
             telling.warn(warning).await?;
         }
-        let usage = guess(&ending, written);
-        let said = stop(&ending, reading.calls() > 0);
-        let judged = early.is_none() && matches!(said, Stop::EndTurn | Stop::ToolUse);
-        let whole = early.is_none();
-        Ok(Read { stop: early.unwrap_or(said), usage, verdict: judged.then_some(verdict), ending, whole })
+        let whole = ending.is_some() && early.is_none();
+        let ending = ending.unwrap_or_default();
+        let stop = early.clone().unwrap_or_else(|| stop(&ending, reading.calls() > 0));
+        // Of what was cut off, nobody can say whether it would have been right.
+        let judged = early.is_none() && matches!(stop, Stop::EndTurn | Stop::ToolUse);
+        Ok(Read {
+            usage: usage(&ending, prompt, call.uploads.len(), written),
+            verdict: judged.then_some(verdict),
+            stop,
+            ending,
+            whole,
+        })
     }
 
     /// Hears a complete answer's end out, for a while.

@@ -12,7 +12,7 @@ mod sources;
 
 use messages::Messages;
 
-/// The longest line, and the largest document. Bytes.
+/// The longest line, the largest document, and the longest answer. Bytes.
 const MOST: usize = 16 * 1024 * 1024;
 
 /// What an answer's end says of it.
@@ -39,6 +39,8 @@ pub(super) struct Stream {
     event: String,
     data: Vec<u8>,
     messages: Messages,
+    /// Bytes of its text so far.
+    said: usize,
     ending: Ending,
     /// Somebody said why it ends.
     ended: bool,
@@ -64,6 +66,7 @@ impl Stream {
             event: String::new(),
             data: Vec::new(),
             messages: Messages::default(),
+            said: 0,
             ending: Ending::default(),
             ended: false,
             over: false,
@@ -99,7 +102,7 @@ impl Stream {
                 _ => self.line.push(byte),
             }
             if self.line.len() + self.data.len() > MOST {
-                return Err(broken("said more than 16 MiB at once"));
+                return Err(broken("is longer than 16 MiB"));
             }
         }
         Ok(())
@@ -181,9 +184,12 @@ impl Stream {
             choice.pointer("/delta/content").or_else(|| choice.pointer("/message/content"))
         });
         if let Some(message) = message.and_then(Value::as_str) {
-            text.push_str(
-                &self.messages.hear(message).ok_or_else(|| broken("contradicts what it said before"))?,
-            );
+            let new = self.messages.hear(message).ok_or_else(|| broken("contradicts what it said before"))?;
+            self.said += new.len();
+            if self.said > MOST {
+                return Err(broken("is longer than 16 MiB"));
+            }
+            text.push_str(&new);
         }
         let reason = |value: Option<&Value>| {
             value.and_then(Value::as_str).filter(|reason| !reason.is_empty()).map(str::to_owned)
