@@ -1,3 +1,5 @@
 //! Bridges: what clients of providers' APIs get from backends that speak none.
 
 mod entry;
+mod scripted_stackspot;
+mod stackspot;
