@@ -190,3 +190,6 @@ impl Sequence {
         self.matched == text.len()
     }
 }
+
+#[cfg(test)]
+mod tests;
