@@ -1,24 +1,182 @@
 //! `llm.type: claude_code`: the user's own Claude Code CLI, as models.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use self::cli::Cli;
+use self::park::Parked;
+use self::turn::Turns;
+use super::ask::{Block, Format, Role};
+use super::model::{Abilities, Model, Models};
+use super::{Ask, Backend, BridgeError, Count, Failure, Later, Out, Readiness, Setup, tools as bridge_tools};
 
-use super::{Backend, BridgeError, Setup};
-
+mod cli;
 mod fault;
 mod folders;
+mod launch;
 mod lines;
 mod mapping;
+mod park;
 mod process;
+mod seed;
+mod settings;
+mod speaker;
+mod tools;
+mod turn;
 mod wire;
 
-/// `llm.claude_code`: the CLI and how it is run.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {}
+pub use settings::{Auth, Mode, Offer, Settings};
+
+/// Whose models these are.
+const OWNER: &str = "anthropic-claude-code";
+
+/// Answers in progress at once. Each is a process of some 200 MB.
+const PLACES: usize = 4;
+
+/// The CLI as a backend.
+struct ClaudeCode {
+    cli: Cli,
+    settings: Settings,
+    models: Models,
+    /// What the CLI calls each of them.
+    names: HashMap<String, String>,
+    parked: Parked,
+}
 
 /// A backend for the CLI that `setup` names.
-pub(super) fn backend(_: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError> {
-    Err(BridgeError::new("llm.type", "claude_code is not built yet"))
+pub(super) fn backend(setup: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError> {
+    let settings = setup.config.llm.claude_code.clone();
+    let folder = setup.config.state_dir.join("claude_code");
+    let cli = Cli::new(&setup.config.llm, setup.environment, &folder, setup.tasks.clone())?;
+    let offers = &settings.models.0;
+    if offers.is_empty() {
+        return Err(BridgeError::new(
+            "llm.claude_code.models",
+            "no models: name one at least, such as sonnet",
+        ));
+    }
+    let models = Models::new(offers.iter().map(|(name, offer)| model(name, offer)).collect());
+    let names =
+        offers.iter().map(|(name, offer)| (name.clone(), offer.model.clone().unwrap_or(name.clone())));
+    let names: HashMap<_, _> = names.collect();
+    // A name that the CLI would read as an option is no model's.
+    if let Some((name, _)) = names.iter().find(|(_, called)| called.is_empty() || called.starts_with('-')) {
+        let key = format!("llm.claude_code.models.{name}");
+        return Err(BridgeError::new(key, "not the name of a model"));
+    }
+    let parked = Parked::new(settings.park, settings.max_parked, setup.tasks.clone());
+    Ok(Arc::new(ClaudeCode { cli, settings, models, names, parked }))
+}
+
+fn model(name: &str, offer: &Offer) -> Model {
+    Model {
+        id: name.to_owned(),
+        aliases: offer.aliases.clone(),
+        display_name: name.to_owned(),
+        owned_by: OWNER,
+        context: offer.context,
+        max_output: offer.max_output,
+        can: Abilities {
+            tools: true,
+            parallel_tools: true,
+            vision: true,
+            reasoning: true,
+            json_schema: true,
+        },
+    }
+}
+
+impl Backend for ClaudeCode {
+    fn name(&self) -> &'static str {
+        "claude_code"
+    }
+
+    fn models(&self) -> &Models {
+        &self.models
+    }
+
+    fn places(&self) -> usize {
+        PLACES
+    }
+
+    fn check(&self, ask: &mut Ask, _: &Model, _: bool) -> Result<(), Failure> {
+        self.cli.has_credential()?;
+        can_be_answered(ask)?;
+        note(ask);
+        Ok(())
+    }
+
+    fn answer(self: Arc<Self>, ask: Ask, out: Out) -> Later<Result<(), Failure>> {
+        Box::pin(async move {
+            let turns = Turns { cli: &self.cli, settings: &self.settings, parked: &self.parked };
+            let model = self.names.get(&ask.id).map_or(ask.id.as_str(), String::as_str);
+            turns.answer(&ask, model, out).await
+        })
+    }
+
+    fn count(self: Arc<Self>, ask: Ask) -> Later<Result<Count, Failure>> {
+        let count = Count { tokens: bridge_tools::estimate(&ask), estimated: true };
+        Box::pin(std::future::ready(Ok(count)))
+    }
+
+    fn readiness(self: Arc<Self>) -> Later<Readiness> {
+        let here = self.cli.program().and_then(|_| self.cli.has_credential());
+        let missing = here.err().map(|failure| failure.message).unwrap_or_default();
+        let readiness = Readiness { ready: missing.is_empty(), missing, detail: serde_json::Value::Null };
+        Box::pin(std::future::ready(readiness))
+    }
+
+    fn stop(self: Arc<Self>) -> Later<()> {
+        self.parked.clear();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Refuses what the CLI cannot go on from.
+fn can_be_answered(ask: &Ask) -> Result<(), Failure> {
+    let messages = seed::messages(&ask.turns);
+    match messages.last() {
+        None => return Err(Failure::invalid("messages", "there is no message that a model could answer")),
+        Some(last) if last.role == "assistant" => {
+            let message = "the last message is the assistant's: the Claude Code CLI cannot go on in the midst of an \
+                 answer";
+            return Err(Failure::unsupported("messages", message));
+        }
+        Some(_) => {}
+    }
+    if let Format::Schema { schema, .. } = &ask.format {
+        let schema: serde_json::Value = serde_json::from_str(schema.get()).unwrap_or_default();
+        if schema.get("type").and_then(|kind| kind.as_str()) != Some("object") {
+            let message = "the schema is not one of an object, which is all that the Claude Code CLI takes";
+            return Err(Failure::unsupported("response_format", message));
+        }
+    }
+    Ok(())
+}
+
+/// Notes what has no effect.
+fn note(ask: &mut Ask) {
+    let parts = || ask.turns.iter().flat_map(|turn| &turn.parts);
+    let cache =
+        parts().any(|part| part.cache.is_some()) || ask.system.iter().any(|part| part.cache.is_some());
+    let is_image = |block: &Block| matches!(block, Block::Image(_));
+    let lost = parts().any(|part| match &part.block {
+        Block::ToolResult { content, is_error: true, .. } => content.iter().any(is_image),
+        _ => false,
+    });
+    let moved = ask.turns.iter().any(|turn| turn.role == Role::System);
+    let strict = ask.tools.iter().any(|tool| tool.strict);
+    if cache {
+        // The CLI sets marks of its own, and there may be four in all.
+        ask.warnings.dropped("cache_control");
+    }
+    if strict {
+        ask.warnings.dropped("strict");
+    }
+    if lost {
+        ask.warnings.add("images-of-failed-tools-left-out");
+    }
+    if moved {
+        ask.warnings.add("system-messages-as-reminders");
+    }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
@@ -53,7 +54,9 @@ pub(super) struct Cli {
     path: OsString,
     credential: Option<Credential>,
     environment: Vec<(&'static str, OsString)>,
-    folders: Folders,
+    runs: PathBuf,
+    /// Made with the first run.
+    folders: Mutex<Option<Folders>>,
     /// Where tasks run that see to processes.
     pub tasks: TaskTracker,
 }
@@ -76,9 +79,6 @@ impl Cli {
         tasks: TaskTracker,
     ) -> Result<Self, BridgeError> {
         let settings = &llm.claude_code;
-        let folders = Folders::new(&folder.join("runs")).map_err(|error| {
-            BridgeError::new("state_dir", format!("{}: {error}", folder.join("runs").display()))
-        })?;
         let mut environment: Vec<_> = PASSED_ON
             .into_iter()
             .filter_map(|name| Some((name, variable(lookup, name)?)))
@@ -90,7 +90,8 @@ impl Cli {
         }
         let path = variable(lookup, "PATH").unwrap_or_default();
         let credential = credential(settings, llm, lookup)?;
-        Ok(Self { command: settings.command.clone(), path, credential, environment, folders, tasks })
+        let (command, runs) = (settings.command.clone(), folder.join("runs"));
+        Ok(Self { command, path, credential, environment, runs, folders: Mutex::default(), tasks })
     }
 
     /// Where the program is, looked up anew: it may have been installed meanwhile.
@@ -150,7 +151,19 @@ impl Cli {
     /// # Errors
     /// Where the disk has none.
     pub(super) fn folder(&self) -> Result<Folder, Failure> {
-        self.folders.folder().map_err(|error| no_folder(&error))
+        self.folders().and_then(|folders| folders.folder()).map_err(|error| no_folder(&error))
+    }
+
+    /// The folders of this proxy's runs. The first time, what killed proxies have left is ended and removed.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn folders(&self) -> io::Result<Folders> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*folders {
+            Some(folders) => Ok(folders.clone()),
+            None => Ok(folders.insert(Folders::new(&self.runs)?).clone()),
+        }
     }
 
     /// Starts a run.
@@ -173,7 +186,8 @@ pub(super) fn no_folder(error: &io::Error) -> Failure {
 }
 
 fn credential(settings: &Settings, llm: &Llm, lookup: Lookup<'_>) -> Result<Option<Credential>, BridgeError> {
-    let secret = |name, secret: &Option<Secret>| secret.clone().map(|secret| Credential::Secret(name, secret));
+    let secret =
+        |name, secret: &Option<Secret>| secret.clone().map(|secret| Credential::Secret(name, secret));
     let Auth { api_key, auth_token, oauth_token, login } = &settings.auth;
     let mut named = [
         secret("ANTHROPIC_API_KEY", api_key),

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::cli::{Cli, no_folder};
 use super::process::{Process, Run};
@@ -79,7 +79,7 @@ pub(super) fn start(
     };
     let args = arguments(cli, ask, model, transcript.as_deref());
     let env = environment(cli, settings, ask, &folder.home());
-    let mut process = cli.start(Run { program, args, env, cwd, folder: Some(folder) })?;
+    let process = cli.start(Run { program, args, env, cwd, folder: Some(folder) })?;
     process.say(&initialize(ask, more)?);
     if history == History::Prompt {
         let mut messages = seed::messages(&ask.turns);
@@ -178,7 +178,7 @@ struct Initialize<'a> {
     json_schema: Option<&'a RawValue>,
 }
 
-fn initialize(ask: &Ask, more: &[String]) -> Result<Value, Failure> {
+fn initialize(ask: &Ask, more: &[String]) -> Result<Box<RawValue>, Failure> {
     let system = ask.system.iter().map(|prompt| prompt.text.as_str()).chain(more.iter().map(String::as_str));
     let mut system_prompt: Vec<_> = system.filter(|text| !text.trim().is_empty()).collect();
     if system_prompt.is_empty() {
@@ -189,10 +189,9 @@ fn initialize(ask: &Ask, more: &[String]) -> Result<Value, Failure> {
         Format::Schema { schema, .. } => Some(&**schema),
         Format::Text | Format::Json => None,
     };
-    let request =
-        Initialize { subtype: INITIALIZE, sdk_mcp_servers: [SERVER], system_prompt, json_schema };
+    let request = Initialize { subtype: INITIALIZE, sdk_mcp_servers: [SERVER], system_prompt, json_schema };
     let control = Control { kind: "control_request", request_id: INITIALIZE, request };
-    serde_json::to_value(control).map_err(|error| Failure::new(Kind::Invalid, error.to_string()))
+    to_raw_value(&control).map_err(|error| Failure::new(Kind::Invalid, error.to_string()))
 }
 
 /// What the system prompt has to say besides the client's words, for what the CLI has no option for.

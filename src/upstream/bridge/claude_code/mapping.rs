@@ -302,6 +302,11 @@ impl Mapping {
             let refusal = Some("The model declined to answer.".to_owned());
             return Ok(Done { stop: Stop::Refusal, usage, refusal, cost: line.total_cost_usd });
         }
+        let cut_short = self.fault.as_deref() == Some("max_output_tokens") && !self.broken;
+        if cut_short {
+            self.end(events);
+            return Ok(Done { stop: Stop::MaxTokens, usage, refusal: None, cost: line.total_cost_usd });
+        }
         if line.is_error || line.subtype.as_deref() != Some("success") {
             return Err(fault::failure(line, self.fault.as_deref(), self.limit.as_ref()));
         }
@@ -378,7 +383,8 @@ fn headers(limit: &Limit) -> Vec<(HeaderName, HeaderValue)> {
     known.map(|(name, value)| (HeaderName::from_static(name), value)).collect()
 }
 
-fn add(a: Usage, b: Usage) -> Usage {
+/// The tokens of both.
+pub(super) fn add(a: Usage, b: Usage) -> Usage {
     combine(a, b, u64::saturating_add)
 }
 
@@ -396,7 +402,7 @@ fn combine(a: Usage, b: Usage, with: fn(u64, u64) -> u64) -> Usage {
             (None, None) => None,
             (a, b) => Some(with(a.unwrap_or(0), b.unwrap_or(0))),
         },
-        estimated: false,
+        estimated: a.estimated || b.estimated,
     }
 }
 

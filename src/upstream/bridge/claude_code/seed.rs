@@ -32,12 +32,29 @@ pub(super) struct Message<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Content<'a> {
-    Text { text: Cow<'a, str> },
-    Image { source: Bytes<'a> },
-    Document { source: Bytes<'a>, #[serde(skip_serializing_if = "Option::is_none")] title: Option<&'a str> },
-    Thinking { thinking: &'a str, signature: &'a str },
-    RedactedThinking { data: &'a str },
-    ToolUse { id: &'a str, name: &'a str, input: &'a RawValue },
+    Text {
+        text: Cow<'a, str>,
+    },
+    Image {
+        source: Bytes<'a>,
+    },
+    Document {
+        source: Bytes<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+    },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: &'a RawValue,
+    },
     ToolResult {
         tool_use_id: &'a str,
         content: Vec<Content<'a>>,
@@ -60,14 +77,14 @@ pub(super) fn messages(turns: &[Turn]) -> Vec<Message<'_>> {
     let mut all: Vec<Message<'_>> = Vec::new();
     for turn in turns {
         let role = if turn.role == Role::Assistant { "assistant" } else { "user" };
-        let content = turn.parts.iter().filter_map(|part| content(&part.block, turn.role));
+        let content: Vec<_> = turn.parts.iter().filter_map(|part| content(&part.block, turn.role)).collect();
         match all.last_mut() {
+            // Nothing may be left of a turn: empty text, or thinking that nobody signed.
+            _ if content.is_empty() => {}
             Some(last) if last.role == role => last.content.extend(content),
-            _ => all.push(Message { role, content: content.collect() }),
+            _ => all.push(Message { role, content }),
         }
     }
-    // Nothing may be left of a turn: empty text, or thinking that nobody signed.
-    all.retain(|message| !message.content.is_empty());
     all
 }
 
@@ -79,10 +96,13 @@ fn content(block: &Block, role: Role) -> Option<Content<'_>> {
         }
         Block::Text(text) => Content::Text { text: text.into() },
         Block::Image(source) => Content::Image { source: bytes(source) },
-        Block::Document { source, title } => Content::Document { source: bytes(source), title: title.as_deref() },
-        Block::Thinking { text, signature } => {
-            Content::Thinking { thinking: text, signature: signature.as_deref().filter(|proof| !proof.is_empty())? }
+        Block::Document { source, title } => {
+            Content::Document { source: bytes(source), title: title.as_deref() }
         }
+        Block::Thinking { text, signature } => Content::Thinking {
+            thinking: text,
+            signature: signature.as_deref().filter(|proof| !proof.is_empty())?,
+        },
         Block::Redacted(data) => Content::RedactedThinking { data },
         Block::ToolUse { id, name, input } => Content::ToolUse { id, name, input },
         Block::ToolResult { id, content: said, is_error } => Content::ToolResult {

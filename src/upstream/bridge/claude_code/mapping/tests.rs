@@ -151,12 +151,10 @@ fn a_capture_cut_at_every_byte_says_no_more_than_the_whole() {
 
 #[test]
 fn what_was_given_up_is_not_said_twice() {
-    for name in ["d-midstream", "d-trunc"] {
-        let (_, bytes) = captures().into_iter().find(|(found, _)| found == name).unwrap();
-        let heard = hear(Manner::default(), &mut std::iter::once(&*bytes));
-        assert!(!heard.done, "{name}");
-        assert!(heard.end.unwrap().starts_with("Upstream"), "{name}");
-    }
+    let (_, bytes) = captures().into_iter().find(|(found, _)| found == "d-midstream").unwrap();
+    let heard = hear(Manner::default(), &mut std::iter::once(&*bytes));
+    assert!(!heard.done);
+    assert!(heard.end.unwrap().starts_with("Upstream"));
 }
 
 proptest! {
