@@ -1,0 +1,124 @@
+//! Models of `mode: agent`: the CLI with tools of its own, at work in a project, in sessions that outlive a run.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::state;
+use crate::upstream::bridge::{BridgeError, Failure, Kind};
+
+mod activity;
+mod endpoints;
+mod permission;
+mod running;
+mod said;
+mod settings;
+mod store;
+mod turn;
+mod workspace;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use endpoints::own;
+pub(super) use turn::Launch;
+
+pub use settings::{Permission, Settings, SystemPrompt};
+
+/// All agents of a proxy: they differ in nothing but the model.
+#[derive(Debug)]
+pub(super) struct Agent {
+    settings: Settings,
+    /// The ids of the models, the first of which works where a client names none.
+    models: Vec<String>,
+    workspace: workspace::Workspace,
+    store: store::Store,
+    running: running::Running,
+    /// Where the transcripts are that we wrote.
+    transcripts: PathBuf,
+    /// The home of the user that the CLI takes itself to run for.
+    home: PathBuf,
+    /// Where the CLI keeps its own, in a folder for each project.
+    kept: PathBuf,
+}
+
+impl Agent {
+    /// Agents that keep what they know in `folder`. `login`: the CLI's configuration directory, where it has one that
+    /// is not ours.
+    ///
+    /// # Errors
+    /// Where a directory or the store is of no use.
+    pub(super) fn open(
+        settings: Settings,
+        models: Vec<String>,
+        folder: &Path,
+        login: Option<&Path>,
+    ) -> Result<Arc<Self>, BridgeError> {
+        let failed =
+            |error: io::Error| BridgeError::new("state_dir", format!("{}: {error}", folder.display()));
+        let folder = folder.join("agent");
+        let transcripts = folder.join("transcripts");
+        let home = folder.join("home");
+        for folder in [&transcripts, &home] {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        }
+        let store = store::Store::open(&folder.join("sessions.sqlite"))
+            .map_err(|error| BridgeError::new("state_dir", error.to_string()))?;
+        let root = settings.workspace.clone().unwrap_or_else(|| folder.join("workspace"));
+        let workspace = workspace::Workspace::open(&root).map_err(|error| {
+            BridgeError::new("llm.claude_code.agent.workspace", format!("{}: {error}", root.display()))
+        })?;
+        let running = running::Running::default();
+        let kept = login.map_or_else(|| home.join(".claude"), Path::to_owned).join("projects");
+        Ok(Arc::new(Self { settings, models, workspace, store, running, transcripts, home, kept }))
+    }
+
+    /// The model of a session that is asked for with this name.
+    fn model(&self, name: Option<String>) -> Result<String, Failure> {
+        let Some(name) = name else {
+            let none = || Failure::new(Kind::Unavailable, "no model has mode: agent");
+            return self.models.first().cloned().ok_or_else(none);
+        };
+        if self.models.contains(&name) {
+            return Ok(name);
+        }
+        let message =
+            format!("{name:?} is no model that works as an agent. There are: {}", self.models.join(", "));
+        Err(Failure { param: Some("model".into()), ..Failure::new(Kind::UnknownModel, message) })
+    }
+
+    /// Where our transcript of a thread of a session is, if there is one.
+    fn transcript(&self, session: &str, thread: &str) -> PathBuf {
+        self.transcripts.join(session).join(format!("{thread}.jsonl"))
+    }
+
+    /// Removes all files of a session and of the CLI's thread of it.
+    fn forget(&self, session: &str, thread: Option<&str>) {
+        if let Some(thread) = thread {
+            self.forget_thread(session, thread);
+        }
+        let _none = std::fs::remove_dir_all(self.transcripts.join(session));
+    }
+
+    /// Removes the transcripts of a thread: ours, and the CLI's own, which are in a folder for each project.
+    fn forget_thread(&self, session: &str, thread: &str) {
+        let _none = std::fs::remove_file(self.transcript(session, thread));
+        for folder in std::fs::read_dir(&self.kept).into_iter().flatten().flatten() {
+            let _none = std::fs::remove_file(folder.path().join(format!("{thread}.jsonl")));
+            let _none = std::fs::remove_dir_all(folder.path().join(thread));
+        }
+    }
+}
+
+/// A UUID of random bits (RFC 9562, version 4): what the CLI takes as a session's id.
+fn uuid() -> Result<String, Failure> {
+    let bytes = state::random::<16>();
+    let mut bytes = bytes.map_err(|error| Failure::new(Kind::Unavailable, error.to_string()))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let piece = |from, to| hex.get(from..to).unwrap_or_default();
+    Ok(format!("{}-{}-{}-{}-{}", piece(0, 8), piece(8, 12), piece(12, 16), piece(16, 20), piece(20, 32)))
+}
