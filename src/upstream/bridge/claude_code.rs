@@ -3,13 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::Request;
+
+use self::agent::{Agents, Launch};
 use self::cli::Cli;
 use self::park::Parked;
+use self::probe::Probe;
 use self::turn::Turns;
 use super::ask::{Block, Format, Role};
 use super::model::{Abilities, Model, Models};
-use super::{Ask, Backend, BridgeError, Count, Failure, Later, Out, Readiness, Setup, tools as bridge_tools};
+use super::{
+    Ask, Backend, BridgeError, Count, Failure, Later, Out, Own, Readiness, Setup, tools as bridge_tools,
+};
+use crate::body::Body;
+use crate::upstream::Caller;
 
+pub mod agent;
 mod cli;
 mod fault;
 mod folders;
@@ -17,6 +26,7 @@ mod launch;
 mod lines;
 mod mapping;
 mod park;
+mod probe;
 mod process;
 mod seed;
 mod settings;
@@ -35,19 +45,24 @@ const PLACES: usize = 4;
 
 /// The CLI as a backend.
 struct ClaudeCode {
-    cli: Cli,
+    cli: Arc<Cli>,
+    probe: Probe,
+    /// There is one if a model is of `mode: agent`.
+    agents: Option<Arc<Agents>>,
     settings: Settings,
     models: Models,
     /// What the CLI calls each of them.
     names: HashMap<String, String>,
     parked: Parked,
+    /// The largest request body. Bytes.
+    body_limit: u64,
 }
 
 /// A backend for the CLI that `setup` names.
 pub(super) fn backend(setup: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError> {
     let settings = setup.config.llm.claude_code.clone();
     let folder = setup.config.state_dir.join("claude_code");
-    let cli = Cli::new(&setup.config.llm, setup.environment, &folder, setup.tasks.clone())?;
+    let cli = Arc::new(Cli::new(&setup.config.llm, setup.environment, &folder, setup.tasks.clone())?);
     let offers = &settings.models.0;
     if offers.is_empty() {
         return Err(BridgeError::new(
@@ -65,7 +80,16 @@ pub(super) fn backend(setup: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError
         return Err(BridgeError::new(key, "not the name of a model"));
     }
     let parked = Parked::new(settings.park, settings.max_parked, setup.tasks.clone());
-    Ok(Arc::new(ClaudeCode { cli, settings, models, names, parked }))
+    let agents: Vec<_> =
+        offers.iter().filter(|(_, offer)| offer.mode == Mode::Agent).map(|(name, _)| name.clone()).collect();
+    let login = settings.auth.login.clone();
+    let agents = match &*agents {
+        [] => None,
+        _ => Some(Arc::new(Agents::new(settings.agent.clone(), agents, &folder, login)?)),
+    };
+    let probe = Probe::default();
+    let body_limit = setup.config.llm.bridge.body_limit;
+    Ok(Arc::new(ClaudeCode { cli, probe, agents, settings, models, names, parked, body_limit }))
 }
 
 fn model(name: &str, offer: &Offer) -> Model {
@@ -76,12 +100,13 @@ fn model(name: &str, offer: &Offer) -> Model {
         owned_by: OWNER,
         context: offer.context,
         max_output: offer.max_output,
+        // An agent has tools of its own, and says what it likes.
         can: Abilities {
-            tools: true,
-            parallel_tools: true,
+            tools: offer.mode == Mode::Llm,
+            parallel_tools: offer.mode == Mode::Llm,
             vision: true,
             reasoning: true,
-            json_schema: true,
+            json_schema: offer.mode == Mode::Llm,
         },
     }
 }
@@ -99,8 +124,11 @@ impl Backend for ClaudeCode {
         PLACES
     }
 
-    fn check(&self, ask: &mut Ask, _: &Model, _: bool) -> Result<(), Failure> {
+    fn check(&self, ask: &mut Ask, model: &Model, lenient: bool) -> Result<(), Failure> {
         self.cli.has_credential()?;
+        if self.agent(&model.id).is_some() {
+            return agent::check(ask, lenient);
+        }
         can_be_answered(ask)?;
         note(ask);
         Ok(())
@@ -108,6 +136,15 @@ impl Backend for ClaudeCode {
 
     fn answer(self: Arc<Self>, ask: Ask, out: Out) -> Later<Result<(), Failure>> {
         Box::pin(async move {
+            if let Some(agents) = self.agent(&ask.id) {
+                let launch = Launch {
+                    cli: Arc::clone(&self.cli),
+                    model: self.names.get(&ask.id).unwrap_or(&ask.id).clone(),
+                    retries: self.settings.retries,
+                    idle: self.settings.idle_timeout,
+                };
+                return agents.open()?.answer(ask, launch, out).await;
+            }
             let turns = Turns { cli: &self.cli, settings: &self.settings, parked: &self.parked };
             let model = self.names.get(&ask.id).map_or(ask.id.as_str(), String::as_str);
             turns.answer(&ask, model, out).await
@@ -119,16 +156,25 @@ impl Backend for ClaudeCode {
         Box::pin(std::future::ready(Ok(count)))
     }
 
+    fn own(self: Arc<Self>, request: Request<Body>, caller: Caller) -> Own {
+        let (agents, body_limit) = (self.agents.clone(), self.body_limit);
+        agent::own(agents, self, request, caller, body_limit)
+    }
+
     fn readiness(self: Arc<Self>) -> Later<Readiness> {
-        let here = self.cli.program().and_then(|_| self.cli.has_credential());
-        let missing = here.err().map(|failure| failure.message).unwrap_or_default();
-        let readiness = Readiness { ready: missing.is_empty(), missing, detail: serde_json::Value::Null };
-        Box::pin(std::future::ready(readiness))
+        Box::pin(async move { self.probe.readiness(&self.cli).await })
     }
 
     fn stop(self: Arc<Self>) -> Later<()> {
         self.parked.clear();
         Box::pin(std::future::ready(()))
+    }
+}
+
+impl ClaudeCode {
+    /// The agents, if the model of this id is one.
+    fn agent(&self, id: &str) -> Option<&Arc<Agents>> {
+        self.agents.as_ref().filter(|agents| agents.has(id))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::state;
 use crate::upstream::bridge::{BridgeError, Failure, Kind};
@@ -23,9 +23,12 @@ mod workspace;
 mod tests;
 
 pub(super) use endpoints::own;
-pub(super) use turn::Launch;
+pub(super) use turn::{Launch, check};
 
 pub use settings::{Permission, Settings, SystemPrompt};
+
+/// The file of what is kept.
+const STORE: &str = "sessions.sqlite";
 
 /// All agents of a proxy: they differ in nothing but the model.
 #[derive(Debug)]
@@ -44,35 +47,84 @@ pub(super) struct Agent {
     kept: PathBuf,
 }
 
-impl Agent {
-    /// Agents that keep what they know in `folder`. `login`: the CLI's configuration directory, where it has one that
-    /// is not ours.
+/// Agents that may not have been asked for yet: nothing is made on the disk before.
+#[derive(Debug)]
+pub(super) struct Agents {
+    settings: Settings,
+    models: Vec<String>,
+    folder: PathBuf,
+    /// The CLI's configuration directory, where it has one that is not ours.
+    login: Option<PathBuf>,
+    open: Mutex<Option<Arc<Agent>>>,
+}
+
+impl Agents {
+    /// Agents that are these models, and keep what they know in `folder`.
     ///
     /// # Errors
-    /// Where a directory or the store is of no use.
-    pub(super) fn open(
+    /// Where what was kept there is of no use.
+    pub(super) fn new(
+        settings: Settings,
+        models: Vec<String>,
+        folder: &Path,
+        login: Option<PathBuf>,
+    ) -> Result<Self, BridgeError> {
+        let agents = Self { settings, models, folder: folder.join("agent"), login, open: Mutex::default() };
+        if agents.folder.join(STORE).exists() {
+            agents.open_or_say()?;
+        }
+        Ok(agents)
+    }
+
+    /// Whether the model of this id is an agent.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.models.iter().any(|model| model == id)
+    }
+
+    /// The agents.
+    ///
+    /// # Errors
+    /// Where the disk does not take what they keep.
+    pub(super) fn open(&self) -> Result<Arc<Agent>, Failure> {
+        self.open_or_say().map_err(|error| {
+            tracing::error!(%error, "agents have no place for what they keep");
+            Failure::new(Kind::Unavailable, "agents have no place for what they keep: see the log")
+        })
+    }
+
+    fn open_or_say(&self) -> Result<Arc<Agent>, BridgeError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = &*open {
+            return Ok(Arc::clone(agent));
+        }
+        let agent =
+            Agent::open(self.settings.clone(), self.models.clone(), &self.folder, self.login.as_deref())?;
+        Ok(Arc::clone(open.insert(Arc::new(agent))))
+    }
+}
+
+impl Agent {
+    fn open(
         settings: Settings,
         models: Vec<String>,
         folder: &Path,
         login: Option<&Path>,
-    ) -> Result<Arc<Self>, BridgeError> {
+    ) -> Result<Self, BridgeError> {
         let failed =
             |error: io::Error| BridgeError::new("state_dir", format!("{}: {error}", folder.display()));
-        let folder = folder.join("agent");
-        let transcripts = folder.join("transcripts");
-        let home = folder.join("home");
+        let (transcripts, home) = (folder.join("transcripts"), folder.join("home"));
         for folder in [&transcripts, &home] {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         }
-        let store = store::Store::open(&folder.join("sessions.sqlite"))
+        let store = store::Store::open(&folder.join(STORE))
             .map_err(|error| BridgeError::new("state_dir", error.to_string()))?;
         let root = settings.workspace.clone().unwrap_or_else(|| folder.join("workspace"));
         let workspace = workspace::Workspace::open(&root).map_err(|error| {
             BridgeError::new("llm.claude_code.agent.workspace", format!("{}: {error}", root.display()))
         })?;
-        let running = running::Running::default();
         let kept = login.map_or_else(|| home.join(".claude"), Path::to_owned).join("projects");
-        Ok(Arc::new(Self { settings, models, workspace, store, running, transcripts, home, kept }))
+        let running = running::Running::default();
+        Ok(Self { settings, models, workspace, store, running, transcripts, home, kept })
     }
 
     /// The model of a session that is asked for with this name.

@@ -3,7 +3,6 @@
 use std::env::VarError;
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::fault::NO_LOGIN;
 use super::folders::{Folder, Folders};
+use super::probe::{self, Trouble};
 use super::process::{Process, Run};
 use super::settings::{Auth, Settings};
 use crate::config::{Llm, Lookup, Secret};
@@ -99,22 +99,24 @@ impl Cli {
     /// # Errors
     /// Where there is none: what to do.
     pub(super) fn program(&self) -> Result<PathBuf, Failure> {
-        let is_program = |path: &PathBuf| {
-            path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-        };
-        let found = if self.command.components().count() > 1 {
-            std::path::absolute(&self.command).ok().filter(is_program)
-        } else {
-            std::env::split_paths(&self.path).map(|folder| folder.join(&self.command)).find(is_program)
-        };
-        found.ok_or_else(|| {
-            let message = format!(
-                "the Claude Code CLI is not there ({}): install it (https://code.claude.com/docs), or name it in \
-                 llm.claude_code.command",
-                self.command.display()
-            );
-            Failure::new(Kind::Unavailable, message)
-        })
+        self.found().map_err(|trouble| Failure::new(Kind::Unavailable, trouble.to_string()))
+    }
+
+    /// The same, for those who look whether it can be used.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(super) fn found(&self) -> Result<PathBuf, Trouble> {
+        probe::find(&self.command, &self.path)
+    }
+
+    /// How it comes to a credential.
+    pub(super) fn proof(&self) -> probe::Credential {
+        match &self.credential {
+            Some(Credential::Secret(name, _)) => probe::Credential::Given(name),
+            Some(Credential::Login(_)) => probe::Credential::Login,
+            None => probe::Credential::Missing,
+        }
     }
 
     /// Whether there is something to show Anthropic.

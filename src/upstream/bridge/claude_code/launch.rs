@@ -147,7 +147,7 @@ fn environment(cli: &Cli, settings: &Settings, ask: &Ask, home: &Path) -> Vec<(&
 }
 
 /// The CLI's word for it (`--effort`).
-fn effort(effort: Effort) -> Option<&'static str> {
+pub(super) fn effort(effort: Effort) -> Option<&'static str> {
     match effort {
         Effort::None => None,
         Effort::Minimal | Effort::Low => Some("low"),

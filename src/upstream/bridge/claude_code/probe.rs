@@ -1,7 +1,7 @@
 //! Whether there is a CLI that can be used, and if not, what to do about it.
 
 use std::cmp::Ordering;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -17,6 +17,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::cli::Cli;
 use super::fault::NO_LOGIN;
 use crate::upstream::bridge::Readiness;
 
@@ -31,11 +32,9 @@ const BAD_FOR: Duration = Duration::from_secs(5);
 /// What is read of its answers. Bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Looks for the CLI and asks it how it is.
-#[derive(Debug)]
+/// Asks the CLI how it is.
+#[derive(Debug, Default)]
 pub(super) struct Probe {
-    program: PathBuf,
-    path: Option<OsString>,
     known: Mutex<Option<(Instant, Readiness)>>,
 }
 
@@ -94,85 +93,95 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// The program that `command` means: a path, or a name that is looked for in `path`.
+///
+/// # Errors
+/// Where there is none, or it may not be run.
+pub(super) fn find(command: &Path, path: &OsStr) -> Result<PathBuf, Trouble> {
+    let places: Vec<PathBuf> = if command.components().count() > 1 {
+        vec![command.to_owned()]
+    } else {
+        std::env::split_paths(path).map(|folder| folder.join(command)).collect()
+    };
+    let mut unusable = None;
+    for place in places {
+        match fs::metadata(&place) {
+            Ok(found) if found.is_file() && found.permissions().mode() & 0o111 != 0 => {
+                // Runs have directories of their own.
+                return Ok(std::path::absolute(&place).unwrap_or(place));
+            }
+            Ok(_) => unusable = unusable.or(Some(place)),
+            Err(_) => {}
+        }
+    }
+    Err(unusable.map_or_else(|| Trouble::Absent(command.to_owned()), Trouble::NotExecutable))
+}
+
 impl Probe {
-    /// For `program`: a path, or a name that is looked for in `path`.
-    pub(super) fn new(program: PathBuf, path: Option<OsString>) -> Self {
-        Self { program, path, known: Mutex::default() }
-    }
-
-    /// The program.
-    ///
-    /// # Errors
-    /// Where there is none, or it may not be run.
-    pub(super) fn find(&self) -> Result<PathBuf, Trouble> {
-        let named = self.program.components().count() > 1;
-        let folders = self.path.as_deref().filter(|_| !named).map(std::env::split_paths);
-        let places: Vec<PathBuf> = match folders {
-            Some(folders) => folders.map(|folder| folder.join(&self.program)).collect(),
-            None => vec![self.program.clone()],
-        };
-        let mut unusable = None;
-        for place in places {
-            match fs::metadata(&place) {
-                Ok(found) if found.is_file() && found.permissions().mode() & 0o111 != 0 => {
-                    // Runs have directories of their own.
-                    return Ok(std::path::absolute(&place).unwrap_or(place));
-                }
-                Ok(_) => unusable = unusable.or(Some(place)),
-                Err(_) => {}
-            }
-        }
-        Err(unusable.map_or_else(|| Trouble::Absent(self.program.clone()), Trouble::NotExecutable))
-    }
-
-    /// Whether it could answer. Remembered for a while; who asks meanwhile waits for the one who finds out.
-    pub(super) async fn readiness(
-        &self,
-        credential: Credential,
-        env: Vec<(&'static str, OsString)>,
-        cwd: &Path,
-    ) -> Readiness {
+    /// Whether `cli` could answer. Remembered for a while; who asks meanwhile waits for the one who finds out.
+    pub(super) async fn readiness(&self, cli: &Cli) -> Readiness {
         let mut known = self.known.lock().await;
-        if let Some((at, readiness)) = &*known {
-            let holds = if readiness.ready { GOOD_FOR } else { BAD_FOR };
-            if at.elapsed() < holds {
-                return readiness.clone();
-            }
+        if let Some(readiness) = still(known.as_ref()) {
+            return readiness;
         }
-        let mut detail = json!({"oldest": OLDEST});
-        let found = self.look(credential, env, cwd, &mut detail).await;
-        let missing = found.err().map(|trouble| trouble.to_string()).unwrap_or_default();
-        let readiness = Readiness { ready: missing.is_empty(), missing, detail };
+        let readiness = match cli.folder() {
+            // What it leaves there goes at once.
+            Ok(folder) => {
+                let (home, cwd) = (folder.home(), folder.work());
+                look(cli.found(), cli.proof(), cli.environment(&home), &cwd).await
+            }
+            Err(failure) => Readiness { ready: false, missing: failure.message, detail: Value::Null },
+        };
         *known = Some((Instant::now(), readiness.clone()));
         readiness
     }
+}
 
-    async fn look(
-        &self,
-        credential: Credential,
-        env: Vec<(&'static str, OsString)>,
-        cwd: &Path,
-        detail: &mut Value,
-    ) -> Result<(), Trouble> {
-        let program = self.find()?;
-        detail["cli"] = json!(program);
-        let broken = |why: String| Trouble::Broken(program.clone(), why);
-        let said =
-            ask(&program, &["--version"], &env, cwd).await.map_err(|error| broken(error.to_string()))?;
-        let said = String::from_utf8_lossy(&said);
-        let version = version(&said).ok_or_else(|| broken("no number in its answer".to_owned()))?;
-        detail["version"] = json!(version);
-        if compare(version, OLDEST) == Ordering::Less {
-            return Err(Trouble::Old(program, version.to_owned()));
+/// What was found out lately.
+fn still(known: Option<&(Instant, Readiness)>) -> Option<Readiness> {
+    let (at, readiness) = known?;
+    let holds = if readiness.ready { GOOD_FOR } else { BAD_FOR };
+    (at.elapsed() < holds).then(|| readiness.clone())
+}
+
+async fn look(
+    found: Result<PathBuf, Trouble>,
+    credential: Credential,
+    env: Vec<(&'static str, OsString)>,
+    cwd: &Path,
+) -> Readiness {
+    let mut detail = json!({"oldest": OLDEST});
+    let looked = match found {
+        Ok(program) => ask_all(program, credential, env, cwd, &mut detail).await,
+        Err(trouble) => Err(trouble),
+    };
+    let missing = looked.err().map(|trouble| trouble.to_string()).unwrap_or_default();
+    Readiness { ready: missing.is_empty(), missing, detail }
+}
+
+async fn ask_all(
+    program: PathBuf,
+    credential: Credential,
+    env: Vec<(&'static str, OsString)>,
+    cwd: &Path,
+    detail: &mut Value,
+) -> Result<(), Trouble> {
+    detail["cli"] = json!(program);
+    let broken = |why: String| Trouble::Broken(program.clone(), why);
+    let said = ask(&program, &["--version"], &env, cwd).await.map_err(|error| broken(error.to_string()))?;
+    let said = String::from_utf8_lossy(&said);
+    let version = version(&said).ok_or_else(|| broken("no number in its answer".to_owned()))?;
+    detail["version"] = json!(version);
+    if compare(version, OLDEST) == Ordering::Less {
+        return Err(Trouble::Old(program, version.to_owned()));
+    }
+    match credential {
+        Credential::Given(name) => {
+            detail["auth"] = json!(name);
+            Ok(())
         }
-        match credential {
-            Credential::Given(name) => {
-                detail["auth"] = json!(name);
-                Ok(())
-            }
-            Credential::Login => login(&program, &env, cwd, detail).await,
-            Credential::Missing => Err(Trouble::NoLogin),
-        }
+        Credential::Login => login(&program, &env, cwd, detail).await,
+        Credential::Missing => Err(Trouble::NoLogin),
     }
 }
 
@@ -241,19 +250,20 @@ fn compare(one: &str, other: &str) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
     use super::*;
 
     /// A program that says `version` and has this to say about its login.
     fn cli(folder: &Path, version: &str, login: &str, mode: u32) -> PathBuf {
-        use std::io::Write as _;
         let path = folder.join("claude");
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).unwrap();
         let script = format!(
             "#!/bin/sh\necho run >> \"$LOG\"\n[ \"$1\" = --version ] && {{ {version}; exit; }}\necho '{login}'\nexit 1\n"
         );
-        file.write_all(script.as_bytes()).unwrap();
+        // Written by another process: a program that one of ours has open for writing cannot be run, and what other
+        // tests start meanwhile would have it open.
+        let write = format!("printf %s \"$1\" > \"$0\"; chmod {mode:o} \"$0\"");
+        let written =
+            std::process::Command::new("/bin/sh").arg("-c").arg(write).arg(&path).arg(script).status();
+        assert!(written.unwrap().success());
         path
     }
 
@@ -261,26 +271,24 @@ mod tests {
         vec![("PATH", "/usr/bin:/bin".into()), ("LOG", folder.join("log").into())]
     }
 
-    async fn probe(version: &str, login: &str, mode: u32, credential: Credential) -> (Readiness, usize) {
+    async fn readiness(version: &str, login: &str, mode: u32, credential: Credential) -> (Readiness, usize) {
         let folder = tempfile::tempdir().unwrap();
         let program = cli(folder.path(), version, login, mode);
-        let probe = Probe::new(program, None);
-        let first = probe.readiness(credential.clone(), env(folder.path()), folder.path()).await;
-        let second = probe.readiness(credential, env(folder.path()), folder.path()).await;
-        assert_eq!(first.missing, second.missing);
+        let found = find(&program, OsStr::new(""));
+        let readiness = look(found, credential, env(folder.path()), folder.path()).await;
         let runs = fs::read_to_string(folder.path().join("log")).unwrap_or_default().lines().count();
-        (first, runs)
+        (readiness, runs)
     }
 
     #[tokio::test]
-    async fn a_cli_that_works_is_asked_once_in_a_while() {
+    async fn a_cli_that_works_is_asked_its_version_and_its_own_login_only_where_that_counts() {
         let (ready, runs) =
-            probe("echo '2.1.329 (Claude Code)'", "", 0o700, Credential::Given("api_key")).await;
+            readiness("echo '2.1.329 (Claude Code)'", "", 0o700, Credential::Given("api_key")).await;
         assert!(ready.ready, "{}", ready.missing);
         assert_eq!((&ready.detail["version"], &ready.detail["auth"]), (&json!("2.1.329"), &json!("api_key")));
         assert_eq!(runs, 1);
         let login = r#"{"loggedIn": true, "authMethod": "claude.ai"}"#;
-        let (ready, runs) = probe("echo 2.2.0", login, 0o700, Credential::Login).await;
+        let (ready, runs) = readiness("echo 2.2.0", login, 0o700, Credential::Login).await;
         assert!(ready.ready, "{}", ready.missing);
         assert_eq!((&ready.detail["auth"], runs), (&json!("claude.ai"), 2));
     }
@@ -297,11 +305,11 @@ mod tests {
             ("echo 2.1.329", "oops", 0o700, Credential::Login, "auth status"),
             ("echo 2.1.329", "", 0o700, Credential::Missing, "ANTHROPIC_API_KEY"),
         ] {
-            let (readiness, _) = probe(version, login, mode, credential).await;
+            let (readiness, _) = readiness(version, login, mode, credential).await;
             assert!(!readiness.ready && readiness.missing.contains(says), "{says}: {}", readiness.missing);
         }
-        let probe = Probe::new("claude".into(), Some("/nowhere:/nowhere/else".into()));
-        let readiness = probe.readiness(Credential::Login, Vec::new(), Path::new("/")).await;
+        let found = find(Path::new("claude"), OsStr::new("/nowhere:/nowhere/else"));
+        let readiness = look(found, Credential::Login, Vec::new(), Path::new("/")).await;
         assert!(
             readiness.missing.contains("npm install -g @anthropic-ai/claude-code"),
             "{}",
@@ -310,14 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_holds_for_a_while_and_a_trouble_for_a_moment() {
+        let readiness = |ready| Readiness { ready, missing: String::new(), detail: Value::Null };
+        let ago = |age| Instant::now().checked_sub(age).unwrap();
+        let minute = Duration::from_secs(60);
+        assert!(still(Some(&(ago(minute), readiness(true)))).is_some());
+        assert!(still(Some(&(ago(minute), readiness(false)))).is_none());
+        assert!(still(Some(&(ago(Duration::ZERO), readiness(false)))).is_some());
+        assert!(still(Some(&(ago(10 * minute), readiness(true)))).is_none());
+        assert!(still(None).is_none());
+    }
+
+    #[test]
     fn a_name_is_looked_for_in_the_path_and_a_path_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let program = cli(folder.path(), "", "", 0o700);
         let path = OsString::from(format!("/nowhere:{}", folder.path().display()));
-        assert_eq!(Probe::new("claude".into(), Some(path.clone())).find(), Ok(program.clone()));
-        assert_eq!(Probe::new(program.clone(), Some(path.clone())).find(), Ok(program));
+        assert_eq!(find(Path::new("claude"), &path), Ok(program.clone()));
+        assert_eq!(find(&program, &path), Ok(program));
         let missing = PathBuf::from("./claude");
-        assert_eq!(Probe::new(missing.clone(), Some(path)).find(), Err(Trouble::Absent(missing)));
+        assert_eq!(find(&missing, &path), Err(Trouble::Absent(missing)));
     }
 
     #[test]

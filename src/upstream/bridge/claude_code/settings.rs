@@ -22,6 +22,8 @@ pub struct Settings {
     pub auth: Auth,
     /// The models, by the names that clients ask for.
     pub models: Models,
+    /// What models of `mode: agent` may do, and where.
+    pub agent: super::agent::Settings,
     /// How long the CLI may take to start.
     #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub start_timeout: Duration,
@@ -46,6 +48,7 @@ impl Default for Settings {
             command: "claude".into(),
             auth: Auth::default(),
             models: Models::default(),
+            agent: super::agent::Settings::default(),
             start_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(10 * 60),
             timeout: Duration::from_secs(60 * 60),

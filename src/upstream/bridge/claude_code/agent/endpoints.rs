@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Agent;
+use super::Agents;
 use crate::body::Body;
 use crate::upstream::Caller;
 use crate::upstream::bridge::door::errors;
@@ -85,14 +85,14 @@ struct Asked {
 
 /// Answers `request` if its path is one of ours. `body_limit` holds for bodies that are looked at as a door would.
 pub(in super::super) fn own(
-    agent: Option<Arc<Agent>>,
+    agents: Option<Arc<Agents>>,
     backend: Arc<dyn Backend>,
     request: Request<Body>,
     caller: Caller,
     body_limit: u64,
 ) -> Own {
     let Some(path) = Path::read(request.uri().path()) else { return Own::Not(Box::new(request)) };
-    if agent.is_none() && !path.is_for_all() {
+    if agents.is_none() && !path.is_for_all() {
         return Own::Not(Box::new(request));
     }
     let (head, body) = request.into_parts();
@@ -100,7 +100,7 @@ pub(in super::super) fn own(
     let asked = Asked { method: head.method, query, body, headers: head.headers, owner: caller };
     Own::Answer(Box::pin(async move {
         let methods = path.methods();
-        match answer(agent, backend, path, asked, body_limit).await {
+        match answer(agents, backend, path, asked, body_limit).await {
             Ok(value) => respond(http::StatusCode::OK, &value),
             Err(failure) => {
                 let mut response = respond(failure.kind.status(), &errors::openai(&failure));
@@ -114,7 +114,7 @@ pub(in super::super) fn own(
 }
 
 async fn answer(
-    agent: Option<Arc<Agent>>,
+    agents: Option<Arc<Agents>>,
     backend: Arc<dyn Backend>,
     path: Path,
     asked: Asked,
@@ -122,10 +122,11 @@ async fn answer(
 ) -> Result<Value, Failure> {
     let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
     let method = asked.method.clone();
-    match (&path, agent) {
+    match (&path, agents) {
         (Path::Capabilities, _) if method == get => Ok(look::capabilities(backend.models())),
         (Path::Debug, _) if method == post => look::debug(backend.as_ref(), asked, body_limit).await,
-        (path, Some(agent)) => {
+        (path, Some(agents)) => {
+            let agent = agents.open()?;
             let owner = asked.owner.id().to_owned();
             match path {
                 Path::Projects if method == get => projects::list(&agent, owner, &asked.query).await,

@@ -30,8 +30,8 @@ pub(in super::super) struct Launch {
     pub cli: Arc<Cli>,
     /// The model, by the CLI's name for it.
     pub model: String,
-    /// How hard it thinks, by the CLI's name for that.
-    pub effort: Option<String>,
+    /// How often it asks again where Anthropic fails.
+    pub retries: u32,
     /// How long it may say nothing.
     pub idle: Duration,
 }
@@ -46,37 +46,35 @@ struct Taken {
     turn: Turn,
 }
 
-impl Agent {
-    /// Looks at a request before it waits for its turn.
-    ///
-    /// # Errors
-    /// Where it asks for what an agent cannot do.
-    pub(in super::super) fn check(&self, ask: &mut Ask, lenient: bool) -> Result<(), Failure> {
-        if !ask.tools.is_empty() {
-            let message =
-                "an agent uses its own tools, and none of a client's: ask a model of mode llm for that";
-            return Err(Failure::unsupported("tools", message));
-        }
-        let unmet =
-            [("response_format", !matches!(ask.format, Format::Text)), ("stop", !ask.stop.is_empty())];
-        for (name, _) in unmet.into_iter().filter(|(_, asked)| *asked) {
-            if !lenient {
-                return Err(Failure::unsupported(name, format!("{name} cannot be honoured by an agent")));
-            }
-            ask.warnings.dropped(name);
-        }
-        if ask.max_tokens.is_some() {
-            ask.warnings.dropped("max_tokens");
-        }
-        let said = Said::read(ask)?;
-        if ask.session.is_some() && !said.before.is_empty() {
-            ask.warnings.add("the session has its own history");
-        } else if said.incomplete {
-            ask.warnings.add("only text of earlier turns is kept");
-        }
-        Ok(())
+/// Looks at a request before it waits for its turn.
+///
+/// # Errors
+/// Where it asks for what an agent cannot do.
+pub(in super::super) fn check(ask: &mut Ask, lenient: bool) -> Result<(), Failure> {
+    if !ask.tools.is_empty() {
+        let message = "an agent uses its own tools, and none of a client's: ask a model of mode llm for that";
+        return Err(Failure::unsupported("tools", message));
     }
+    let unmet = [("response_format", !matches!(ask.format, Format::Text)), ("stop", !ask.stop.is_empty())];
+    for (name, _) in unmet.into_iter().filter(|(_, asked)| *asked) {
+        if !lenient {
+            return Err(Failure::unsupported(name, format!("{name} cannot be honoured by an agent")));
+        }
+        ask.warnings.dropped(name);
+    }
+    if ask.max_tokens.is_some() {
+        ask.warnings.dropped("max_tokens");
+    }
+    let said = Said::read(ask)?;
+    if ask.session.is_some() && !said.before.is_empty() {
+        ask.warnings.add("the session has its own history");
+    } else if said.incomplete {
+        ask.warnings.add("only text of earlier turns is kept");
+    }
+    Ok(())
+}
 
+impl Agent {
     /// Answers `ask` at `out`, in its session or in a new one.
     ///
     /// # Errors
@@ -100,7 +98,7 @@ impl Agent {
         };
         let new = self.begin(&taken, &thread, &said).await?;
         let mut telling = Telling::new(&taken, out);
-        let going = Going { launch: &launch, taken: &taken, said: &said };
+        let going = Going { launch: &launch, effort: ask.effort, taken: &taken, said: &said };
         let mut ended = self.run(&going, &thread, is_known, &mut telling).await;
         let mut spent = if is_known { taken.session.thread.cost } else { 0.0 };
         if matches!(ended, Ok(Ended::Lost)) {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::super::super::fault::broken_off;
+use super::super::super::launch::effort;
 use super::super::super::mapping::{Manner, Mapping, Next};
 use super::super::super::process::{Process, Run};
 use super::super::super::wire::{Line, Message};
@@ -17,6 +18,7 @@ use super::super::settings::{Settings, SystemPrompt};
 use super::super::store::sessions::Thread;
 use super::super::{Agent, activity, permission};
 use super::{Launch, Taken};
+use crate::upstream::bridge::ask::Effort;
 use crate::upstream::bridge::event::{Begin, Done, Event, Stop};
 use crate::upstream::bridge::{Failure, Kind, Out};
 
@@ -42,6 +44,7 @@ const GUARDS: [(&str, &str); 6] = [
 /// What is the same for all runs of a turn.
 pub(super) struct Going<'a> {
     pub launch: &'a Launch,
+    pub effort: Option<Effort>,
     pub taken: &'a Taken,
     pub said: &'a Said,
 }
@@ -69,6 +72,10 @@ impl Agent {
         let folder = cli.folder()?;
         let mut env = cli.environment(&self.home);
         env.extend(GUARDS.map(|(name, value)| (name, value.into())));
+        env.push(("CLAUDE_CODE_MAX_RETRIES", going.launch.retries.to_string().into()));
+        if going.effort == Some(Effort::None) {
+            env.push(("CLAUDE_CODE_DISABLE_THINKING", "1".into()));
+        }
         // The home stays; what is temporary goes with the run.
         env.extend(["TMPDIR", "CLAUDE_CODE_TMPDIR"].map(|name| (name, folder.work().into())));
         let mut process = cli.start(Run {
@@ -116,7 +123,7 @@ impl Agent {
         add("--model", going.launch.model.clone().into());
         add("--tools", built_in.join(",").into());
         add("--max-turns", settings.max_turns.to_string().into());
-        if let Some(effort) = &going.launch.effort {
+        if let Some(effort) = going.effort.and_then(effort) {
             add("--effort", effort.into());
         }
         if let Some(file) = &settings.mcp_config {
