@@ -65,7 +65,7 @@ fn beyond_loopback_a_bridge_does_not_start_without_client_keys() {
     for open in ["", ", allow_open: true"] {
         let exit = setup().yaml(&format!("server: {{host: 0.0.0.0{open}}}")).fails();
         assert_eq!(exit.code, Some(2));
-        let told = "server.host: a bridge spends your money: beyond loopback it needs server.client_keys";
+        let told = "a bridge spends your money: beyond loopback it needs server.client_keys";
         assert!(exit.stderr.contains(told), "{}", exit.stderr);
     }
 }
