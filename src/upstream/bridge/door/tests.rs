@@ -54,8 +54,12 @@ fn plain(door: Door) -> Value {
         Door::Completions => {
             json!({"model": "m", "prompt": "hello", "stream_options": {"include_usage": true}})
         }
-        Door::Responses => json!({"model": "m", "input": messages, "store": false}),
-        Door::Messages => json!({"model": "m", "messages": messages, "max_tokens": 99}),
+        Door::Responses => {
+            json!({"model": "m", "input": messages, "store": false, "reasoning": {"summary": "auto"}})
+        }
+        Door::Messages => {
+            json!({"model": "m", "messages": messages, "max_tokens": 99, "thinking": {"type": "adaptive"}})
+        }
     }
 }
 
@@ -85,7 +89,9 @@ fn said(events: &[Event]) -> Told {
             Said::Text { text, .. } => told.text.push_str(&text),
             Said::Thinking { text, .. } => told.thinking.push_str(&text),
             Said::Redacted(_) => {}
-            Said::Tool { id, name, input } => told.calls.push((id, name, input)),
+            Said::Tool { id, name, input } => {
+                told.calls.push((id, name, serde_json::from_str(&input).expect("JSON")));
+            }
         }
     }
     told
@@ -97,6 +103,13 @@ proptest! {
         let said = said(&events);
         prop_assert_eq!(&reading_back::chat(&whole(writer(Door::Chat), &events)), &said);
         prop_assert_eq!(&reading_back::chat_stream(&streamed(writer(Door::Chat), &events)), &said);
+    }
+
+    #[test]
+    fn messages_tells_what_the_events_say(events in answers()) {
+        let said = said(&events);
+        prop_assert_eq!(&reading_back::messages::message(&whole(writer(Door::Messages), &events)), &said);
+        prop_assert_eq!(&reading_back::messages::stream(&streamed(writer(Door::Messages), &events)), &said);
     }
 
     #[test]

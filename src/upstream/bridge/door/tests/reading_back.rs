@@ -2,18 +2,27 @@
 
 use serde_json::{Value, json};
 
+pub(super) mod messages;
+
 /// What a client was told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     pub text: String,
     pub thinking: String,
-    /// Id, name and arguments of each.
-    pub calls: Vec<(String, String, String)>,
+    pub calls: Vec<Call>,
     /// `end`, `length`, `tools`, `refusal`.
     pub stop: &'static str,
     pub prompt: u64,
     pub cached: u64,
     pub output: u64,
+}
+
+/// Id, name and arguments of a call.
+pub(super) type Call = (String, String, Value);
+
+/// A call whose arguments are JSON in a string.
+pub(super) fn call(id: &Value, name: &Value, arguments: &str) -> Call {
+    (string(id).to_owned(), string(name).to_owned(), serde_json::from_str(arguments).expect("JSON"))
 }
 
 /// The events of a stream: their names and their data. A comment is none; `[DONE]` is null.
@@ -68,15 +77,15 @@ pub(super) fn chat(completion: &Value) -> Told {
     let choice = &completion["choices"][0];
     let message = &choice["message"];
     let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();
-    let call = |call: &Value| {
-        assert_eq!(call["type"], "function");
-        let function = &call["function"];
-        [&call["id"], &function["name"], &function["arguments"]].map(|part| string(part).to_owned()).into()
+    let read = |item: &Value| {
+        assert_eq!(item["type"], "function");
+        let function = &item["function"];
+        call(&item["id"], &function["name"], string(&function["arguments"]))
     };
     let mut told = Told {
         text: string(&message["content"]).to_owned(),
         thinking: string(&message["reasoning_content"]).to_owned(),
-        calls: calls.iter().map(call).collect(),
+        calls: calls.iter().map(read).collect(),
         stop: stopped(&choice["finish_reason"]),
         ..Told::default()
     };
@@ -106,6 +115,7 @@ fn chunks(stream: &str) -> (Vec<Value>, Value) {
 pub(super) fn chat_stream(stream: &str) -> Told {
     let (chunks, usage) = chunks(stream);
     let mut told = Told::default();
+    let mut calls = Vec::new();
     for (at, chunk) in chunks.iter().enumerate() {
         assert_eq!(chunk["object"], "chat.completion.chunk");
         let choice = &chunk["choices"][0];
@@ -115,19 +125,20 @@ pub(super) fn chat_stream(stream: &str) -> Told {
         told.thinking.push_str(string(&delta["reasoning_content"]));
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
             let function = &call["function"];
-            if let Some(id) = call["id"].as_str() {
-                assert_eq!(number(&call["index"]), told.calls.len() as u64);
+            if call["id"].is_string() {
+                assert_eq!(number(&call["index"]), calls.len() as u64);
                 assert_eq!([&call["type"], &function["arguments"]], [&json!("function"), &json!("")]);
-                told.calls.push((id.to_owned(), string(&function["name"]).to_owned(), String::new()));
+                calls.push((&call["id"], &function["name"], String::new()));
             } else {
-                assert_eq!(number(&call["index"]) + 1, told.calls.len() as u64);
-                told.calls.last_mut().expect("a call").2.push_str(string(&function["arguments"]));
+                assert_eq!(number(&call["index"]) + 1, calls.len() as u64);
+                calls.last_mut().expect("a call").2.push_str(string(&function["arguments"]));
             }
         }
         if !choice["finish_reason"].is_null() {
             told.stop = stopped(&choice["finish_reason"]);
         }
     }
+    told.calls = calls.iter().map(|(id, name, arguments)| call(id, name, arguments)).collect();
     add_usage(&mut told, &usage);
     told
 }
