@@ -89,7 +89,7 @@ impl Home {
             backend: backend.clone(),
             queue: Queue::new(places, settings.queue, settings.queue_timeout),
             settings,
-            kept: Kept,
+            kept: kept(&config.state_dir),
             tasks: tasks.clone(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -128,6 +128,15 @@ impl Home {
         drop((self.upstream, self.ready, self.leave));
         let _ = self.left.await;
     }
+}
+
+/// Where earlier responses are kept. What clients give back is sealed with the key in `state_dir`; without it, only this
+/// run can read it.
+fn kept(state_dir: &std::path::Path) -> Kept {
+    Kept::open(state_dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no key in state_dir: sealed thinking is of no use after a restart");
+        Kept::default()
+    })
 }
 
 /// Says at once what is missing, before a client finds out.

@@ -55,6 +55,16 @@ pub(super) fn object(body: &[u8]) -> Result<Object<'_>, Failure> {
     Field { place: String::new(), raw }.object()
 }
 
+/// The value that `json`, which stands at `place`, is. It has been looked at before.
+///
+/// # Errors
+/// Where it is none.
+pub(super) fn value<'a>(place: &str, json: &'a str) -> Result<Field<'a>, Failure> {
+    let raw: &RawValue = serde_json::from_str(json)
+        .map_err(|error| Failure::invalid(place.to_owned(), format!("{place}: not JSON: {error}")))?;
+    Ok(Field { place: place.to_owned(), raw })
+}
+
 /// The JSON object that `text`, which stands at `place`, is; byte for byte. Nothing at all is an empty one: some
 /// models write that for a tool without arguments.
 ///
@@ -83,6 +93,11 @@ impl<'a> Object<'a> {
     /// Where its field `name` is.
     pub(super) fn place_of(&self, name: &str) -> String {
         if self.place.is_empty() { name.to_owned() } else { format!("{}.{name}", self.place) }
+    }
+
+    /// Whether `name` is there and nobody has read it yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(|raw| shape(raw) != Shape::Null)
     }
 
     /// Reads `name`; `null` is as good as nothing.

@@ -57,7 +57,10 @@ impl Rule {
 }
 
 /// The name of the conversation that the headers have: `x-conversation-id`, or `correlation-id`.
-fn conversation_of(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+///
+/// # Errors
+/// Where it is too long for one.
+pub(super) fn conversation_of(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     for name in ["x-conversation-id", "correlation-id"] {
         let Some(value) = headers.get(name) else { continue };
         let value = value.to_str().map(str::trim).unwrap_or_default();

@@ -1,20 +1,27 @@
+//! OpenAI's Responses (<https://platform.openai.com/docs/api-reference/responses>), without background mode.
+
 use super::{Failure, Reader, Reading};
-use crate::upstream::bridge::Kind;
 
-pub(super) fn read(_: Reader<'_>) -> Result<Reading, Failure> {
-    Err(Failure::new(Kind::Unavailable, "this door is not built yet"))
-}
+mod items;
+mod kept;
+mod object;
+mod own;
+mod parts;
+mod read;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod tools;
+mod write;
 
-/// Answers that clients may come back to.
-#[derive(Debug, Default)]
-pub(in crate::upstream::bridge) struct Kept;
+pub(in crate::upstream::bridge) use kept::Kept;
+pub(in crate::upstream::bridge) use own::own;
 
-pub(in crate::upstream::bridge) fn own(
-    _: &http::Method,
-    _: &str,
-    _: Option<&str>,
-    _: &crate::upstream::Caller,
-    _: &Kept,
-) -> Option<Result<serde_json::Value, Failure>> {
-    None
+/// Reads a request for a response.
+///
+/// # Errors
+/// What the client is told.
+pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
+    let (ask, writer) = write::Writing::new(read::asked(&reader)?, reader.kept);
+    Ok(Reading { ask, writer: Box::new(writer) })
 }

@@ -24,18 +24,22 @@ pub(super) fn prompts(field: &Field<'_>, notes: &mut Notes) -> Result<Vec<Prompt
         _ => None,
     };
     let parts = parts(field, Role::System, notes)?.into_iter();
-    Ok(parts.filter_map(prompt).filter(|prompt| !prompt.text.is_empty()).collect())
+    Ok(parts.filter_map(prompt).collect())
 }
 
-/// What somebody said: a string, or blocks.
+/// What somebody said: a string, or blocks. Empty text is nothing.
 pub(super) fn parts(field: &Field<'_>, role: Role, notes: &mut Notes) -> Result<Vec<Part>, Failure> {
     match field.shape() {
-        Shape::Text => Ok(vec![Block::Text(field.text()?).into()]),
+        Shape::Text => {
+            let text = Some(field.text()?).filter(|text| !text.is_empty());
+            Ok(text.map(|text| Block::Text(text).into()).into_iter().collect())
+        }
         Shape::List => {
             let mut parts = Vec::new();
             for block in field.list(BLOCKS)? {
                 parts.extend(part(block, role, notes)?);
             }
+            parts.retain(|part| !matches!(&part.block, Block::Text(text) if text.is_empty()));
             Ok(parts)
         }
         _ => Err(field.wrong("a string or a list of blocks")),

@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
-use http::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::content;
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Ask, Effort, Format, Prompt, Role, Tool, ToolChoice, Turn, Warnings};
 use crate::upstream::bridge::door::fields::{self, Field, Object, Shape};
-use crate::upstream::bridge::door::{Reader, content as files};
+use crate::upstream::bridge::door::{Reader, content as files, parameters};
 
 /// As many messages as the API takes (<https://docs.claude.com/en/api/messages>), and more tools than models do.
 const MESSAGES: usize = 100_000;
@@ -85,7 +84,7 @@ pub(super) fn ask(reader: &Reader<'_>, purpose: For) -> Result<Ask, Failure> {
         effort,
         shows_thinking,
         stream,
-        conversation: conversation(reader.headers),
+        conversation: parameters::conversation_of(reader.headers)?,
         user,
         session,
         project,
@@ -130,12 +129,16 @@ fn turns(body: &mut Object<'_>, system: &mut Vec<Prompt>, notes: &mut Notes) -> 
         message.finish(&mut notes.warnings);
         if role == Role::System && turns.is_empty() {
             system.extend(content::prompts(&what, notes)?);
-        } else {
-            turns.push(Turn { role, parts: content::parts(&what, role, notes)? });
+            continue;
+        }
+        let parts = content::parts(&what, role, notes)?;
+        if !parts.is_empty() {
+            turns.push(Turn { role, parts });
         }
     }
     if turns.is_empty() {
-        return Err(Failure::invalid("messages", "messages: at least one message would be right"));
+        let message = "messages: nobody says anything; a message of the user with content would be right";
+        return Err(Failure::invalid("messages", message));
     }
     Ok(turns)
 }
@@ -320,10 +323,4 @@ fn without_effect(body: &mut Object<'_>, notes: &mut Notes) -> Result<(), Failur
 /// `cache_control` of a part, as it came.
 pub(super) fn cache(part: &mut Object<'_>) -> Result<Option<Box<RawValue>>, Failure> {
     part.take("cache_control").map(|field| field.raw_object()).transpose()
-}
-
-/// The conversation that a request says it is part of.
-pub(in super::super) fn conversation(headers: &HeaderMap) -> Option<String> {
-    let said = ["x-conversation-id", "correlation-id"].iter().find_map(|name| headers.get(*name))?;
-    said.to_str().ok().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned)
 }
