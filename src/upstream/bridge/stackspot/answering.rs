@@ -81,7 +81,8 @@ impl Stackspot {
         if self.conversation(agent) == Conversation::Stateless {
             return None;
         }
-        Some(self.conversations.enter(ask, ask.conversation.as_deref()?, &agent.agent_id))
+        let name = ask.conversation.as_deref().filter(|name| !name.is_empty())?;
+        Some(self.conversations.enter(ask, name, &agent.agent_id))
     }
 
     /// Whether the client hears of the answer only once it has been judged: where nothing goes out before anyhow, and
@@ -137,7 +138,7 @@ impl Stackspot {
             let heard = frame.data_ref().map_or(Ok(()), |data| stream.hear(data, &mut text));
             written += text.len() as u64;
             early = telling.hear(reading.hear(&text), &mut cut).await?;
-            heard?;
+            heard.map_err(|failure| self.limited(failure))?;
         }
         let mut text = String::new();
         // Where it is ended here, dropping the body closes the connection, and so ends the agent's work.
@@ -146,7 +147,7 @@ impl Stackspot {
             None
         } else {
             self.listen_on(body);
-            Some(stream.finish(&mut text)?)
+            Some(stream.finish(&mut text).map_err(|failure| self.limited(failure))?)
         };
         written += text.len() as u64;
         let mut events = reading.hear(&text);
@@ -170,6 +171,11 @@ impl Stackspot {
             ending,
             whole,
         })
+    }
+
+    /// `failure`, which may be a limit of requests told in the midst of an answer.
+    fn limited(&self, failure: Failure) -> Failure {
+        if failure.kind == Kind::RateLimit { failure.after(self.limiter.refused(None)) } else { failure }
     }
 
     /// Hears a complete answer's end out, for a while.

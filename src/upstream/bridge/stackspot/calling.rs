@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Response;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::super::{Failure, Kind};
@@ -115,7 +115,7 @@ impl Stackspot {
         headers.insert(AUTHORIZATION, token.bearer()?);
         let sent = tokio::time::timeout(self.idle_timeout, self.api.send(request)).await;
         match sent.map_err(|_| self.silent())? {
-            Ok(response) if response.status() == StatusCode::OK => Ok(Ok(response.into_body())),
+            Ok(response) if response.status().is_success() => Ok(Ok(response.into_body())),
             Ok(response) => Ok(Err(refused(response, call.model).await)),
             Err(error) => Ok(Err(Refusal { failure: unreachable(&error), remedy: Remedy::Again })),
         }

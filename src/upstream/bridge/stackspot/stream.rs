@@ -215,6 +215,8 @@ impl Stream {
             }
         };
         let input = of("/tokens/input").or(user).or_else(|| of("/usage/prompt_tokens"));
+        // Nothing is read without having tokens: it was not counted.
+        let input = input.filter(|input| *input > 0);
         let output = of("/tokens/output").or_else(|| of("/usage/completion_tokens"));
         self.ending.input = input.or(self.ending.input);
         self.ending.output = output.or(self.ending.output);

@@ -76,7 +76,7 @@ fn no_more_is_sent_in_a_minute_than_the_account_may() {
 #[test]
 fn an_answer_that_breaks_off_is_no_answer() {
     let spot = Stackspot::start();
-    let proxy = setup(&spot, "").start();
+    let proxy = setup(&spot, "cooldown: 10ms").start();
     let half = || Reply::deltas(&["half of", " it"]).without_end();
     let error = json!({"code": "INFERENCE_3008_X", "details": "slow down"});
     let event = format!("data: {{\"message\":\"half of it\"}}\n\nevent: error\ndata: {error}\n\n");

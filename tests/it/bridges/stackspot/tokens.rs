@@ -60,6 +60,17 @@ fn no_token_means_no_answer_and_says_why() {
 }
 
 #[test]
+fn a_credential_that_is_not_taken_is_said_to_whoever_asks_whether_it_is_ready() {
+    let spot = Stackspot::start();
+    let yaml = spot.yaml("").replace("client_id: me", "client_id: somebody");
+    let proxy = Proxy::bridge("stackspot").yaml(&yaml).start();
+    let page = proxy.admin("/ready");
+    assert_eq!(page.head.status(), 503, "{}", page.body);
+    assert!(page.body.contains("client_secret"), "{}", page.body);
+    assert_eq!(chat(&proxy, &question("hi")).error().1, "upstream_auth");
+}
+
+#[test]
 fn a_lifetime_that_is_not_told_does_no_harm() {
     let spot = Stackspot::start();
     spot.grant(Grant::For(Value::Null));

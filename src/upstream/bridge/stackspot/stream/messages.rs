@@ -86,4 +86,17 @@ mod tests {
         }
         assert_eq!(reader.hear("xyz"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn all_of_it_so_far_gives_the_text_whatever_it_is(parts in proptest::collection::vec("[ab ]{1,3}", 1..6)) {
+            let mut reader = Messages::default();
+            let mut text = String::new();
+            for count in 1..=parts.len() {
+                text.push_str(&reader.hear(&parts[..count].concat()).unwrap());
+            }
+            text.push_str(&reader.finish());
+            proptest::prop_assert_eq!(text, parts.concat());
+        }
+    }
 }
