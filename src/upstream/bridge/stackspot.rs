@@ -3,7 +3,8 @@
 //! An agent takes one text and answers with one (<https://ai.stackspot.com/docs/agents/agent-api/agent-api>). What is
 //! asked becomes that text (`tools`), on its way through whose turn it is (`limiter`), with which token (`token`), and
 //! how often (`calling`); the answer's form is made out (`stream`), and its text read for calls, judged and told
-//! (`answering`, `telling`). Beside that: who remembers a conversation (`conversations`), and files (`files`).
+//! (`answering`, `telling`). Beside that: who remembers a conversation (`conversations`), files (`files`), and quick
+//! commands (`quick`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ mod conversations;
 mod files;
 mod limiter;
 mod network;
+mod quick;
 mod refusal;
 mod settings;
 mod stream;
@@ -37,8 +39,9 @@ use network::{Host, Network};
 pub use settings::{Agent, Conversation, Repair, Settings};
 use token::Tokens;
 
-/// Where tokens come from, and where files go.
+/// Where tokens come from, where files go, and where quick commands run.
 const IDM: &str = "https://idm.stackspot.com";
+const COMMANDS: &str = "https://genai-code-buddy-api.stackspot.com";
 const FILES: &str = "https://data-integration-api.stackspot.com";
 
 /// An account of Stackspot AI.
@@ -47,6 +50,7 @@ struct Stackspot {
     models: Models,
     agents: BTreeMap<String, Agent>,
     api: Host,
+    commands: Host,
     tokens: Tokens,
     files: Files,
     limiter: Limiter,
@@ -68,7 +72,9 @@ pub(super) fn backend(setup: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError
     let agents = account::agents(setup)?;
     let idm = address("llm.stackspot.idm_url", settings.idm_url.as_ref(), IDM)?;
     let files = address("llm.stackspot.files_url", settings.files_url.as_ref(), FILES)?;
-    let secure = [&llm.base_url, &idm, &files].iter().any(|url| url.is_https());
+    let commands =
+        address("llm.stackspot.quick_commands_url", settings.quick_commands_url.as_ref(), COMMANDS)?;
+    let secure = [&llm.base_url, &idm, &files, &commands].iter().any(|url| url.is_https());
     let tls = if secure {
         Some(client_config().map_err(|error| BridgeError::new("llm.base_url", error.to_string()))?)
     } else {
@@ -89,6 +95,7 @@ pub(super) fn backend(setup: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError
         models: account::models(&agents),
         agents,
         api: host("llm.base_url", &llm.base_url)?,
+        commands: host("llm.stackspot.quick_commands_url", &commands)?,
         tokens: Tokens::new(host("llm.stackspot.idm_url", &idm)?, credential, setup.tasks.clone()),
         files: Files::new(network.clone(), host("llm.stackspot.files_url", &files)?, &files),
         limiter: Limiter::new(settings.requests_per_minute, settings.cooldown),
@@ -143,6 +150,10 @@ impl Backend for Stackspot {
                 "the header correlation-id is missing, or x-conversation-id: it names the conversation, and this model \
                  demands it (llm.stackspot.conversation: strict); a ULID such as 01ARZ3NDEKTSV4RRFFQ69G5FAV is best",
             ));
+        }
+        let quick = self.agents.get(&model.id).is_some_and(|agent| agent.quick);
+        if quick && files::any(&ask.turns) {
+            return Err(files::refused("a quick command takes no pictures and files"));
         }
         if files::elsewhere(&ask.turns) {
             if !lenient {

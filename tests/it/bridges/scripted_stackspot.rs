@@ -12,6 +12,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+// Where others include this file, this one is still beside it.
+#[path = "scripted_stackspot/reply.rs"]
+mod reply;
+
+pub(crate) use reply::Reply;
+use reply::{End, Piece};
+
 /// Nothing waits longer than this: a test that hangs fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,32 +40,6 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-}
-
-/// What is answered to a request for an agent.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    status: u16,
-    headers: String,
-    pieces: Vec<Piece>,
-    end: End,
-}
-
-#[derive(Clone, Debug)]
-enum Piece {
-    Bytes(Vec<u8>),
-    /// Waits until [`Stackspot::open`] is called with it.
-    Gate(&'static str),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// As HTTP has it.
-    Proper,
-    /// The connection breaks off.
-    Cut,
-    /// It says nothing more until the other side closes.
-    Never,
 }
 
 /// What is answered to a request for a token.
@@ -93,106 +74,8 @@ struct State {
     /// Why no file is taken: a status.
     no_uploads: Option<u16>,
     uploads: usize,
-}
-
-impl Reply {
-    /// Server-sent events that say `messages`, and then how it ended.
-    pub(crate) fn deltas(messages: &[&str]) -> Self {
-        Self::events(messages.iter().map(|message| json!({"message": message})).chain([ending()]))
-    }
-
-    /// The same, each message with all those before it.
-    pub(crate) fn cumulative(messages: &[&str]) -> Self {
-        let mut said = String::new();
-        let all = messages.iter().map(|message| {
-            said.push_str(message);
-            json!({"message": said})
-        });
-        let all: Vec<_> = all.collect();
-        Self::events(all.into_iter().chain([ending()]))
-    }
-
-    /// One JSON document, as if nobody had asked for a stream.
-    pub(crate) fn document(message: &str) -> Self {
-        let mut document = ending();
-        document["message"] = json!(message);
-        Self::raw("application/json", document.to_string())
-    }
-
-    /// OpenAI's chunks.
-    pub(crate) fn chunks(messages: &[&str]) -> Self {
-        let chunk = |delta: Value, end: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": end}]});
-        let deltas = messages.iter().map(|message| chunk(json!({"content": message}), Value::Null));
-        let usage = json!({"choices": [], "usage": {"prompt_tokens": 42, "completion_tokens": 5}});
-        let mut reply = Self::events(deltas.chain([chunk(json!({}), json!("stop")), usage]));
-        reply.pieces.push(Piece::Bytes(b"data: [DONE]\n\n".to_vec()));
-        reply
-    }
-
-    /// These events, a piece each.
-    pub(crate) fn events(events: impl IntoIterator<Item = Value>) -> Self {
-        let pieces = events.into_iter().map(|event| Piece::Bytes(format!("data: {event}\n\n").into_bytes()));
-        Self { pieces: pieces.collect(), ..Self::raw("text/event-stream", "") }
-    }
-
-    /// These bytes.
-    pub(crate) fn raw(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status: 200,
-            headers: format!("Content-Type: {content_type}\r\n"),
-            pieces: vec![Piece::Bytes(body.into())],
-            end: End::Proper,
-        }
-    }
-
-    /// A refusal.
-    pub(crate) fn refusal(status: u16, body: &str) -> Self {
-        Self { status, ..Self::raw("application/json", body) }
-    }
-
-    /// As the limit of requests is told.
-    pub(crate) fn rate_limit() -> Self {
-        Self::refusal(
-            429,
-            r#"{"type":"TooManyRequests","code":"INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED","details":"Maximum number of requests reached."}"#,
-        )
-    }
-
-    /// With one more header.
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push_str(&format!("{name}: {value}\r\n"));
-        self
-    }
-
-    /// Holds back what follows piece `at` until that gate is opened.
-    pub(crate) fn gate(mut self, at: usize, gate: &'static str) -> Self {
-        self.pieces.insert(at, Piece::Gate(gate));
-        self
-    }
-
-    /// Without its last event.
-    pub(crate) fn without_end(mut self) -> Self {
-        self.pieces.pop();
-        self
-    }
-
-    /// Breaks off after its last piece.
-    pub(crate) fn cut(mut self) -> Self {
-        self.end = End::Cut;
-        self
-    }
-
-    /// Goes on for ever, in silence.
-    pub(crate) fn never_ends(mut self) -> Self {
-        self.end = End::Never;
-        self
-    }
-}
-
-/// An answer's last event.
-fn ending() -> Value {
-    json!({"stop_reason": "stop", "message_id": "01M", "conversation_id": "01C",
-        "tokens": {"user": null, "enrichment": null, "input": 42, "output": 5}})
+    /// What the latest quick command was given, and how often its outcome was asked for.
+    run: (String, usize),
 }
 
 impl Asked {
@@ -238,6 +121,7 @@ impl Stackspot {
             left: 0,
             no_uploads: None,
             uploads: 0,
+            run: (String::new(), 0),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let server = shared.clone();
@@ -261,7 +145,7 @@ impl Stackspot {
         let more: String = more.lines().map(|line| format!("    {line}\n")).collect();
         format!(
             "llm:\n  type: stackspot\n  base_url: {url}\n  stackspot:\n    realm: acme\n    client_id: me\n    \
-             client_secret: \"{SECRET}\"\n    idm_url: {url}\n    files_url: {url}\n{more}",
+             client_secret: \"{SECRET}\"\n    idm_url: {url}\n    files_url: {url}\n    quick_commands_url: {url}\n{more}",
             url = self.url()
         )
     }
@@ -421,6 +305,11 @@ impl Shared {
                 Some(reply) => Answer::Reply(reply),
                 None => Answer::Reply((state.responder)(asked)),
             },
+            "/v1/quick-commands/callback/01RUN" => state.outcome(),
+            path if path.starts_with("/v1/quick-commands/create-execution/") => {
+                state.run = (asked.json()["input_data"].as_str().unwrap_or_default().to_owned(), 0);
+                Answer::Whole(200, json!("01RUN"))
+            }
             _ => Answer::Whole(404, Value::Null),
         }
     }
@@ -482,6 +371,22 @@ impl State {
                 )
             }
         }
+    }
+}
+
+impl State {
+    /// A quick command runs when it is looked at first, and repeats what it was given when it is done.
+    fn outcome(&mut self) -> Answer {
+        self.run.1 += 1;
+        let step = json!({"step_result": {"answer": format!("ran: {}", self.run.0)}});
+        Answer::Whole(
+            200,
+            match self.run.1 {
+                1 => json!({"progress": {"status": "RUNNING"}, "steps": [], "result": null}),
+                _ if self.run.0 == "fail" => json!({"progress": {"status": "FAILED"}}),
+                _ => json!({"progress": {"status": "COMPLETED"}, "steps": [step], "result": null}),
+            },
+        )
     }
 }
 

@@ -82,9 +82,13 @@ fn from_file(setup: &Setup<'_>) -> Result<Option<Secret>, BridgeError> {
 /// The agents by the names of their models.
 pub(super) fn agents(setup: &Setup<'_>) -> Result<BTreeMap<String, Agent>, BridgeError> {
     const KEY: &str = "llm.stackspot.agents";
-    let configured = &setup.config.llm.stackspot.agents;
+    let settings = &setup.config.llm.stackspot;
+    let mut configured = settings.agents.clone();
+    for slug in &settings.quick_commands {
+        configured.insert(format!("qc/{slug}"), Agent::quick(slug));
+    }
     if !configured.is_empty() {
-        return distinct(configured).map(|()| configured.clone());
+        return distinct(&configured).map(|()| configured);
     }
     match variable_of(setup.environment, "GENAI_AGENT_ID") {
         Some(id) if is_id(&id) => Ok([(ENVIRONMENTS_MODEL.to_owned(), Agent::plain(id))].into()),
@@ -127,12 +131,12 @@ fn model(name: &str, agent: &Agent) -> Model {
         aliases: agent.aliases.clone(),
         display_name: name.to_owned(),
         owned_by: "stackspot",
-        context: Some(agent.context_tokens),
+        context: (!agent.quick).then_some(agent.context_tokens),
         max_output: None,
         can: Abilities {
             tools: true,
             parallel_tools: true,
-            vision: true,
+            vision: !agent.quick,
             reasoning: false,
             json_schema: true,
         },

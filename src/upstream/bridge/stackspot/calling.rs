@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Failure, Kind};
 use super::Stackspot;
 use super::network::{unreachable, whole};
+use super::quick;
 use super::refusal::{self, Refusal, Remedy};
 use super::settings::Agent;
 use super::token::Token;
@@ -38,6 +39,9 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     fn body(&self, prompt: &str) -> Bytes {
         let agent = self.agent;
+        if agent.quick {
+            return quick::body(prompt);
+        }
         let mut body = Map::new();
         let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
         set("streaming", json!(true));
@@ -108,14 +112,21 @@ impl Stackspot {
         body: &Bytes,
         token: &Token,
     ) -> Result<Result<Body, Refusal>, Failure> {
-        let path = format!("/v1/agent/{}/chat", call.agent.agent_id);
-        let mut request = self.api.post(&path, "application/json", body.clone())?;
+        let id = &call.agent.agent_id;
+        let (host, path) = match call.agent.quick {
+            true => (&self.commands, quick::path(id)),
+            false => (&self.api, format!("/v1/agent/{id}/chat")),
+        };
+        let mut request = host.post(&path, "application/json", body.clone())?;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(AUTHORIZATION, token.bearer()?);
-        let sent = tokio::time::timeout(self.idle_timeout, self.api.send(request)).await;
+        let sent = tokio::time::timeout(self.idle_timeout, host.send(request)).await;
         match sent.map_err(|_| self.silent())? {
-            Ok(response) if response.status().is_success() => Ok(Ok(response.into_body())),
+            Ok(response) if response.status().is_success() => {
+                let body = response.into_body();
+                Ok(Ok(if call.agent.quick { self.outcome(body, token, call.model).await? } else { body }))
+            }
             Ok(response) => Ok(Err(refused(response, call.model).await)),
             Err(error) => Ok(Err(Refusal { failure: unreachable(&error), remedy: Remedy::Again })),
         }

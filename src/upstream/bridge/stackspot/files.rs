@@ -188,6 +188,11 @@ pub(super) fn elsewhere(turns: &[Turn]) -> bool {
     turns.iter().flat_map(|turn| &turn.parts).any(|part| is_url(&part.block))
 }
 
+/// Whether there is a picture or file that would have to be brought to Stackspot.
+pub(super) fn any(turns: &[Turn]) -> bool {
+    turns.iter().flat_map(|turn| &turn.parts).any(|part| !files(&part.block).is_empty())
+}
+
 /// What cannot be taken.
 pub(super) fn refused(message: impl Into<String>) -> Failure {
     Failure { param: Some("messages".into()), ..Failure::new(Kind::UnsupportedContent, message) }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{Method, Request, Response};
+use http::request::Builder;
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use rustls::ClientConfig;
 use tokio_util::task::TaskTracker;
@@ -51,12 +52,22 @@ impl Network {
 impl Host {
     /// A request with this body for the `path` below the service's own.
     pub(super) fn post(&self, path: &str, content_type: &str, body: Bytes) -> Result<Request<Body>, Failure> {
-        Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}{path}", self.base.path()))
+        self.request(Request::post(self.uri(path)).header(CONTENT_TYPE, content_type), body)
+    }
+
+    /// A request for what is at the `path` below the service's own.
+    pub(super) fn get(&self, path: &str) -> Result<Request<Body>, Failure> {
+        self.request(Request::get(self.uri(path)), Bytes::new())
+    }
+
+    fn uri(&self, path: &str) -> String {
+        format!("{}{path}", self.base.path())
+    }
+
+    fn request(&self, request: Builder, body: Bytes) -> Result<Request<Body>, Failure> {
+        request
             .header(HOST, self.base.authority())
             .header(USER_AGENT, concat!("perimeter/", env!("CARGO_PKG_VERSION")))
-            .header(CONTENT_TYPE, content_type)
             .body(Body::full(body))
             .map_err(|_| Failure::new(Kind::Upstream, "the request to Stackspot cannot be written"))
     }

@@ -30,6 +30,11 @@ pub struct Settings {
     pub files_url: Option<BaseUrl>,
     /// The agents by the names that clients have for them; none: the one of `GENAI_AGENT_ID`, as `stackspot-chat`.
     pub agents: BTreeMap<String, Agent>,
+    /// Where quick commands run; unset: <https://genai-code-buddy-api.stackspot.com>.
+    pub quick_commands_url: Option<BaseUrl>,
+    /// Quick commands by their slugs: each is a model `qc/<slug>`.
+    #[serde(deserialize_with = "slugs")]
+    pub quick_commands: Vec<String>,
     /// Who remembers a conversation.
     pub conversation: Conversation,
     /// Requests that the account sends in any minute.
@@ -84,6 +89,9 @@ pub struct Agent {
     /// Who remembers a conversation with it; unset: `llm.stackspot.conversation`.
     #[serde(default)]
     pub conversation: Option<Conversation>,
+    /// Whether it is a quick command, and its id that one's slug.
+    #[serde(skip)]
+    pub(super) quick: bool,
 }
 
 /// Who remembers a conversation.
@@ -122,6 +130,8 @@ impl Default for Settings {
             idm_url: None,
             files_url: None,
             agents: BTreeMap::new(),
+            quick_commands_url: None,
+            quick_commands: Vec::new(),
             conversation: Conversation::default(),
             requests_per_minute: 90,
             cooldown: Duration::from_secs(15),
@@ -147,7 +157,13 @@ impl Agent {
             deep_search: false,
             extra_body: serde_json::Map::new(),
             conversation: None,
+            quick: false,
         }
+    }
+
+    /// The quick command of that slug.
+    pub(super) fn quick(slug: &str) -> Self {
+        Self { quick: true, conversation: Some(Conversation::Stateless), ..Self::plain(slug.to_owned()) }
     }
 }
 
@@ -180,6 +196,14 @@ fn agent_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     Err(D::Error::custom(
         "expected the id of an agent, such as 01J4WFMAJTP453TRRQKFAJ80PN: letters and digits",
     ))
+}
+
+fn slugs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let slugs = Vec::<String>::deserialize(deserializer)?;
+    match slugs.iter().find(|slug| !is_id(slug)) {
+        Some(_) => Err(D::Error::custom("expected slugs of quick commands: letters, digits, and - _ .")),
+        None => Ok(slugs),
+    }
 }
 
 fn extra_body<'de, D: Deserializer<'de>>(

@@ -286,3 +286,17 @@ fn what_has_no_effect_is_said() {
     assert_eq!(error.0, 400);
     assert_eq!(spot.chats().len(), 1);
 }
+
+#[test]
+fn a_quick_command_is_a_model_that_answers_when_it_has_run() {
+    let spot = Stackspot::start();
+    let proxy = setup(&spot, "quick_commands: [explain-code]").start();
+    let ask = |text: &str| with(question(text), json!({"model": "qc/explain-code"}));
+    let answer = chat(&proxy, &ask("fn main() {}"));
+    assert_eq!(answer.text(), "ran: fn main() {}");
+    let answer = chat(&proxy, &with(ask("x"), json!({"stream": true})));
+    assert_eq!(streamed_text(&answer.body), "ran: x");
+    assert_eq!(chat(&proxy, &ask("fail")).error().1, "upstream_error");
+    let paths: Vec<_> = spot.asked().into_iter().map(|asked| asked.path).collect();
+    assert!(paths.contains(&"/v1/quick-commands/create-execution/explain-code".to_owned()), "{paths:?}");
+}
