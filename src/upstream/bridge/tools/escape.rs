@@ -42,16 +42,25 @@ pub(super) fn compact(raw: &str) -> String {
     out
 }
 
-/// A value of an attribute.
+/// The longest name or id that is written. Chars.
+const LONGEST: usize = 100;
+
+/// A value of an attribute. Markers are escaped as in [`text`].
 pub(super) fn attribute(value: &str) -> String {
-    value
+    text(value)
         .chars()
         .map(|c| match c {
             '<' | '>' | '"' => '\'',
             c if c.is_control() => ' ',
             c => c,
         })
+        .take(LONGEST)
         .collect()
+}
+
+/// A name or an id in a line of its own, as one word.
+pub(super) fn word(word: &str) -> String {
+    attribute(word).replace(char::is_whitespace, "_")
 }
 
 /// `text`, with the first char of each mark replaced.

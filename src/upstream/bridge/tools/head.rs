@@ -34,7 +34,7 @@ pub(super) enum Step {
 }
 
 /// The longest word of a head. Bytes.
-const LONGEST: usize = 256;
+const LONGEST: usize = 512;
 
 impl Head {
     /// Reads `c`. `end` is the marker that ends a call.
@@ -43,7 +43,7 @@ impl Head {
         match c {
             c if c.is_whitespace() && self.word.is_empty() => Step::More,
             c if c.is_whitespace() => self.word(end),
-            '{' if self.word.is_empty() && named => Step::Arguments,
+            '{' if self.word.is_empty() && named && self.want != Want::Id => Step::Arguments,
             '"' if self.word.is_empty() && self.want == Want::Arguments => Step::Arguments,
             _ => {
                 self.word.push(c);

@@ -58,3 +58,6 @@ fn told(answer: &Answer) -> String {
     });
     blocks.collect::<Vec<_>>().join(" ")
 }
+
+mod reading;
+mod writing;
