@@ -328,3 +328,21 @@ fn json_that_was_asked_for_goes_out_as_it_comes() {
     assert_eq!(hear("ty\": \"Ro"), "{\"city\": \"Ro", "no call has such a key");
     assert_eq!(hear("me\""), "{\"city\": \"Rome\"");
 }
+
+#[test]
+fn any_bytes_are_read_and_leave_blocks_in_order() {
+    bolero::check!().with_test_time(std::time::Duration::from_millis(300)).for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let (whole, ..) = read(&ask(&["a"]), [text.as_ref()]);
+        let chars: Vec<String> = text.chars().map(String::from).collect();
+        let (cut, ..) = read(&ask(&["a"]), chars.iter().map(String::as_str));
+        assert_eq!(cut.blocks, whole.blocks);
+        for block in whole.blocks {
+            if let Said::Tool { input, .. } = block {
+                assert!(
+                    serde_json::from_str::<&RawValue>(&input).is_ok_and(|json| json.get().starts_with('{'))
+                );
+            }
+        }
+    });
+}
