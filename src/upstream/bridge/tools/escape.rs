@@ -43,7 +43,7 @@ pub(super) fn compact(raw: &str) -> String {
 }
 
 /// The longest name or id that is written. Chars.
-const LONGEST: usize = 100;
+const LONGEST: usize = 128;
 
 /// A value of an attribute. Markers are escaped as in [`text`].
 pub(super) fn attribute(value: &str) -> String {

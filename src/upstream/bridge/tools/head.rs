@@ -34,7 +34,7 @@ pub(super) enum Step {
 }
 
 /// The longest word of a head. Bytes.
-const LONGEST: usize = 512;
+const LONGEST: usize = 1024;
 
 impl Head {
     /// Reads `c`. `end` is the marker that ends a call.

@@ -310,7 +310,7 @@ impl Reading {
 
     fn tag(&mut self, c: char) {
         /// The longest opening tag. Bytes.
-        const LONGEST: usize = 512;
+        const LONGEST: usize = 1024;
         if c == '<' || self.held.len() > LONGEST {
             self.release(0);
             self.again.push(c);
