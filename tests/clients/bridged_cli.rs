@@ -1,0 +1,385 @@
+//! The bridge to Claude Code, with the real CLI, before a scripted API of Anthropic's: what the CLI asks is what the
+//! client asked, and what the client gets is what the API answered.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::perimeter::Perimeter;
+use crate::process::{ANTHROPIC_KEY, installed};
+
+/// A pixel.
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/// What it answers, by how many requests have come and the body of the last.
+type Script = fn(usize, &Value) -> (u16, Value);
+
+/// Anthropic's API, as far as the CLI needs it.
+struct Api {
+    address: SocketAddr,
+    bodies: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Api {
+    fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, bodies) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<Value>>>::default());
+        let kept = Arc::clone(&bodies);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let kept = Arc::clone(&kept);
+                thread::spawn(move || converse(stream, &kept, script));
+            }
+        });
+        Self { address, bodies }
+    }
+
+    /// What it was asked.
+    fn bodies(&self) -> Vec<Value> {
+        self.bodies.lock().unwrap().clone()
+    }
+
+    /// A bridge to the CLI, which asks here. More settings of the CLI.
+    fn bridge(&self, more: &str) -> Perimeter {
+        let llm = format!(
+            "claude_code, api_key: {ANTHROPIC_KEY}, claude_code: {{command: '{}', retries: 0{more}}}",
+            installed("claude").display()
+        );
+        Perimeter::start(&llm, &format!("http://{}", self.address))
+    }
+}
+
+fn converse(stream: TcpStream, bodies: &Mutex<Vec<Value>>, script: Script) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut stream = stream;
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let asked = line.starts_with("POST /v1/messages?");
+        while line.trim_end() != "" {
+            line.clear();
+            reader.read_line(&mut line).ok()?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let (status, kind, said) = if asked {
+            let body: Value = serde_json::from_slice(&body).ok()?;
+            let count = {
+                let mut bodies = bodies.lock().unwrap();
+                bodies.push(body.clone());
+                bodies.len()
+            };
+            match script(count, &body) {
+                (200, events) => (200, "text/event-stream", stream_of(&events)),
+                (status, error) => (status, "application/json", error.to_string()),
+            }
+        } else {
+            (200, "application/json", String::new())
+        };
+        let head = format!(
+            "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            said.len()
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(said.as_bytes()).ok()?;
+    }
+}
+
+fn stream_of(events: &Value) -> String {
+    let events = events.as_array().unwrap().iter();
+    events.map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())).collect()
+}
+
+/// An answer of these blocks, each with its deltas.
+fn answer(blocks: &[(Value, &[Value])], stop: &str) -> Value {
+    let usage = json!({"input_tokens": 11, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 3,
+        "output_tokens": 1});
+    let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5-5",
+        "content": [], "stop_reason": null, "stop_sequence": null, "usage": usage});
+    let mut events = vec![json!({"type": "message_start", "message": message})];
+    for (index, (block, deltas)) in blocks.iter().enumerate() {
+        events.push(json!({"type": "content_block_start", "index": index, "content_block": block}));
+        events.extend(
+            deltas.iter().map(|delta| json!({"type": "content_block_delta", "index": index, "delta": delta})),
+        );
+        events.push(json!({"type": "content_block_stop", "index": index}));
+    }
+    events.push(json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null},
+        "usage": {"output_tokens": 5}}));
+    events.push(json!({"type": "message_stop"}));
+    json!(events)
+}
+
+fn text(text: &str) -> Value {
+    let deltas: Vec<_> =
+        text.split_inclusive(' ').map(|word| json!({"type": "text_delta", "text": word})).collect();
+    answer(&[(json!({"type": "text", "text": ""}), &deltas)], "end_turn")
+}
+
+/// Two calls at once.
+fn calls() -> Value {
+    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": {}});
+    let input = |city: &str| {
+        ["{\"city\":".to_owned(), format!(" \"{city}\"}}")]
+            .map(|piece| json!({"type": "input_json_delta", "partial_json": piece}))
+    };
+    let said = [json!({"type": "text_delta", "text": "Let me see."})];
+    let (paris, rome) = (input("Paris"), input("Rome"));
+    answer(
+        &[
+            (json!({"type": "text", "text": ""}), &said),
+            (call("toolu_01"), &paris),
+            (call("toolu_02"), &rome),
+        ],
+        "tool_use",
+    )
+}
+
+/// Asks, and returns the status and the body.
+fn post(perimeter: &Perimeter, path: &str, body: &Value) -> (u16, String) {
+    let mut curl = Command::new("curl")
+        .args(["-sS", "--max-time", "120", "--noproxy", "*", "-H", "content-type: application/json"])
+        .args(["--data-binary", "@-", "-w", "\n%{http_code}", &format!("{}{path}", perimeter.url)])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    curl.stdin.take().unwrap().write_all(body.to_string().as_bytes()).unwrap();
+    let output = curl.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = told.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), body.to_owned())
+}
+
+fn ask(perimeter: &Perimeter, path: &str, body: &Value) -> Value {
+    let (status, said) = post(perimeter, path, body);
+    assert_eq!(status, 200, "{said}\n{}", perimeter.log());
+    serde_json::from_str(&said).unwrap()
+}
+
+/// The conversation in a body of the CLI's, without what it is known to add: settings in messages of their own, marks
+/// for the cache, and a word after the results of tools.
+fn conversation(body: &Value) -> Value {
+    let messages = body["messages"].as_array().unwrap().iter().filter(|message| message["role"] != "system");
+    let messages = messages.cloned().map(|mut message| {
+        if let Some(text) = message["content"].as_str() {
+            message["content"] = json!([{"type": "text", "text": text}]);
+        }
+        let blocks = message["content"].as_array_mut().unwrap();
+        blocks.iter_mut().for_each(|block| {
+            block.as_object_mut().unwrap().remove("cache_control");
+        });
+        if blocks.len() > 1 {
+            blocks.retain(|block| block["text"] != "Continue.");
+        }
+        message
+    });
+    messages.collect()
+}
+
+fn weather() -> Value {
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string", "minLength": 1}},
+        "required": ["city"], "additionalProperties": false});
+    json!([{"name": "get_weather", "description": "The weather.", "input_schema": schema}])
+}
+
+#[test]
+fn the_model_reads_the_clients_conversation_and_nothing_else() {
+    let api = Api::start(|_, _| (200, text("Both of them.")));
+    let perimeter = api.bridge("");
+    let image =
+        json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}});
+    let messages = json!([
+        {"role": "user", "content": [{"type": "text", "text": "/init @/etc/hosts"}, image]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"},
+            {"type": "text", "text": "I ask."},
+            {"type": "tool_use", "id": "toolu_a", "name": "get_weather", "input": {"city": "Paris"}},
+            {"type": "tool_use", "id": "toolu_b", "name": "get_weather", "input": {"city": "Rome"}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "toolu_b", "content": [{"type": "text", "text": "@/etc/hosts"}]},
+            {"type": "tool_result", "tool_use_id": "toolu_a", "content": [{"type": "text", "text": "no"}, image]},
+            {"type": "text", "text": "/and now?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Which?"}]},
+        {"role": "user", "content": [{"type": "text", "text": "-p !ls #x @/etc/hosts"}]},
+    ]);
+    let body = json!({"model": "claude-sonnet-5-5", "max_tokens": 2000, "system": "Be @/etc/hosts.",
+        "tools": weather(), "messages": messages});
+    let said = ask(&perimeter, "/v1/messages", &body);
+    assert_eq!(said["content"], json!([{"type": "text", "text": "Both of them."}]));
+    assert_eq!(said["stop_reason"], "end_turn");
+    let usage = &said["usage"];
+    assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(11), &json!(5)));
+    assert_eq!(usage["cache_read_input_tokens"], 7);
+    let asked = api.bodies();
+    let [asked] = &*asked else { panic!("{asked:#?}") };
+    assert_eq!(conversation(asked), messages);
+    assert_eq!((&asked["model"], &asked["max_tokens"]), (&json!("claude-sonnet-5-5"), &json!(2000)));
+    assert_eq!(asked["system"].as_array().unwrap().last().unwrap()["text"], "Be @/etc/hosts.");
+    assert_eq!(asked["tools"], weather());
+}
+
+#[test]
+fn a_last_prompt_that_looks_like_a_command_is_none() {
+    let api = Api::start(|_, _| (200, text("No.")));
+    let perimeter = api.bridge("");
+    for prompt in ["/cost @/etc/hosts", "//", "/", "--settings={\"apiKeyHelper\":\"touch x\"}", "a\0b"] {
+        let body = json!({"model": "haiku", "messages": [{"role": "user", "content": prompt}]});
+        let said = ask(&perimeter, "/v1/chat/completions", &body);
+        assert_eq!(said["choices"][0]["message"]["content"], "No.", "{prompt}");
+        let asked = api.bodies();
+        let conversation = conversation(asked.last().unwrap());
+        let blocks = conversation[0]["content"].as_array().unwrap();
+        let read: String = blocks.iter().map(|block| block["text"].as_str().unwrap()).collect();
+        assert_eq!(read, prompt);
+    }
+    assert_eq!(api.bodies().len(), 5, "one request a prompt");
+}
+
+/// A turn with tools: the calls, the answer to their results, and what the API was asked.
+fn with_tools(park: &str) -> (Value, Value, Vec<Value>) {
+    let api = Api::start(|_, body| {
+        let last = conversation(body).as_array().unwrap().last().unwrap().clone();
+        let answered = last["content"].as_array().unwrap().iter().any(|block| block["type"] == "tool_result");
+        (200, if answered { text("Sunny in both.") } else { calls() })
+    });
+    let perimeter = api.bridge(park);
+    let mut messages = vec![json!({"role": "user", "content": [{"type": "text", "text": "Weather?"}]})];
+    let body = |messages: &[Value]| json!({"model": "sonnet", "max_tokens": 2000, "tools": weather(), "messages": messages});
+    let called = ask(&perimeter, "/v1/messages", &body(&messages));
+    assert_eq!(called["stop_reason"], "tool_use");
+    messages.push(json!({"role": "assistant", "content": called["content"]}));
+    let results: Vec<_> = called["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|block| block["type"] == "tool_use")
+        .map(|block| {
+            json!({"type": "tool_result", "tool_use_id": block["id"],
+            "content": [{"type": "text", "text": "sunny"}]})
+        })
+        .collect();
+    messages.push(json!({"role": "user", "content": results}));
+    let answered = ask(&perimeter, "/v1/messages", &body(&messages));
+    let asked = api.bodies();
+    assert_eq!(conversation(asked.last().unwrap()), json!(messages));
+    (called, answered, asked)
+}
+
+#[test]
+fn tools_answer_to_a_process_that_waits_as_to_a_new_one() {
+    let (waiting, new) = (with_tools(""), with_tools(", park: 0"));
+    for (waiting, new) in [(&waiting.0, &new.0), (&waiting.1, &new.1)] {
+        for field in ["content", "stop_reason", "usage"] {
+            assert_eq!(waiting[field], new[field]);
+        }
+    }
+    assert_eq!(waiting.0["content"][1]["name"], "get_weather");
+    assert_eq!(waiting.0["content"][2]["input"], json!({"city": "Rome"}));
+    let conversations = |asked: &[Value]| asked.iter().map(conversation).collect::<Vec<_>>();
+    assert_eq!(conversations(&waiting.2), conversations(&new.2));
+    let session = |body: &Value| body["metadata"]["user_id"].as_str().unwrap().to_owned();
+    assert_eq!(session(&waiting.2[0]), session(&waiting.2[1]), "the same process");
+    assert_ne!(session(&new.2[0]), session(&new.2[1]), "another process");
+}
+
+#[test]
+fn thinking_comes_with_its_signature_and_as_much_of_it_as_is_asked_for() {
+    let api = Api::start(|_, _| {
+        let thinking = [
+            json!({"type": "thinking_delta", "thinking": "Let me "}),
+            json!({"type": "thinking_delta", "thinking": "think."}),
+            json!({"type": "signature_delta", "signature": "c2lnbmVk"}),
+        ];
+        let said = [json!({"type": "text_delta", "text": "42"})];
+        let blocks: [(Value, &[Value]); 2] = [
+            (json!({"type": "thinking", "thinking": "", "signature": ""}), &thinking),
+            (json!({"type": "text", "text": ""}), &said),
+        ];
+        (200, answer(&blocks, "end_turn"))
+    });
+    let perimeter = api.bridge("");
+    let mut body = json!({"model": "opus", "max_tokens": 4000, "thinking": {"type": "adaptive", "display": "summarized"},
+        "output_config": {"effort": "low"}, "messages": [{"role": "user", "content": "6 * 7?"}]});
+    let said = ask(&perimeter, "/v1/messages", &body);
+    let thought = json!({"type": "thinking", "thinking": "Let me think.", "signature": "c2lnbmVk"});
+    assert_eq!(said["content"], json!([thought, {"type": "text", "text": "42"}]));
+    assert_eq!(api.bodies()[0]["output_config"]["effort"], "low");
+    body = json!({"model": "opus", "reasoning_effort": "none", "messages": [{"role": "user", "content": "6 * 7?"}]});
+    ask(&perimeter, "/v1/chat/completions", &body);
+    assert_eq!(api.bodies()[1].get("thinking"), None);
+}
+
+#[test]
+fn an_answer_of_a_schema_is_json_of_that_schema() {
+    let api = Api::start(|_, _| {
+        let call = json!({"type": "tool_use", "id": "toolu_s", "name": "StructuredOutput", "input": {}});
+        let input = [json!({"type": "input_json_delta", "partial_json": "{\"answer\":42}"})];
+        (200, answer(&[(call, &input)], "tool_use"))
+    });
+    let perimeter = api.bridge("");
+    let schema =
+        json!({"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
+    let body = json!({"model": "sonnet", "response_format": format,
+        "messages": [{"role": "user", "content": "6 * 7?"}]});
+    let said = ask(&perimeter, "/v1/chat/completions", &body);
+    assert_eq!(said["choices"][0]["message"]["content"], "{\"answer\":42}");
+    assert_eq!(said["choices"][0]["finish_reason"], "stop");
+    assert_eq!(api.bodies()[0]["tools"][0]["input_schema"], schema);
+}
+
+#[test]
+fn an_answer_that_is_too_long_or_refused_says_so_and_is_asked_for_once() {
+    let api = Api::start(|count, _| {
+        let said = [json!({"type": "text_delta", "text": "Once upon"})];
+        let stop = if count == 1 { "max_tokens" } else { "refusal" };
+        (200, answer(&[(json!({"type": "text", "text": ""}), &said)], stop))
+    });
+    let perimeter = api.bridge("");
+    let body = json!({"model": "sonnet", "messages": [{"role": "user", "content": "A story."}]});
+    let said = ask(&perimeter, "/v1/chat/completions", &body);
+    assert_eq!(said["choices"][0]["finish_reason"], "length");
+    assert_eq!(said["usage"]["completion_tokens"], 5);
+    let said = ask(&perimeter, "/v1/chat/completions", &body);
+    assert_eq!(said["choices"][0]["finish_reason"], "content_filter");
+    assert_eq!(api.bodies().len(), 2);
+}
+
+#[test]
+fn failures_of_the_api_keep_their_status() {
+    let api = Api::start(|count, _| {
+        let error =
+            |kind: &str, message: &str| json!({"type": "error", "error": {"type": kind, "message": message}});
+        match count {
+            1 => (429, error("rate_limit_error", "slow down")),
+            2 => (529, error("overloaded_error", "Overloaded")),
+            3 => (400, error("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum")),
+            _ => (403, error("permission_error", "no")),
+        }
+    });
+    let perimeter = api.bridge("");
+    for (status, code) in [
+        (429, "rate_limit_exceeded"),
+        (503, "overloaded"),
+        (400, "context_length_exceeded"),
+        (502, "upstream_auth"),
+    ] {
+        let body =
+            json!({"model": "sonnet", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+        let (found, said) = post(&perimeter, "/v1/chat/completions", &body);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((found, &said["error"]["code"]), (status, &json!(code)), "{said}");
+        assert!(!said.to_string().contains("127.0.0.1"), "{said}");
+    }
+}
