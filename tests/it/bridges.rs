@@ -1,5 +1,6 @@
 //! Bridges: what clients of providers' APIs get from backends that speak none.
 
+mod agent;
 mod claude_code;
 mod entry;
 mod scripted_stackspot;
