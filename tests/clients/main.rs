@@ -15,6 +15,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
+mod bridged_agent;
 mod bridged_cli;
 mod compare;
 mod curl;
