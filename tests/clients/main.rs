@@ -17,6 +17,7 @@
 mod agent;
 mod bridged_agent;
 mod bridged_cli;
+mod bridges;
 mod compare;
 mod curl;
 mod gemini;

@@ -1,0 +1,58 @@
+"""Anthropic's SDK before a bridge: whatever is behind it, it is as before Anthropic."""
+
+from anthropic import Anthropic, BadRequestError, NotFoundError, RateLimitError
+
+from transcript import BASE_URL
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+client = Anthropic(base_url=BASE_URL, max_retries=0)
+
+
+def user(content):
+    return {"role": "user", "content": content}
+
+
+def asked(*messages, **more):
+    return {"model": "bridged", "max_tokens": 1000, "messages": list(messages), **more}
+
+
+answer = client.messages.create(**asked(user("Hello!"), system="Be brief."))
+assert (answer.model, answer.stop_reason, answer.content[0].text) == ("bridged", "end_turn", "Hello there."), answer
+assert answer.usage.output_tokens > 0, answer
+with client.messages.stream(**asked(user("Hello!"))) as stream:
+    words = list(stream.text_stream)
+    assert "".join(words) == "Hello there." and len(words) > 1, words
+    assert stream.get_final_message().stop_reason == "end_turn"
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = [{"name": "weather", "description": "Looks out.", "input_schema": CITY}]
+for question, cities in [("How is Köln?", ["Köln"]), ("How are Köln and Recife?", ["Köln", "Recife"])]:
+    with client.messages.stream(**asked(user(question), tools=TOOLS)) as stream:
+        message = stream.get_final_message()
+    assert message.stop_reason == "tool_use", message
+    calls = [block for block in message.content if block.type == "tool_use"]
+    assert [call.input for call in calls] == [{"city": city} for city in cities], message
+    results = [{"type": "tool_result", "tool_use_id": call.id, "content": "18 degrees"} for call in calls]
+    said = {"role": "assistant", "content": [block.to_dict() for block in message.content]}
+    last = client.messages.create(**asked(user(question), said, user(results), tools=TOOLS))
+    assert last.content[0].text == "It is 18 degrees.", last
+
+picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+seen = client.messages.create(**asked(user([picture, {"type": "text", "text": "Look."}])))
+assert seen.content[0].text == "A picture.", seen
+
+for call, kind in [
+    (asked(user("This is too much.")), RateLimitError),
+    (asked(user("Hello!")) | {"model": "birdged"}, NotFoundError),
+    (asked(user([{"type": "text", "text": 7}])), BadRequestError),
+]:
+    try:
+        client.messages.create(**call)
+        raise AssertionError("no failure")
+    except kind as error:
+        assert error.body["type"] == "error" and error.body["request_id"], error
+
+assert client.messages.count_tokens(model="bridged", messages=[user("Hello!")]).input_tokens > 0
+assert [model.id for model in client.models.list()] == ["bridged"]
+assert client.models.retrieve("bridged").display_name
+print("complete")
