@@ -244,14 +244,31 @@ impl Warnings {
 fn add(list: &mut Vec<Cow<'static, str>>, item: Cow<'static, str>) {
     /// A client can make up names; a header has bounds.
     const MOST: usize = 32;
+    const LONGEST: usize = 64;
+    // What a client wrote goes into a header: only what is harmless there.
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "_-.=[] ".contains(c);
+    let item = if item.len() <= LONGEST && item.chars().all(harmless) {
+        item
+    } else {
+        item.chars().map(|c| if harmless(c) { c } else { '?' }).take(LONGEST).collect::<String>().into()
+    };
     if list.len() < MOST && !list.contains(&item) {
-        // What a client wrote goes into a header: only what is harmless there.
-        let harmless = |c: char| c.is_ascii_alphanumeric() || "_-.=[] ".contains(c);
-        let item = if item.chars().all(harmless) {
-            item
-        } else {
-            item.chars().map(|c| if harmless(c) { c } else { '?' }).take(64).collect::<String>().into()
-        };
         list.push(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_client_made_up_are_bounded_and_harmless_in_a_header() {
+        let mut warnings = Warnings::default();
+        for name in ["a\r\nb".to_owned(), "x".repeat(1_000_000), format!("{}y", "x".repeat(64))] {
+            warnings.dropped(name);
+        }
+        assert_eq!(warnings.header(), Some(format!("dropped=a??b,{}", "x".repeat(64))));
+        (0..1_000).for_each(|at| warnings.dropped(at.to_string()));
+        assert_eq!(warnings.dropped.len(), 32);
     }
 }
