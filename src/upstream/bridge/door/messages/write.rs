@@ -20,6 +20,8 @@ pub(super) struct Message {
     blocks: usize,
     /// The latest text, and how many sources of it have been named.
     text: Option<(usize, usize)>,
+    /// The signature of open thinking: clients take the last piece for all of it, so there is one.
+    signature: String,
     /// Whether a block of text has ended, and its end is not written yet: a source of it may still come.
     ending: bool,
 }
@@ -34,6 +36,7 @@ impl Message {
             started: false,
             blocks: 0,
             text: None,
+            signature: String::new(),
             ending: false,
         }
     }
@@ -85,6 +88,10 @@ impl Message {
 
     fn end(&mut self, to: &mut Vec<u8>) {
         let index = self.blocks.saturating_sub(1);
+        let signature = std::mem::take(&mut self.signature);
+        if !signature.is_empty() {
+            self.delta(json!({"type": "signature_delta", "signature": signature}), to);
+        }
         if self.text.is_some_and(|(text, _)| text == index) {
             self.ending = true;
         } else {
@@ -129,9 +136,7 @@ impl Writer for Message {
             Event::Thinking(text) if self.shows_thinking => {
                 self.delta(json!({"type": "thinking_delta", "thinking": text}), to);
             }
-            Event::Signature(signature) => {
-                self.delta(json!({"type": "signature_delta", "signature": signature}), to);
-            }
+            Event::Signature(more) => self.signature.push_str(more),
             Event::Input(json) => self.delta(json!({"type": "input_json_delta", "partial_json": json}), to),
             Event::End => self.end(to),
             Event::Citation(citation) => self.cite(citation, to),

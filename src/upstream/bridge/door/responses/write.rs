@@ -236,6 +236,11 @@ impl Writing {
         let at = self.output.len().saturating_sub(1);
         match self.output.last() {
             Some(Item::Reasoning { .. }) => self.end_thinking(at, to),
+            Some(Item::FunctionCall { arguments, .. }) if arguments.is_empty() => {
+                // No words are no JSON, and clients parse this.
+                self.more(&Event::Input("{}".to_owned()), to);
+                self.end(to);
+            }
             Some(Item::FunctionCall { arguments, .. }) => {
                 let done = json!({"arguments": arguments});
                 self.say_of(at, "response.function_call_arguments.done", done, to);

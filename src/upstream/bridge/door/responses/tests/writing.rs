@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::event::tests::answers;
-use super::event::{Answer, Begin, Citation, Done, Event, Head, Stop, Usage};
+use super::event::{Answer, Begin, Citation, Done, Event, Head, Said, Stop, Usage};
 use super::{Kept, Kind, request, try_with};
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::door::Writer;
@@ -198,6 +198,14 @@ fn a_response_repeats_what_was_asked() {
     assert_eq!([&response["top_p"], &response["parallel_tool_calls"]], [&json!(1.0), &json!(true)]);
 }
 
+#[test]
+fn a_call_without_input_has_an_empty_object() {
+    let begin = Event::Begin(Begin::Tool { id: "1".to_owned(), name: "f".to_owned() });
+    let events = [begin, Event::End, Event::Done(done(Stop::ToolUse))];
+    assert_eq!(whole(&mut *all(), &events)["output"][0]["arguments"], "{}");
+    assert_eq!(put_together(&streamed(&mut *all(), &events))[0]["arguments"], "{}");
+}
+
 /// What a client makes of the deltas of a stream: the output.
 fn put_together(events: &[Value]) -> Value {
     let mut output: Vec<Value> = Vec::new();
@@ -264,5 +272,26 @@ proptest! {
         let last = stream.last().unwrap()["response"].clone();
         prop_assert_eq!(&put_together(&stream), &last["output"]);
         prop_assert_eq!(plain(last), whole);
+    }
+
+    #[test]
+    fn a_response_tells_what_the_events_say(events in answers()) {
+        let mut answer = Answer::default();
+        events.iter().for_each(|event| answer.hear(event));
+        let response = whole(&mut *all(), &events);
+        let items = |kind: &'static str| {
+            response["output"].as_array().unwrap().iter().filter(move |item| item["type"] == kind)
+        };
+        let text: String = items("message").filter_map(|item| item["content"][0]["text"].as_str()).collect();
+        prop_assert_eq!(text, answer.text());
+        let calls = items("function_call").map(|item| [&item["call_id"], &item["name"], &item["arguments"]]);
+        let said: Vec<_> = answer.blocks.iter().filter_map(|block| match block {
+            Said::Tool { id, name, input } => Some([json!(id), json!(name), json!(input)]),
+            _ => None,
+        }).collect();
+        prop_assert_eq!(calls.map(|call| call.map(Value::clone)).collect::<Vec<_>>(), said);
+        let usage = answer.done.unwrap().usage;
+        prop_assert_eq!(&response["usage"]["input_tokens"], usage.prompt());
+        prop_assert_eq!(&response["usage"]["output_tokens"], usage.output);
     }
 }
