@@ -49,6 +49,8 @@ pub(crate) enum Grant {
     For(Value),
     /// None.
     No(u16, &'static str),
+    /// A token, once that gate is open.
+    At(&'static str),
     /// The connection is closed without a word.
     Silence,
 }
@@ -248,6 +250,8 @@ impl Stackspot {
 enum Answer {
     Whole(u16, Value),
     Reply(Reply),
+    /// That, once the gate is open.
+    At(&'static str, Box<Answer>),
     Nothing,
 }
 
@@ -261,9 +265,13 @@ impl Shared {
         let mut reader = BufReader::new(stream.try_clone()?);
         let mut writer = stream;
         while let Some(asked) = read(&mut reader)? {
-            let answer = self.route(address, &asked);
+            let mut answer = self.route(address, &asked);
+            while let Answer::At(gate, then) = answer {
+                self.wait_at(gate);
+                answer = *then;
+            }
             match answer {
-                Answer::Nothing => return Ok(()),
+                Answer::Nothing | Answer::At(..) => return Ok(()),
                 Answer::Whole(status, body) => {
                     let body = if body.is_null() { String::new() } else { body.to_string() };
                     write!(
@@ -314,8 +322,18 @@ impl Shared {
         }
     }
 
-    /// Whether the connection can be used again.
+    /// As [`Shared::write`]; counts those who left, also before they had heard anything.
     fn say(&self, reply: &Reply, reader: &mut impl Read, writer: &mut TcpStream) -> io::Result<bool> {
+        let said = self.write(reply, reader, writer);
+        if reply.end == End::Never {
+            self.state().left += 1;
+            self.changed.notify_all();
+        }
+        said
+    }
+
+    /// Whether the connection can be used again.
+    fn write(&self, reply: &Reply, reader: &mut impl Read, writer: &mut TcpStream) -> io::Result<bool> {
         write!(writer, "HTTP/1.1 {} X\r\n{}Transfer-Encoding: chunked\r\n\r\n", reply.status, reply.headers)?;
         for piece in &reply.pieces {
             match piece {
@@ -335,8 +353,6 @@ impl Shared {
             End::Never => {
                 // Ends with whatever becomes of the connection.
                 let _ = reader.read(&mut [0]);
-                self.state().left += 1;
-                self.changed.notify_all();
                 Ok(false)
             }
         }
@@ -361,16 +377,16 @@ impl State {
         match self.grants.pop_front().unwrap_or(Grant::For(json!(1199))) {
             Grant::Silence => Answer::Nothing,
             Grant::No(status, body) => Answer::Whole(status, json!({"error": body})),
-            Grant::For(seconds) => {
-                self.issued += 1;
-                let token = format!("token-{}", self.issued);
-                self.valid.insert(format!("Bearer {token}"));
-                Answer::Whole(
-                    200,
-                    json!({"access_token": token, "expires_in": seconds, "token_type": "bearer"}),
-                )
-            }
+            Grant::At(gate) => Answer::At(gate, Box::new(self.issue(&json!(1199)))),
+            Grant::For(seconds) => self.issue(&seconds),
         }
+    }
+
+    fn issue(&mut self, seconds: &Value) -> Answer {
+        self.issued += 1;
+        let token = format!("token-{}", self.issued);
+        self.valid.insert(format!("Bearer {token}"));
+        Answer::Whole(200, json!({"access_token": token, "expires_in": seconds, "token_type": "bearer"}))
     }
 }
 

@@ -49,7 +49,7 @@ fn a_secret_comes_from_a_file_and_goes_nowhere_but_to_the_token_endpoint() {
     let yaml = spot
         .yaml("")
         .replace(&format!("client_secret: \"{SECRET}\""), &format!("client_secret_file: {}", file.display()));
-    let proxy = Proxy::bridge("stackspot").yaml(&yaml).env("RUST_LOG", "trace").start();
+    let proxy = Proxy::bridge("stackspot").yaml(&yaml).env("LOG_LEVEL", "trace").start();
     assert_eq!(chat(&proxy, &question("hi")).text(), "Hello there.");
     assert!(!proxy.admin("/config").body.contains(SECRET));
     let said = proxy.stop().stderr;

@@ -42,6 +42,23 @@ fn a_token_that_is_refused_in_a_burst_is_renewed_once() {
 }
 
 #[test]
+fn whoever_began_a_renewal_may_leave_before_it_is_done() {
+    let spot = Stackspot::start();
+    spot.grant(Grant::For(json!(0)));
+    spot.grant(Grant::At("renewed"));
+    let proxy = setup(&spot, "").start();
+    spot.wait_for_token_requests(1);
+    let first = send(&proxy, "/v1/chat/completions", "", &question("hi"));
+    spot.wait_for_token_requests(2);
+    let second = send(&proxy, "/v1/chat/completions", "", &question("hi"));
+    first.close();
+    proxy.wait_for_log(|line| line.contains("/v1/chat/completions") && line.contains("client"));
+    spot.open("renewed");
+    assert_eq!(receive(second).text(), "Hello there.");
+    assert_eq!((spot.token_requests(), spot.chats().len()), (2, 1));
+}
+
+#[test]
 fn no_token_means_no_answer_and_says_why() {
     for (grant, code, words) in [
         (Grant::No(401, "invalid_client"), "upstream_auth", "client_secret"),
