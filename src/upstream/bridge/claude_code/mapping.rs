@@ -157,6 +157,11 @@ impl Mapping {
                 let delta = event.delta.unwrap_or_default();
                 self.message.stop = delta.stop_reason;
                 self.message.sequence = delta.stop_sequence;
+                if !self.manner.agent && self.is_cut_short() {
+                    // Every moment counts: the CLI asks for the rest by itself.
+                    self.end(events);
+                    return Ok(Next::End(self.done(Stop::MaxTokens)));
+                }
             }
             "message_stop" => {
                 self.end(events);
@@ -174,14 +179,21 @@ impl Mapping {
     /// A message has ended, in the API's words. The CLI would go on by itself where the client is asked to act, and
     /// where the model was cut short.
     fn stopped(&self) -> Next {
-        let done = |stop| Done { stop, usage: self.spent(), refusal: None, cost: None };
-        match self.message.stop.as_deref() {
-            Some("tool_use") if self.message.calls => Next::Tools(done(Stop::ToolUse)),
-            Some("max_tokens" | "model_context_window_exceeded") if !self.manner.agent => {
-                Next::End(done(Stop::MaxTokens))
-            }
-            _ => Next::Line,
+        if self.message.stop.as_deref() == Some("tool_use") && self.message.calls {
+            return Next::Tools(self.done(Stop::ToolUse));
         }
+        if !self.manner.agent && self.is_cut_short() {
+            return Next::End(self.done(Stop::MaxTokens));
+        }
+        Next::Line
+    }
+
+    fn is_cut_short(&self) -> bool {
+        matches!(self.message.stop.as_deref(), Some("max_tokens" | "model_context_window_exceeded"))
+    }
+
+    fn done(&self, stop: Stop) -> Done {
+        Done { stop, usage: self.spent(), refusal: None, cost: None }
     }
 
     /// Another message begins, if this is not the one that is being heard.

@@ -134,6 +134,14 @@ impl Process {
         self.input = None;
     }
 
+    /// Ends it at once: what it is doing is of no use any more, and costs money.
+    pub(super) fn kill(&mut self) {
+        self.hang_up();
+        if let Some(live) = &self.live {
+            kill(live.group, Signal::KILL);
+        }
+    }
+
     /// Waits for its end.
     pub(super) async fn exit(&mut self) -> io::Result<ExitStatus> {
         match &mut self.live {

@@ -158,9 +158,13 @@ impl Turns<'_> {
                 _ => {}
             }
             let next = waiting.mapping.hear(&line, &mut events);
+            if matches!(&next, Ok(Next::End(done)) if done.stop == Stop::MaxTokens) {
+                waiting.process.kill();
+            }
             for event in events.drain(..) {
                 if let Some(stop) = speaker.say(event).await? {
                     let usage = speaker.guess(waiting.mapping.spent());
+                    waiting.process.kill();
                     drop(waiting);
                     return Ok(speaker.done(Done { stop, usage, refusal: None, cost: None }).await?);
                 }
