@@ -141,7 +141,9 @@ impl Backend for ClaudeCode {
                     cli: Arc::clone(&self.cli),
                     model: self.names.get(&ask.id).unwrap_or(&ask.id).clone(),
                     retries: self.settings.retries,
+                    start: self.settings.start_timeout,
                     idle: self.settings.idle_timeout,
+                    timeout: self.settings.timeout,
                 };
                 return agents.open()?.answer(ask, launch, out).await;
             }

@@ -134,7 +134,9 @@ async fn answer(
                 Path::Project(id) if method == get => projects::get(&agent, owner, id).await,
                 Path::Project(id) if method == delete => projects::remove(agent, owner, id).await,
                 Path::Sessions if method == get => sessions::list(&agent, owner, &asked.query).await,
-                Path::Sessions if method == post => sessions::create(&agent, owner, asked.body).await,
+                Path::Sessions if method == post => {
+                    sessions::create(&agent, backend.models(), owner, asked.body).await
+                }
                 Path::Stats if method == get => sessions::stats(&agent, owner).await,
                 Path::Session(id) if method == get => sessions::get(&agent, owner, id).await,
                 Path::Session(id) if method == delete => sessions::remove(&agent, owner, id).await,

@@ -32,8 +32,12 @@ pub(in super::super) struct Launch {
     pub model: String,
     /// How often it asks again where Anthropic fails.
     pub retries: u32,
+    /// How long it may take to start.
+    pub start: Duration,
     /// How long it may say nothing.
     pub idle: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
 }
 
 /// A session that is taken for this turn.
@@ -97,7 +101,8 @@ impl Agent {
             None => self.thread_of(&taken, &history).await?,
         };
         let new = self.begin(&taken, &thread, &said).await?;
-        let mut telling = Telling::new(&taken, out);
+        let mut telling = Telling::new(out);
+        telling.head(&taken).await?;
         let going = Going { launch: &launch, effort: ask.effort, taken: &taken, said: &said };
         let mut ended = self.run(&going, &thread, is_known, &mut telling).await;
         let mut spent = if is_known { taken.session.thread.cost } else { 0.0 };

@@ -9,6 +9,7 @@ use super::super::{Agent, uuid};
 use super::pages::{self, Wanted};
 use super::{bounded, done, read};
 use crate::body::Body;
+use crate::upstream::bridge::model::Models;
 use crate::upstream::bridge::{Failure, Kind};
 
 /// The body of `POST /v1/sessions`.
@@ -30,10 +31,16 @@ pub(super) async fn list(agent: &Agent, owner: String, query: &str) -> Result<Va
 }
 
 /// `POST /v1/sessions`.
-pub(super) async fn create(agent: &Agent, owner: String, body: Body) -> Result<Value, Failure> {
+pub(super) async fn create(
+    agent: &Agent,
+    models: &Models,
+    owner: String,
+    body: Body,
+) -> Result<Value, Failure> {
     let new: New = read(body).await?;
     let project = agent.project(owner.clone(), new.project_id).await?;
-    let model = agent.model(new.model)?;
+    let known = new.model.as_deref().and_then(|name| models.find(name)).map(|model| model.id.clone());
+    let model = agent.model(known.or(new.model))?;
     let session = fresh(
         project.id,
         bounded("title", new.title, 256)?,

@@ -19,7 +19,7 @@ use super::super::store::sessions::Thread;
 use super::super::{Agent, activity, permission};
 use super::{Launch, Taken};
 use crate::upstream::bridge::ask::Effort;
-use crate::upstream::bridge::event::{Begin, Done, Event, Stop};
+use crate::upstream::bridge::event::{Begin, Done, Event, Head, Left, Stop};
 use crate::upstream::bridge::{Failure, Kind, Out};
 
 /// How long a turn that was told to stop may take to say so.
@@ -30,14 +30,18 @@ const TILL_GONE: Duration = Duration::from_secs(5);
 const ANSWER: usize = 256 * 1024;
 
 /// What keeps the CLI from doing more than it is asked: `@file` in a client's words is no file to be read, what one
-/// session has learnt is not told to another, and an answer that breaks off is not silently asked for again.
+/// session has learnt is not told to another, an answer that breaks off is not silently asked for again, and nothing
+/// goes on behind an answer that is complete.
 /// <https://code.claude.com/docs/en/settings#environment-variables>
-const GUARDS: [(&str, &str); 6] = [
+const GUARDS: [(&str, &str); 9] = [
     ("CLAUDE_CODE_DISABLE_ATTACHMENTS", "1"),
     ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
     ("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "1"),
     ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
     ("CLAUDE_CODE_DISABLE_REFUSAL_RETRY", "1"),
+    ("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1"),
+    ("CLAUDE_CODE_NO_MODEL_FALLBACK", "1"),
+    ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("ENABLE_TOOL_SEARCH", "false"),
 ];
 
@@ -93,11 +97,15 @@ impl Agent {
         let answering = Answering {
             settings: &self.settings,
             project: &going.taken.project,
+            patience: going.launch.start,
             idle: going.launch.idle,
             mapping: Mapping::new(Manner { agent: true, structured: false }),
             telling,
         };
-        let ended = answering.hear(&mut process, going).await?;
+        let long =
+            |_| Failure::new(Kind::UpstreamTimeout, "the agent took too long (llm.claude_code.timeout)");
+        let hear = answering.hear(&mut process, going);
+        let ended = timeout(going.launch.timeout, hear).await.map_err(long)??;
         process.hang_up();
         let gone = timeout(TILL_GONE, process.exit()).await.is_ok();
         Ok(match ended {
@@ -174,6 +182,9 @@ struct Request {
 struct Answering<'a> {
     settings: &'a Settings,
     project: &'a Path,
+    /// How long it may be until its next line.
+    patience: Duration,
+    /// The same, once it has said anything.
     idle: Duration,
     mapping: Mapping,
     telling: &'a mut Telling,
@@ -183,7 +194,7 @@ impl Answering<'_> {
     async fn hear(mut self, process: &mut Process, going: &Going<'_>) -> Result<Ended, Failure> {
         loop {
             let line = tokio::select! {
-                line = timeout(self.idle, process.next()) => line,
+                line = timeout(self.patience, process.next()) => line,
                 () = going.taken.turn.stopped() => {
                     interrupt(process).await;
                     return Ok(Ended::Stopped);
@@ -195,6 +206,7 @@ impl Answering<'_> {
                 tracing::error!(%error, "the Claude Code CLI cannot be heard");
                 broken_off()
             })?;
+            self.patience = self.idle;
             let Some(bytes) = line else {
                 let complaint = process.complaint();
                 tracing::warn!(complaint, "the Claude Code CLI ended without a result");
@@ -296,24 +308,30 @@ pub(super) struct Telling {
     pub(super) out: Out,
     /// The answer's text.
     pub(super) text: String,
-    session: String,
-    project: String,
+}
+
+fn left(_: Left) -> Failure {
+    Failure::new(Kind::Upstream, "nobody listens")
 }
 
 impl Telling {
-    pub(super) fn new(taken: &Taken, out: Out) -> Self {
+    pub(super) fn new(out: Out) -> Self {
+        Self { out, text: String::new() }
+    }
+
+    /// Says whose turn this is at once: the model may take longer than the response's head waits.
+    pub(super) async fn head(&self, taken: &Taken) -> Result<(), Failure> {
         let (session, project) = (taken.session.id.clone(), taken.session.project_id.clone());
-        Self { out, text: String::new(), session, project }
+        let head = Head { session: Some(session), project: Some(project), ..Head::default() };
+        self.out.say(Event::Head(head)).await.map_err(left)
     }
 
     async fn say(&mut self, events: Vec<Event>) -> Result<(), Failure> {
-        for mut event in events {
+        for event in events {
             let mut between = None;
-            match &mut event {
-                Event::Head(head) => {
-                    head.session = Some(self.session.clone());
-                    head.project = Some(self.project.clone());
-                }
+            match &event {
+                // Said already.
+                Event::Head(_) => continue,
                 // What it says after it has used a tool is another paragraph, also where texts are put together.
                 Event::Begin(Begin::Text) if !self.text.is_empty() && !self.text.ends_with('\n') => {
                     between = Some("\n\n".to_owned());
@@ -321,7 +339,6 @@ impl Telling {
                 Event::Text(text) if self.text.len() < ANSWER => self.text.push_str(text),
                 _ => {}
             }
-            let left = |_| Failure::new(Kind::Upstream, "nobody listens");
             self.out.say(event).await.map_err(left)?;
             if let Some(between) = between {
                 self.text.push_str(&between);
