@@ -129,8 +129,8 @@ fn converse(stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
 }
 
 fn answer(messages: &Value, number: usize) -> (Vec<Value>, bool) {
-    let users = messages.as_array().unwrap().iter().filter(|message| message["role"] == "user");
-    let last = &users.last().unwrap()["content"];
+    let mut users = messages.as_array().unwrap().iter().filter(|message| message["role"] == "user");
+    let last = &users.next_back().unwrap()["content"];
     let said = words(last);
     let said = said.rsplit("[result").next().unwrap_or_default();
     if words(last).starts_with("[result") {

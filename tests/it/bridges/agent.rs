@@ -50,6 +50,10 @@ case "$user" in
     read -r answer; log "$answer"
     text 3 'Done.'; done_
     ;;
+*FAIL*)
+    say '{"type":"assistant","message":{"id":"f","model":"<synthetic>","content":[]},"error":"rate_limit","parent_tool_use_id":null}'
+    say '{"type":"result","subtype":"success","is_error":true,"terminal_reason":"api_error","api_error_status":429}'
+    ;;
 *LIMIT*)
     text 1 'As far as I came.'
     say '{"type":"result","subtype":"error_max_turns","is_error":true,"terminal_reason":"max_turns","usage":{"input_tokens":1,"output_tokens":1}}'
@@ -272,6 +276,24 @@ fn a_session_that_the_cli_has_lost_is_told_to_it_again() {
     assert_eq!(place.runs().len(), 3);
     let (_, status) = call(&proxy, "GET", &format!("/v1/chat/completions/{session}/status"), &Value::Null);
     assert_eq!(status["message_count"], 4);
+}
+
+#[test]
+fn a_turn_that_nothing_came_of_leaves_nothing() {
+    let place = Place::new();
+    let proxy = place.start();
+    let sessions = || call(&proxy, "GET", "/v1/sessions", &Value::Null).1;
+    let (status, error) = say(&proxy, None, "FAIL");
+    assert_eq!((status, &error["error"]["code"]), (429, &json!("rate_limit_exceeded")), "{error}");
+    assert_eq!(sessions()["data"], json!([]), "nobody has heard of it");
+    let (_, body) = say(&proxy, None, "One");
+    let session = body["session_id"].as_str().unwrap();
+    assert_eq!(say(&proxy, Some(session), "FAIL").0, 429);
+    assert_eq!(sessions()["data"][0]["message_count"], 2);
+    assert_eq!(say(&proxy, Some(session), "Two").0, 200);
+    let runs = place.runs();
+    let transcript = fs::read_to_string(option(runs.last().unwrap(), "--resume").unwrap()).unwrap();
+    assert!(transcript.contains("One") && !transcript.contains("FAIL"), "{transcript}");
 }
 
 #[test]

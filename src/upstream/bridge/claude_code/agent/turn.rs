@@ -48,6 +48,8 @@ struct Taken {
     /// The project's directory.
     project: PathBuf,
     turn: Turn,
+    /// Whose it is, if it was made for this turn.
+    made_for: Option<String>,
 }
 
 /// Looks at a request before it waits for its turn.
@@ -147,7 +149,8 @@ impl Agent {
             return Err(Failure::invalid("project_id", message));
         }
         let project = self.project(owner, session.project_id.clone()).await?;
-        Ok(Taken { session, model: ask.id.clone(), project: project.path.into(), turn })
+        let made_for = ask.session.is_none().then(|| ask.caller.id().to_owned());
+        Ok(Taken { session, model: ask.id.clone(), project: project.path.into(), turn, made_for })
     }
 
     /// A new session, in the project that is asked for or in the caller's own.
@@ -283,7 +286,15 @@ impl Agent {
         };
         let id = taken.session.id.clone();
         let in_vain = done.is_none() && answered.text.is_empty();
+        let made_for = taken.made_for.clone().filter(|_| in_vain);
+        if made_for.is_some() {
+            self.forget(&id, None);
+        }
         let keep = move |store: &_| {
+            // Nobody has heard of it.
+            if let Some(owner) = made_for {
+                return Ok::<_, Failure>(sessions::remove(store, &owner, &id).map(drop)?);
+            }
             if in_vain {
                 sessions::take_back(store, &id, new)?;
             }
