@@ -9,7 +9,6 @@ use http::{Request, Response};
 
 use crate::body::{Body, BoxError};
 
-#[expect(dead_code, reason = "its parts are not all there yet")]
 pub mod bridge;
 mod connect;
 mod http1;

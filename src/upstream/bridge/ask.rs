@@ -38,8 +38,6 @@ pub(crate) struct Ask {
     /// The conversation that the client says this is part of: `x-conversation-id`, `correlation-id`, and what bodies
     /// have for it.
     pub conversation: Option<String>,
-    /// The end user, in the client's words.
-    pub user: Option<String>,
     /// `session_id` of the body: a session of an agent that goes on.
     pub session: Option<String>,
     /// `project_id` of the body: the project of an agent's new session.
@@ -186,13 +184,8 @@ pub(crate) enum Format {
     Text,
     /// A JSON object.
     Json,
-    /// A JSON value of this schema.
-    Schema {
-        /// The schema's name, where the client gave one.
-        name: Option<String>,
-        /// The schema, byte for byte.
-        schema: Box<RawValue>,
-    },
+    /// A JSON value of this schema, byte for byte.
+    Schema(Box<RawValue>),
 }
 
 /// How hard to think.

@@ -192,7 +192,7 @@ fn can_be_answered(ask: &Ask) -> Result<(), Failure> {
         }
         Some(_) => {}
     }
-    if let Format::Schema { schema, .. } = &ask.format {
+    if let Format::Schema(schema) = &ask.format {
         let schema: serde_json::Value = serde_json::from_str(schema.get()).unwrap_or_default();
         if schema.get("type").and_then(|kind| kind.as_str()) != Some("object") {
             let message = "the schema is not one of an object, which is all that the Claude Code CLI takes";

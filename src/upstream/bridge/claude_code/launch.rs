@@ -186,7 +186,7 @@ fn initialize(ask: &Ask, more: &[String]) -> Result<Box<RawValue>, Failure> {
         system_prompt.push("");
     }
     let json_schema = match &ask.format {
-        Format::Schema { schema, .. } => Some(&**schema),
+        Format::Schema(schema) => Some(&**schema),
         Format::Text | Format::Json => None,
     };
     let request = Initialize { subtype: INITIALIZE, sdk_mcp_servers: [SERVER], system_prompt, json_schema };

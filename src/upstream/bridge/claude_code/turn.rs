@@ -126,7 +126,7 @@ impl Turns<'_> {
         speaker: &mut Speaker,
     ) -> Result<(), Over> {
         let process = launch::start(self.cli, self.settings, ask, model, history, more)?;
-        let manner = Manner { agent: false, structured: matches!(ask.format, Format::Schema { .. }) };
+        let manner = Manner { agent: false, structured: matches!(ask.format, Format::Schema(_)) };
         let waiting = Waiting { process, mapping: Mapping::new(manner), server: Server::new(ask) };
         self.listen(ask, waiting, self.settings.start_timeout, speaker).await
     }

@@ -30,8 +30,6 @@ pub(super) struct Line {
     pub error: Option<Value>,
     /// The status of the API, where that is the failure.
     pub api_error_status: Option<u16>,
-    /// As the API names the failure.
-    pub api_error_type: Option<String>,
     /// Of `control_request`.
     pub request_id: Option<String>,
     /// Of `control_request`.
@@ -59,10 +57,6 @@ pub(super) struct Line {
     pub model_usage_since_last_result: Option<HashMap<String, ModelTokens>>,
     /// Of `result`: the value that `jsonSchema` asked for.
     pub structured_output: Option<Box<RawValue>>,
-    /// Of `system/init`.
-    pub session_id: Option<String>,
-    /// Of `system/init`.
-    pub claude_code_version: Option<String>,
 }
 
 impl Line {
@@ -87,8 +81,6 @@ pub(super) struct Request {
     pub subtype: String,
     /// Of `mcp_message`: JSON-RPC.
     pub message: Option<Rpc>,
-    /// Of `can_use_tool`.
-    pub tool_name: Option<String>,
 }
 
 /// A message of JSON-RPC, as MCP has it (<https://modelcontextprotocol.io/specification>).

@@ -65,8 +65,7 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let stream = body.flag("stream")?.unwrap_or_default();
     let include_usage = parameters::include_usage(&mut body, &mut rule.warnings)?;
     let conversation = parameters::conversation(reader.headers, &mut body, &mut rule.warnings)?;
-    let user = parameters::name(&mut body, "user")?;
-    let user = user.or(parameters::name(&mut body, "safety_identifier")?);
+    parameters::end_user(&mut body)?;
     let session = parameters::name(&mut body, "session_id")?;
     let project = parameters::name(&mut body, "project_id")?;
     rule.ignore(&mut body, &HARMLESS);
@@ -91,7 +90,6 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
         shows_thinking: effort != Some(Effort::None),
         stream,
         conversation,
-        user,
         session,
         project,
         caller: reader.caller,
@@ -117,12 +115,12 @@ fn format(field: Field<'_>, rule: &mut Rule) -> Result<Format, Failure> {
         "json_object" => Format::Json,
         "json_schema" => {
             let mut schema = format.need("json_schema", "an object with name and schema")?.object()?;
-            let name = schema.text("name")?;
+            schema.text("name")?;
             // An answer that is not of the schema is an error here anyway.
             schema.flag("strict")?;
             let raw = schema.need("schema", "a JSON schema")?.raw_object()?;
             schema.finish(&mut rule.warnings);
-            Format::Schema { name, schema: raw }
+            Format::Schema(raw)
         }
         _ => return Err(kind.unknown(&word, "one of text, json_object, json_schema")),
     };

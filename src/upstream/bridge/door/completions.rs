@@ -40,7 +40,7 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let stream = body.flag("stream")?.unwrap_or_default();
     let include_usage = parameters::include_usage(&mut body, &mut rule.warnings)?;
     let conversation = parameters::conversation(reader.headers, &mut body, &mut rule.warnings)?;
-    let user = parameters::name(&mut body, "user")?;
+    parameters::end_user(&mut body)?;
     rule.ignore(&mut body, &HARMLESS);
     for (name, default, message) in HARMFUL {
         rule.only(&mut body, name, default, message)?;
@@ -62,7 +62,6 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
         shows_thinking: false,
         stream,
         conversation,
-        user,
         session: None,
         project: None,
         caller: reader.caller,

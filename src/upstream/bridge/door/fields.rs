@@ -125,11 +125,6 @@ impl<'a> Object<'a> {
         self.take(name).map(|field| field.flag()).transpose()
     }
 
-    /// Reads the whole number `name`, if it is there.
-    pub(super) fn whole(&mut self, name: &str) -> Result<Option<u64>, Failure> {
-        self.take(name).map(|field| field.whole()).transpose()
-    }
-
     /// Reads `name`, which has no effect here: that is worth a warning unless it is `default`, in JSON. `null` always
     /// is.
     pub(super) fn ignore(&mut self, name: &str, default: &str, warnings: &mut Warnings) {
@@ -338,7 +333,10 @@ mod tests {
             failure.message,
             format!("a[1].c: found \"{}…\", where \"y\" would be right", "x".repeat(40))
         );
-        assert_eq!(message(body.whole("e")), "e: found 1.5, where a whole number would be right");
+        assert_eq!(
+            message(body.take("e").unwrap().whole()),
+            "e: found 1.5, where a whole number would be right"
+        );
     }
 
     #[test]

@@ -124,6 +124,17 @@ pub(super) fn name(object: &mut Object<'_>, key: &str) -> Result<Option<String>,
     object.take(key).map(|field| name_in(&field)).transpose()
 }
 
+/// Who the client's own user is: for whoever watches, and for nobody here.
+///
+/// # Errors
+/// Where it is no name.
+pub(super) fn end_user(object: &mut Object<'_>) -> Result<(), Failure> {
+    for key in ["user", "safety_identifier"] {
+        name(object, key)?;
+    }
+    Ok(())
+}
+
 /// As [`name`], of a field.
 pub(super) fn name_in(field: &Field<'_>) -> Result<String, Failure> {
     let name = field.text()?;

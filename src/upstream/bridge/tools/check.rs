@@ -120,7 +120,7 @@ impl Wanted {
                 None
             }
             Format::Json => Some("The answer is not a JSON object.".to_owned()),
-            Format::Schema { schema, .. } => match check(schema, &read.text) {
+            Format::Schema(schema) => match check(schema, &read.text) {
                 Checked::Fine => None,
                 Checked::Wrong(why) => Some(format!("The answer is not of the schema: {why}")),
                 Checked::Unchecked if serde_json::from_str::<Value>(&read.text).is_err() => {

@@ -29,7 +29,7 @@ pub(super) fn tokens(ask: &Ask) -> u64 {
         })
         .sum();
     let format = match &ask.format {
-        Format::Schema { schema, .. } => words(schema.get()),
+        Format::Schema(schema) => words(schema.get()),
         Format::Text | Format::Json => 0,
     };
     system + turns + tools + format

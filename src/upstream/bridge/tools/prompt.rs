@@ -151,7 +151,7 @@ fn rules(ask: &Ask, tools: bool, out: &mut String) {
         Format::Json => {
             rules.push(format!("{words} has to be one JSON object and nothing else, without a code fence."))
         }
-        Format::Schema { schema, .. } => rules.push(format!(
+        Format::Schema(schema) => rules.push(format!(
             "{words} has to be JSON of this schema and nothing else, without a code fence: {}",
             escape::json(&escape::compact(schema.get()))
         )),

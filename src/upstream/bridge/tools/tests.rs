@@ -24,7 +24,6 @@ fn ask(tools: &[&str]) -> Ask {
         shows_thinking: false,
         stream: false,
         conversation: None,
-        user: None,
         session: None,
         project: None,
         caller: Caller::local(),

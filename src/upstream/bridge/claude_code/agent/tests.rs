@@ -22,7 +22,6 @@ pub(super) fn ask() -> Ask {
         shows_thinking: true,
         stream: true,
         conversation: None,
-        user: None,
         session: None,
         project: None,
         caller: Caller::local(),

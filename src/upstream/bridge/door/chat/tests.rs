@@ -412,14 +412,9 @@ fn parameters_mean_what_openai_means() {
     .unwrap();
     assert_eq!((ask.max_tokens, ask.stop.as_slice()), (Some(7), ["a".to_owned(), "b".to_owned()].as_slice()));
     assert_eq!((ask.effort, ask.stream, ask.parallel), (Some(Effort::XHigh), true, false));
-    assert_eq!(
-        (ask.user.as_deref(), ask.session.as_deref(), ask.project.as_deref()),
-        (Some("u"), Some("se"), Some("pr"))
-    );
+    assert_eq!((ask.session.as_deref(), ask.project.as_deref()), (Some("se"), Some("pr")));
     assert_eq!(system(&ask), ["Be kind."]);
-    assert!(
-        matches!(&ask.format, Format::Schema { name: Some(name), schema } if name == "x" && schema.get() == "{\"a\":1}")
-    );
+    assert!(matches!(&ask.format, Format::Schema(schema) if schema.get() == "{\"a\":1}"));
     assert_eq!(ask.warnings.header(), None);
 
     let ask = read(&with(json!({"max_tokens": 5, "stop": "a", "response_format": {"type": "json_object"}})))

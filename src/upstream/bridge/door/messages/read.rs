@@ -65,7 +65,7 @@ pub(super) fn ask(reader: &Reader<'_>, purpose: For) -> Result<Ask, Failure> {
     let (choice, parallel) = choice(&mut body, &tools, &mut notes)?;
     let (effort, shows_thinking, format) = output(&mut body, &mut notes)?;
     let stop = stop(&mut body)?;
-    let user = user(&mut body, &mut notes)?;
+    user(&mut body, &mut notes)?;
     let stream = body.flag("stream")?.unwrap_or_default();
     let (session, project) = (body.text("session_id")?, body.text("project_id")?);
     without_effect(&mut body, &mut notes)?;
@@ -85,7 +85,6 @@ pub(super) fn ask(reader: &Reader<'_>, purpose: For) -> Result<Ask, Failure> {
         shows_thinking,
         stream,
         conversation: parameters::conversation_of(reader.headers)?,
-        user,
         session,
         project,
         caller: reader.caller.clone(),
@@ -282,9 +281,9 @@ fn json_format(field: Field<'_>, notes: &mut Notes) -> Result<Format, Failure> {
         return Err(kind.unknown(&kind.text()?, "\"json_schema\""));
     }
     let schema = format.need("schema", "a JSON schema")?.raw_object()?;
-    let name = format.text("name")?;
+    format.text("name")?;
     format.finish(&mut notes.warnings);
-    Ok(Format::Schema { name, schema })
+    Ok(Format::Schema(schema))
 }
 
 fn stop(body: &mut Object<'_>) -> Result<Vec<String>, Failure> {
@@ -292,12 +291,13 @@ fn stop(body: &mut Object<'_>) -> Result<Vec<String>, Failure> {
     field.list(STOPS)?.iter().map(content::name).collect()
 }
 
-fn user(body: &mut Object<'_>, notes: &mut Notes) -> Result<Option<String>, Failure> {
-    let Some(field) = body.take("metadata") else { return Ok(None) };
+/// `metadata`: for whoever watches, and for nobody here.
+fn user(body: &mut Object<'_>, notes: &mut Notes) -> Result<(), Failure> {
+    let Some(field) = body.take("metadata") else { return Ok(()) };
     let mut metadata = field.object()?;
-    let user = metadata.text("user_id")?;
+    metadata.text("user_id")?;
     metadata.finish(&mut notes.warnings);
-    Ok(user)
+    Ok(())
 }
 
 /// What has no effect here, and what cannot be answered without.

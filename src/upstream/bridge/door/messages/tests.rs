@@ -320,9 +320,7 @@ fn a_schema_of_the_text_is_read_under_both_its_names() {
         request(|body| body["output_config"] = json!({"format": format})),
     ] {
         let ask = asked(&body);
-        assert!(
-            matches!(&ask.format, Format::Schema { schema, .. } if schema.get() == "{\"type\":\"object\"}")
-        );
+        assert!(matches!(&ask.format, Format::Schema(schema) if schema.get() == "{\"type\":\"object\"}"));
     }
 }
 
@@ -405,7 +403,6 @@ fn what_claude_code_sends_is_read() {
         let body: Value = serde_json::from_slice(body).unwrap();
         let ask = asked(&body);
         assert_eq!((ask.system.len(), ask.turns.len(), ask.tools.len()), (prompts, turns, tools));
-        assert_eq!(ask.user.as_deref(), body["metadata"]["user_id"].as_str());
         assert!(ask.stream && ask.system.iter().all(|prompt| !prompt.text.contains("billing")));
     }
 }

@@ -83,8 +83,7 @@ pub(super) fn asked(reader: &Reader<'_>) -> Result<Asked, Failure> {
     // What else `metadata` says is the client's own, and repeated to it.
     let mut own = Warnings::default();
     let conversation = parameters::conversation(reader.headers, &mut body, &mut own)?;
-    let user = parameters::name(&mut body, "user")?;
-    let user = user.or(parameters::name(&mut body, "safety_identifier")?);
+    parameters::end_user(&mut body)?;
     let session = parameters::name(&mut body, "session_id")?;
     let project = parameters::name(&mut body, "project_id")?;
     rule.ignore(&mut body, &HARMLESS);
@@ -108,7 +107,6 @@ pub(super) fn asked(reader: &Reader<'_>) -> Result<Asked, Failure> {
         shows_thinking,
         stream,
         conversation,
-        user,
         session,
         project,
         caller: reader.caller.clone(),
@@ -174,7 +172,10 @@ fn format(body: &mut Object<'_>, rule: &mut Rule) -> Result<Format, Failure> {
             format.flag("strict")?;
             format.text("description")?;
             let schema = format.need("schema", "a JSON schema")?.raw_object()?;
-            Format::Schema { name: format.text("name")?, schema }
+            {
+                format.text("name")?;
+                Format::Schema(schema)
+            }
         }
         other => return Err(kind.unknown(other, KINDS)),
     };

@@ -31,7 +31,6 @@ fn ask(turns: Vec<Turn>) -> Ask {
         shows_thinking: false,
         stream: false,
         conversation: None,
-        user: None,
         session: None,
         project: None,
         caller: Caller::local(),

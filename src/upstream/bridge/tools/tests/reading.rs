@@ -297,7 +297,7 @@ fn an_input_that_is_not_of_its_schema_is_told() {
 #[test]
 fn json_that_was_asked_for_comes_without_its_fence() {
     let schema = RawValue::from_string(r#"{"type":"object","required":["a"]}"#.to_owned()).unwrap();
-    let ask = Ask { format: Format::Schema { name: None, schema }, ..ask(&[]) };
+    let ask = Ask { format: Format::Schema(schema), ..ask(&[]) };
     for text in
         ["{\"a\": 1}", "```json\n{\"a\": 1}\n```", "\n```\n{\"a\": 1}\n```\n", "```json {\"a\": 1}```"]
     {
