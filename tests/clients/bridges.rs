@@ -2,8 +2,8 @@
 //! not notice. The same scripts run before both backends, each of which is scripted to say the same.
 
 use crate::perimeter::Perimeter;
-use crate::process::script;
-use crate::provider::Provider;
+use crate::process::{ANTHROPIC_KEY, installed, script};
+use crate::provider::{BRIDGED, Provider};
 
 #[expect(dead_code, reason = "the tests of the binary alone use more of it")]
 #[path = "../it/bridges/scripted_stackspot.rs"]
@@ -78,4 +78,35 @@ fn pydantic_ai_talks_to_stackspot() {
 fn fifty_at_once_are_answered_by_stackspot() {
     let (_spot, perimeter) = stackspot();
     script("python/bridge_crowd.py", &Provider::start(), &perimeter.url);
+}
+
+/// A proxy before the real Claude Code CLI, which asks a scripted API of Anthropic's.
+fn claude_code() -> (Provider, Perimeter) {
+    let provider = Provider::start();
+    let llm = format!(
+        "claude_code, api_key: {ANTHROPIC_KEY}, claude_code: {{command: '{}', retries: 0, \
+         models: {{bridged: {{model: {BRIDGED}}}}}}}",
+        installed("claude").display()
+    );
+    let perimeter = Perimeter::start(&llm, &provider.url(""));
+    (provider, perimeter)
+}
+
+#[test]
+fn openais_sdk_talks_to_claude_code() {
+    let (provider, perimeter) = claude_code();
+    script("python/bridge_openai.py", &provider, &perimeter.url);
+    provider.await_leaving(BRIDGED);
+}
+
+#[test]
+fn anthropics_sdk_talks_to_claude_code() {
+    let (provider, perimeter) = claude_code();
+    script("python/bridge_anthropic.py", &provider, &perimeter.url);
+}
+
+#[test]
+fn pydantic_ai_talks_to_claude_code() {
+    let (provider, perimeter) = claude_code();
+    script("python/bridge_pydantic.py", &provider, &perimeter.url);
 }

@@ -22,6 +22,7 @@ mod script;
 mod websocket;
 
 pub(crate) use answer::Answer;
+pub(crate) use anthropic::BRIDGED;
 pub(crate) use compressed::encode;
 pub(crate) use request::Request;
 use script::{Script, Step};

@@ -17,9 +17,13 @@ const ERRAND: &str = "Look into the file ";
 /// What the agent says when it has read the file it asked for.
 const DONE: &str = "The file says: the proxy saw nothing.";
 
+/// The model that a bridge asks for, and the name of its stream that never ends.
+pub(crate) const BRIDGED: &str = "claude-bridged";
+
 pub(super) fn answer(request: &Request, asked: usize) -> Script {
     let body = request.json();
     match (request.method(), request.path()) {
+        ("POST", "/v1/messages") if body["model"] == BRIDGED => bridged(&body),
         ("POST", "/v1/messages") if from_agent(request) => agent(&body, asked),
         ("POST", "/v1/messages") => messages(&body, asked),
         ("POST", "/v1/messages/count_tokens") => Script::json("200 OK", LIMITS, &json!({"input_tokens": 42})),
@@ -105,6 +109,49 @@ fn agent(body: &Value, asked: usize) -> Script {
         "subagent_type": "general-purpose", "run_in_background": false,
     });
     tool_use("Agent", &errand).end()
+}
+
+/// What a bridge gets for its client: the same as from the scripted agent of `bridges.rs`.
+fn bridged(body: &Value) -> Script {
+    let said = body["messages"].to_string();
+    let has = |words: &str| said.contains(words);
+    let weather = |city: &str| ("weather", json!({"city": city}));
+    let delta = |words: &str| block_delta(0, &json!({"type": "text_delta", "text": words}));
+    let begun = || Script::events().chunk(start()).chunk(block_start(0, &text("")));
+    if has("\"tool_result\"") {
+        stream_text("It is 18 degrees.", None).end()
+    } else if has("Köln and Recife") {
+        calls(&[weather("Köln"), weather("Recife")])
+    } else if has("Köln") {
+        calls(&[weather("Köln")])
+    } else if has("Which hue?") {
+        calls(&[("StructuredOutput", json!({"colour": "red"}))])
+    } else if has("too much") {
+        failure("429 Too Many Requests", "retry-after: 7\r\n", "rate_limit_error", "slow down")
+    } else if has("breaks off") {
+        begun().chunk(delta("Half of it")).send("40\r\nevent: content_block_de").closing()
+    } else if has("for ever") {
+        begun().chunk(delta("On and on")).left(BRIDGED)
+    } else if has("\"image\"") {
+        stream_text("A picture.", None).end()
+    } else {
+        stream_text("Hello there.", None).end()
+    }
+}
+
+/// A message that is nothing but calls.
+fn calls(calls: &[(&str, Value)]) -> Script {
+    let mut script = Script::events().chunk(start());
+    for (index, (name, input)) in calls.iter().enumerate() {
+        let call =
+            json!({"type": "tool_use", "id": format!("toolu_{name}_{index}"), "name": name, "input": {}});
+        let delta = json!({"type": "input_json_delta", "partial_json": input.to_string()});
+        script = script
+            .chunk(block_start(index, &call))
+            .chunk(block_delta(index, &delta))
+            .chunk(block_stop(index));
+    }
+    stop("tool_use").into_iter().fold(script, Script::chunk).end()
 }
 
 fn paced(stream: Option<&str>) -> Script {
