@@ -113,6 +113,13 @@ proptest! {
     }
 
     #[test]
+    fn responses_tells_what_the_events_say(events in answers()) {
+        let said = said(&events);
+        prop_assert_eq!(&reading_back::responses::response(&whole(writer(Door::Responses), &events)), &said);
+        prop_assert_eq!(&reading_back::responses::stream(&streamed(writer(Door::Responses), &events)), &said);
+    }
+
+    #[test]
     fn chat_says_the_same_of_sources_streamed_and_whole(events in answers()) {
         let whole = whole(writer(Door::Chat), &events);
         let annotations = whole["choices"][0]["message"]["annotations"].as_array().cloned().unwrap_or_default();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 pub(super) mod messages;
+pub(super) mod responses;
 
 /// What a client was told.
 #[derive(Debug, Default, PartialEq, Eq)]
