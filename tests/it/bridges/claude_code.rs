@@ -134,20 +134,22 @@ fn json(answer: &Answer) -> Value {
 }
 
 #[test]
-fn every_capture_says_the_same_through_both_doors() {
+fn every_capture_says_the_same_through_every_door() {
     let cli = Cli::new();
     let proxy = cli.bridge("park: 0").start();
     for name in captures() {
         let chat = post(&proxy, "/v1/chat/completions", &chat(&name, "hi"));
         let body = json!({"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
         let messages = post(&proxy, "/v1/messages", &body);
+        let responses = post(&proxy, "/v1/responses", &json!({"model": name, "input": "hi"}));
         let status = chat.head.status();
+        assert_eq!(responses.head.status(), status, "{name}: {}", responses.body);
         if status != 200 {
             assert!(messages.head.status() == status || messages.head.status() == 529, "{name}");
             assert!(json(&chat)["error"]["code"].is_string(), "{name}: {}", chat.body);
             continue;
         }
-        let (chat, messages) = (json(&chat), json(&messages));
+        let (chat, messages, responses) = (json(&chat), json(&messages), json(&responses));
         let message = &chat["choices"][0]["message"];
         let texts = |list: &Value, kind: &str| {
             let items = list.as_array().unwrap().iter().filter(|item| item["type"] == kind);
@@ -155,6 +157,9 @@ fn every_capture_says_the_same_through_both_doors() {
         };
         let said = message["content"].as_str().unwrap_or_default();
         assert_eq!(texts(&messages["content"], "text"), said, "{name}");
+        let output = responses["output"].as_array().unwrap();
+        let output: Vec<_> = output.iter().filter_map(|item| item["content"].as_array()).flatten().collect();
+        assert_eq!(texts(&json!(output), "output_text"), said, "{name}");
         let calls = message["tool_calls"].as_array().map_or(0, Vec::len);
         let blocks = messages["content"].as_array().unwrap();
         assert_eq!(blocks.iter().filter(|block| block["type"] == "tool_use").count(), calls, "{name}");

@@ -10,6 +10,11 @@ for arg; do
     esac
     last=$arg
 done
+# Whoever has no conversation for it wants to know its version.
+if [ ! -f "$seen.transcript" ]; then
+    echo "2.1.329 (Claude Code)"
+    exit 0
+fi
 env >"$seen.env"
 { pwd; ls -A; } >"$seen.work"
 printf '%s\n' "$@" >"$seen.args"
