@@ -363,7 +363,10 @@ fn keys_of(value: &Value, keys: &mut Vec<String>) {
     if let Value::Object(map) = value {
         for (key, value) in map {
             keys.push(key.clone());
-            keys_of(value, keys);
+            // Its keys are names of models.
+            if key != "models" {
+                keys_of(value, keys);
+            }
         }
     }
 }
