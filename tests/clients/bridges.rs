@@ -6,6 +6,7 @@ use crate::process::{ANTHROPIC_KEY, installed, script};
 use crate::provider::{BRIDGED, Provider};
 
 #[expect(dead_code, reason = "the tests of the binary alone use more of it")]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 #[path = "../it/bridges/scripted_stackspot.rs"]
 mod scripted_stackspot;
 
