@@ -12,13 +12,16 @@ pub(super) const NO_LOGIN: &str = "the Claude Code CLI has no credentials: set A
 /// A limit says when it is over; it may be hours away, and a client that is told so waits for it.
 const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// The wait after a limit that does not say when it is over. The CLI keeps the `retry-after` it was told to itself.
+const COOLDOWN: Duration = Duration::from_secs(15);
+
 /// The failure that a `result` tells of. `said` is what an `assistant` line before it called the kind.
 pub(super) fn failure(result: &Line, said: Option<&str>, limit: Option<&Limit>) -> Failure {
     let text = result.result.as_ref().and_then(|text| text.as_str()).unwrap_or_default();
     let kind = kind(result, said, text);
     let failure = Failure::new(kind, words(kind, result, text));
-    match limit.and_then(wait) {
-        Some(wait) if kind == Kind::RateLimit => failure.after(wait),
+    match kind {
+        Kind::RateLimit => failure.after(limit.and_then(wait).unwrap_or(COOLDOWN)),
         _ => failure,
     }
 }
