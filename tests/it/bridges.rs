@@ -5,3 +5,4 @@ mod claude_code;
 mod entry;
 mod scripted_stackspot;
 mod stackspot;
+mod watched;

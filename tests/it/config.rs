@@ -381,7 +381,7 @@ fn every_example_is_valid() {
         let source = Source { name: &name, bytes: &bytes };
         let keys = |name: &str| match name {
             "OPENAI_API_KEY" | "TEAM_A_KEY" | "ADMIN_TOKEN" | "LANGFUSE_AUTH" | "ANTHROPIC_API_KEY"
-            | "CLIENT_ID" | "CLIENT_SECRET" | "REALM" => Ok("key".to_owned()),
+            | "CLIENT_ID" | "CLIENT_SECRET" | "REALM" | "GENAI_AGENT_ID" => Ok("key".to_owned()),
             _ => Err(VarError::NotPresent),
         };
         let overrides = Overrides::default().file_first();

@@ -5,7 +5,7 @@
 mod away;
 #[expect(dead_code, reason = "the exporter's own tests need more of it")]
 #[path = "../../interceptors/otel/tests/it/collector.rs"]
-mod collector;
+pub(crate) mod collector;
 mod content;
 mod failing;
 mod joined;
