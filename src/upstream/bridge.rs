@@ -1,7 +1,7 @@
 //! Bridges: upstreams inside this process, for backends that speak no provider's API.
 //!
 //! A request comes in at a *door* (`door/`: Chat Completions, Responses, Messages, Completions), which reads it into an
-//! [`Ask`]. A *backend* (`stackspot/`, `claude_code/`) answers with [`Event`]s: blocks, one after the other. The door
+//! `Ask`. A *backend* (`stackspot/`, `claude_code/`) answers with `Event`s: blocks, one after the other. The door
 //! writes them in its own words, as they come or as a whole. What lies between is the same for all: `serve` (the way of
 //! a request), `queue` (whose turn it is), `model` (who can be asked), `failure` (what goes wrong, in which words).
 //!
