@@ -51,6 +51,8 @@ pub(crate) enum Verdict {
         kind: Kind,
         /// What is wrong, for people.
         why: String,
+        /// Whether a call is not all there: nobody may take it for the one that the model meant.
+        damaged: bool,
         /// What to say to the model so that it tries again: alone where the backend remembers the conversation, else
         /// below the prompt. It has in it what the model has said.
         follow_up: String,

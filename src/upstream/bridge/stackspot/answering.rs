@@ -67,7 +67,7 @@ impl Stackspot {
             read = self.read(&ask, &call, &prompt, &mut telling).await?;
             read.usage = both(first, read.usage);
         }
-        self.judge(&ask, &read, &mut telling).await?;
+        self.judge(&ask, &mut read, &mut telling).await?;
         let answer =
             telling.all(&read.ending, self.sources_footer && matches!(ask.format, Format::Text)).await?;
         if let (Some(place), true) = (place, read.whole) {
@@ -104,16 +104,23 @@ impl Stackspot {
     }
 
     /// Whether the answer can be told as it is.
-    async fn judge(&self, ask: &Ask, read: &Read, telling: &mut Telling) -> Result<(), Failure> {
-        let Some(Verdict::Unmet { kind, why, .. }) = &read.verdict else { return Ok(()) };
+    async fn judge(&self, ask: &Ask, read: &mut Read, telling: &mut Telling) -> Result<(), Failure> {
+        let Some(Verdict::Unmet { kind, why, damaged, .. }) = &read.verdict else { return Ok(()) };
         let forced = matches!(ask.choice, ToolChoice::Required | ToolChoice::Named(_));
         // A tool's input that its schema does not allow: the client can tell the model, which is better than nothing.
-        let harmless = *kind == Kind::ToolChoiceUnmet && !forced;
+        // But it cannot see that half of an input is missing.
+        let harmless = *kind == Kind::ToolChoiceUnmet && !forced && !damaged;
         match self.repair {
-            Repair::Error => Err(Failure::new(*kind, why)),
-            Repair::Repair if telling.holds() && !harmless => Err(Failure::new(*kind, why)),
-            _ => telling.warn(kind.code()).await,
+            Repair::Error => return Err(Failure::new(*kind, why)),
+            Repair::Repair if *damaged || telling.holds() && !harmless => {
+                return Err(Failure::new(*kind, why));
+            }
+            _ => {}
         }
+        if *damaged {
+            read.stop = Stop::MaxTokens;
+        }
+        telling.warn(kind.code()).await
     }
 
     async fn read(

@@ -64,7 +64,8 @@ impl Wanted {
             None => Verdict::Fine,
             Some((kind, why)) => {
                 let follow_up = prompt::follow_up(&self.tools, self.style, kind, &why, heard);
-                Verdict::Unmet { kind, why, follow_up }
+                let damaged = read.calls.iter().any(|call| call.lost);
+                Verdict::Unmet { kind, why, damaged, follow_up }
             }
         }
     }

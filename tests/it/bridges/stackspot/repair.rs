@@ -69,6 +69,32 @@ fn what_becomes_of_it_is_a_choice() {
 }
 
 #[test]
+fn a_call_that_is_cut_off_is_never_a_complete_one() {
+    const CUT: &str = "FUNCTION_CALL_START\nweather\narguments: {\"city\": \"Nat";
+    let choice = json!({"tool_choice": "auto"});
+    for policy in ["pass", "repair", "error"] {
+        for stream in [false, true] {
+            let spot = Stackspot::start();
+            spot.answer_by(|_| Reply::deltas(&[CUT]));
+            let proxy = setup(&spot, &format!("repair: {policy}")).start();
+            let answer = chat(&proxy, &with(with(forced(), choice.clone()), json!({"stream": stream})));
+            let context = format!("{policy}, {stream}: {}", answer.body);
+            match (policy, stream) {
+                ("pass", _) => assert!(answer.body.contains("\"finish_reason\":\"length\""), "{context}"),
+                (_, false) => assert_eq!(answer.error().1, "tool_choice_unmet", "{context}"),
+                _ => {
+                    assert!(answer.body.contains("\"code\":\"tool_choice_unmet\""), "{context}");
+                    assert!(!answer.body.contains("[DONE]"), "{context}");
+                }
+            }
+            assert!(!answer.body.contains("\"finish_reason\":\"tool_calls\""), "{context}");
+            let asked = if (policy, stream) == ("repair", false) { 2 } else { 1 };
+            assert_eq!(spot.chats().len(), asked, "{context}");
+        }
+    }
+}
+
+#[test]
 fn where_stackspot_remembers_only_the_reproach_is_sent() {
     let spot = Stackspot::start();
     let proxy = setup(&spot, "conversation: server").start();

@@ -256,7 +256,7 @@ fn a_key_that_a_tool_takes_is_not_left_out() {
 
 fn unmet(verdict: Verdict) -> (Kind, String) {
     match verdict {
-        Verdict::Unmet { kind, why, follow_up } => {
+        Verdict::Unmet { kind, why, follow_up, .. } => {
             assert!(follow_up.contains(&why), "{follow_up}");
             (kind, why)
         }
