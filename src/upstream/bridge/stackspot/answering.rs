@@ -48,7 +48,7 @@ impl Stackspot {
         let place = self.place(&ask);
         let new = ask.turns.get(place.as_ref().map_or(0, |place| place.from)..).unwrap_or(&ask.turns);
         let uploads = self.files.ids(new, &self.tokens).await?;
-        let call = Call {
+        let mut call = Call {
             agent,
             model: &ask.model,
             conversation: place.as_ref().map(|place| place.id.as_str()),
@@ -62,6 +62,7 @@ impl Stackspot {
         if let Some(follow_up) = self.again(&read, &telling) {
             let prompt = if place.is_some() { follow_up } else { format!("{prompt}\n\n{follow_up}") };
             telling.forget();
+            call.deadline = Instant::now() + patience;
             telling.warn("repaired").await?;
             let first = read.usage;
             read = self.read(&ask, &call, &prompt, &mut telling).await?;
