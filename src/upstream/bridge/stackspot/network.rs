@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::request::Builder;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -67,6 +67,8 @@ impl Host {
     fn request(&self, request: Builder, body: Bytes) -> Result<Request<Body>, Failure> {
         request
             .header(HOST, self.base.authority())
+            // What is left out stands for any.
+            .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, concat!("perimeter/", env!("CARGO_PKG_VERSION")))
             .body(Body::full(body))
             .map_err(|_| Failure::new(Kind::Upstream, "the request to Stackspot cannot be written"))

@@ -2,7 +2,7 @@
 //!
 //! Its documentation lists statuses only; codes and texts are those that its users have met.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
@@ -36,8 +36,19 @@ pub(super) enum Remedy {
 pub(super) fn of_response(status: StatusCode, headers: &HeaderMap, body: &[u8], model: &str) -> Refusal {
     let said =
         Said::read(&serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into()));
-    let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    meaning(status.as_u16(), &said, retry_after.map(Duration::from_secs), model)
+    let retry_after =
+        headers.get(RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?, SystemTime::now()));
+    meaning(status.as_u16(), &said, retry_after, model)
+}
+
+/// How long `retry-after` says to wait: seconds, or until a date (RFC 9110 section 10.2.3).
+fn wait(said: &str, now: SystemTime) -> Option<Duration> {
+    let said = said.trim();
+    if let Ok(seconds) = said.parse() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = httpdate::parse_http_date(said).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 /// What an error in the midst of an answer means.
@@ -51,7 +62,14 @@ pub(super) fn of_event(event: &Value, model: &str) -> Failure {
 /// Whether an event is an error, though it does not have that name.
 pub(super) fn is_error(event: &Value) -> bool {
     let is_some = |key| event.get(key).is_some_and(|value| !value.is_null());
-    is_some("error") || (is_some("code") && !is_some("message")) || (is_some("details") && is_some("type"))
+    let is_code =
+        event.get("code").and_then(Value::as_str).is_some_and(|code| code.starts_with("INFERENCE_"));
+    let is_status = event.get("status").and_then(Value::as_u64).is_some_and(|status| status >= 400);
+    is_some("error")
+        || is_code
+        || is_status
+        || (is_some("code") && !is_some("message"))
+        || (is_some("details") && is_some("type"))
 }
 
 /// The words of an error, wherever they stand.
@@ -170,6 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn a_time_to_wait_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        for (said, seconds) in [
+            ("7", Some(7.0)),
+            (" 0.5 ", Some(0.5)),
+            ("0", Some(0.0)),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30.0)),
+            ("Sun, 06 Nov 1994 08:40:00 GMT", Some(0.0)),
+            ("-1", None),
+            ("NaN", None),
+            ("1e300", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(wait(said, now), seconds.map(Duration::from_secs_f64), "{said}");
+        }
+    }
+
+    #[test]
     fn errors_within_an_answer_mean_the_same() {
         for (event, kind) in [
             (serde_json::json!({"error": {"code": "INFERENCE_3008_X", "details": "slow"}}), Kind::RateLimit),
@@ -180,7 +217,14 @@ mod tests {
         ] {
             assert_eq!(of_event(&event, "m").kind, kind, "{event}");
         }
-        assert!(is_error(&serde_json::json!({"error": "x"})));
+        for event in [
+            serde_json::json!({"error": "x"}),
+            serde_json::json!({"code": "INFERENCE_3008_X", "message": "too fast"}),
+            serde_json::json!({"status": 500, "message": "boom"}),
+        ] {
+            assert!(is_error(&event), "{event}");
+        }
+        assert!(!is_error(&serde_json::json!({"status": 200, "message": "fine"})));
         assert!(!is_error(&serde_json::json!({"error": null, "message": "x", "code": null})));
     }
 }

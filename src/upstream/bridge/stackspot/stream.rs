@@ -42,6 +42,8 @@ pub(super) struct Stream {
     /// Bytes of its text so far.
     said: usize,
     ending: Ending,
+    /// There was a word of an agent in it, if an empty one.
+    spoke: bool,
     /// Somebody said why it ends.
     ended: bool,
     /// Nothing that follows matters.
@@ -68,6 +70,7 @@ impl Stream {
             messages: Messages::default(),
             said: 0,
             ending: Ending::default(),
+            spoke: false,
             ended: false,
             over: false,
         }
@@ -112,15 +115,21 @@ impl Stream {
     pub(super) fn finish(mut self, text: &mut String) -> Result<Ending, Failure> {
         if self.shape == Shape::Document {
             self.data = std::mem::take(&mut self.line);
-            self.ended = true;
         } else if !self.line.is_empty() {
             self.end_line(text)?;
         }
         if !self.over {
             self.dispatch(text)?;
         }
+        // A document is complete where it is JSON.
+        self.ended |= self.spoke && self.shape == Shape::Document;
         if !self.ended {
-            return Err(broken("broke off before it was complete: it is truncated"));
+            let truncated = "broke off before it was complete: it is truncated";
+            return Err(broken(if self.spoke {
+                truncated
+            } else {
+                "is empty, or nothing that an agent says"
+            }));
         }
         text.push_str(&self.messages.finish());
         Ok(self.ending)
@@ -183,7 +192,9 @@ impl Stream {
             let choice = choice?;
             choice.pointer("/delta/content").or_else(|| choice.pointer("/message/content"))
         });
+        self.spoke |= choice.is_some() || said.get("stop_reason").is_some();
         if let Some(message) = message.and_then(Value::as_str) {
+            self.spoke = true;
             let new = self.messages.hear(message).ok_or_else(|| broken("contradicts what it said before"))?;
             self.said += new.len();
             if self.said > MOST {

@@ -66,11 +66,20 @@ fn sources_are_told_once_with_all_that_is_known_of_them() {
 
 #[test]
 fn what_is_no_whole_answer_is_a_failure() {
-    fails("", Kind::Upstream, "truncated");
+    for nothing in [
+        "",
+        "{}",
+        "{\"detail\": 1}",
+        "data: {\"foo\":1}\n\n",
+        "<html>maintenance</html>",
+        "[{}]",
+        "\u{1f}\u{8b}",
+    ] {
+        fails(nothing, Kind::Upstream, "nothing that an agent says");
+    }
     fails("data: {\"message\":\"half\"}\n\n", Kind::Upstream, "truncated");
     fails("data: {\"message\":\"half\"}\n\ndata: {\"stop_rea", Kind::Upstream, "truncated");
     fails("{\"message\":\"half", Kind::Upstream, "truncated");
-    fails("<html>maintenance</html>", Kind::Upstream, "truncated");
     fails("data: hello\n\n", Kind::Upstream, "no JSON");
     fails("data: [1]\n\n", Kind::Upstream, "not what an agent says");
     fails("event: error\ndata: {\"code\":\"INFERENCE_3008_X\"}\n\n", Kind::RateLimit, "limit");
