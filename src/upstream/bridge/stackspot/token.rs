@@ -1,12 +1,14 @@
 //! The token that requests carry: got once for all who wait, renewed before it ends, and once where it is refused.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +55,8 @@ pub(super) struct Tokens {
     tasks: TaskTracker,
     /// Locked for as long as a renewal takes: all others wait for it here.
     held: Arc<Mutex<Held>>,
+    /// How many were got so far.
+    got: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +75,13 @@ impl Tokens {
         if let Credential::Token(secret) = &credential {
             held.token = Some(Token { value: Arc::new(secret.clone()), number: 0 });
         }
-        Self { host, credential: Arc::new(credential), tasks, held: Arc::new(Mutex::new(held)) }
+        Self {
+            host,
+            credential: Arc::new(credential),
+            tasks,
+            held: Arc::new(Mutex::new(held)),
+            got: Arc::default(),
+        }
     }
 
     /// A token that should be taken.
@@ -91,9 +101,16 @@ impl Tokens {
                 "Stackspot does not take the personal access token of llm.api_key: it may have expired",
             ));
         }
+        let before = self.got.load(Ordering::Acquire);
         let held = self.held.clone().lock_owned().await;
         if let Some(known) = held.known(Instant::now(), refused) {
             return known;
+        }
+        // One that came while this waited is as new as one can be, however short its life.
+        let newest =
+            held.token.as_ref().filter(|token| token.number > before && refused != Some(token.number));
+        if let Some(token) = newest {
+            return Ok(token.clone());
         }
         // A task of its own: others wait for it, and whoever began it may leave.
         let renewal = self.tasks.spawn(self.clone().renew(held, refused));
@@ -103,7 +120,11 @@ impl Tokens {
     async fn renew(self, mut held: OwnedMutexGuard<Held>, refused: Option<u64>) -> Result<Token, Failure> {
         let asked = Instant::now();
         match self.fetch().await {
-            Ok(fetched) => Ok(held.take(fetched, asked)),
+            Ok(fetched) => {
+                let token = held.take(fetched, asked);
+                self.got.store(token.number, Ordering::Release);
+                Ok(token)
+            }
             Err(failure) => {
                 tracing::warn!(%failure, "no token from Stackspot");
                 held.failed = Some((Instant::now(), failure.clone()));
@@ -151,7 +172,20 @@ fn refusal(status: StatusCode) -> Failure {
 #[derive(Deserialize)]
 struct Fetched {
     access_token: Secret,
-    expires_in: Option<f64>,
+    expires_in: Option<Value>,
+}
+
+impl Fetched {
+    /// How long the token lives, which some say as text, and some not at all.
+    fn lifetime(&self) -> Duration {
+        let seconds = match &self.expires_in {
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(value) => value.as_f64(),
+            None => None,
+        };
+        let is_sane = |seconds: &f64| *seconds > 0.0 && *seconds <= 1e9;
+        Duration::from_secs_f64(seconds.filter(is_sane).unwrap_or(LIFETIME))
+    }
 }
 
 impl Held {
@@ -170,8 +204,7 @@ impl Held {
     }
 
     fn take(&mut self, fetched: Fetched, asked: Instant) -> Token {
-        let seconds = fetched.expires_in.filter(|seconds| (0.0..=1e9).contains(seconds)).unwrap_or(LIFETIME);
-        let lifetime = Duration::from_secs_f64(seconds);
+        let lifetime = fetched.lifetime();
         self.renewals += 1;
         self.renew = Some(asked + (lifetime - EARLY.min(lifetime / 2)));
         self.ends = Some(asked + lifetime);
@@ -187,7 +220,27 @@ mod tests {
     use super::*;
 
     fn fetched(token: &str, expires_in: Option<f64>) -> Fetched {
-        Fetched { access_token: Secret::new(token), expires_in }
+        Fetched { access_token: Secret::new(token), expires_in: expires_in.map(Value::from) }
+    }
+
+    #[test]
+    fn a_life_is_read_however_it_is_said() {
+        for (said, seconds) in [
+            (r#""expires_in": 300"#, 300.0),
+            (r#""expires_in": "300""#, 300.0),
+            (r#""expires_in": 0.5"#, 0.5),
+            (r#""expires_in": 0"#, LIFETIME),
+            (r#""expires_in": -5"#, LIFETIME),
+            (r#""expires_in": "soon""#, LIFETIME),
+            (r#""expires_in": true"#, LIFETIME),
+            (r#""expires_in": null"#, LIFETIME),
+            (r#""expires_in": 1e300"#, LIFETIME),
+            (r#""token_type": "bearer""#, LIFETIME),
+        ] {
+            let fetched: Fetched =
+                serde_json::from_str(&format!(r#"{{"access_token": "t", {said}}}"#)).unwrap();
+            assert_eq!(fetched.lifetime(), Duration::from_secs_f64(seconds), "{said}");
+        }
     }
 
     fn shown(known: Option<Result<Token, Failure>>) -> Option<String> {

@@ -20,7 +20,7 @@ fn crowd(proxy: &Proxy) {
 fn a_token_that_ends_while_fifty_ask_is_renewed_once() {
     let spot = Stackspot::start();
     // The first one, which is got at the start, has ended when it comes.
-    spot.grant(Grant::For(json!(0)));
+    spot.grant(Grant::For(json!(0.000_001)));
     let proxy = setup(&spot, "").start();
     spot.wait_for_token_requests(1);
     crowd(&proxy);
@@ -44,7 +44,7 @@ fn a_token_that_is_refused_in_a_burst_is_renewed_once() {
 #[test]
 fn whoever_began_a_renewal_may_leave_before_it_is_done() {
     let spot = Stackspot::start();
-    spot.grant(Grant::For(json!(0)));
+    spot.grant(Grant::For(json!(0.000_001)));
     spot.grant(Grant::At("renewed"));
     let proxy = setup(&spot, "").start();
     spot.wait_for_token_requests(1);
@@ -88,12 +88,14 @@ fn a_credential_that_is_not_taken_is_said_to_whoever_asks_whether_it_is_ready() 
 }
 
 #[test]
-fn a_lifetime_that_is_not_told_does_no_harm() {
-    let spot = Stackspot::start();
-    spot.grant(Grant::For(Value::Null));
-    let proxy = setup(&spot, "").start();
-    for _ in 0..2 {
-        chat(&proxy, &question("hi")).text();
+fn a_lifetime_that_is_not_told_or_makes_no_sense_does_no_harm() {
+    for said in [Value::Null, json!("1199"), json!("soon"), json!(0), json!(-1)] {
+        let spot = Stackspot::start();
+        spot.grant(Grant::For(said));
+        let proxy = setup(&spot, "").start();
+        for _ in 0..2 {
+            chat(&proxy, &question("hi")).text();
+        }
+        assert_eq!(spot.token_requests(), 1);
     }
-    assert_eq!(spot.token_requests(), 1);
 }
