@@ -66,13 +66,14 @@ impl Telling {
         for event in self.held.take().unwrap_or_default() {
             self.say(event).await?;
         }
+        // Before the list: they are of what the agent said.
+        for source in &ending.sources {
+            self.say(Event::Citation(source.clone())).await?;
+        }
         if footer && !self.calls && !ending.sources.is_empty() {
             for event in [Event::Begin(Begin::Text), Event::Text(list(ending)), Event::End] {
                 self.say(event).await?;
             }
-        }
-        for source in &ending.sources {
-            self.say(Event::Citation(source.clone())).await?;
         }
         Ok(self.told.take().unwrap_or_default())
     }

@@ -85,9 +85,11 @@ fn the_same_agent_answers_through_every_door() {
     assert_eq!(answer.json(200)["content"][0]["text"], "Hello there.");
     let answer = post(&proxy, "/v1/completions", "", &json!({"model": "chat", "prompt": "hi"}));
     assert_eq!(answer.json(200)["choices"][0]["text"], "Hello there.");
+    let answer = post(&proxy, "/v1/responses", "", &json!({"model": "chat", "input": "hi"}));
+    assert_eq!(answer.json(200)["output"][0]["content"][0]["text"], "Hello there.");
     let count = post(&proxy, "/v1/messages/count_tokens", "anthropic-version: 2023-06-01\r\n", &message);
     assert!(count.json(200)["input_tokens"].as_u64().unwrap() > 0);
-    assert_eq!(spot.chats().len(), 2, "counting asks nobody");
+    assert_eq!(spot.chats().len(), 3, "counting asks nobody");
 }
 
 #[test]
@@ -145,6 +147,16 @@ fn knowledge_sources_are_annotations_and_a_footer_where_that_is_wanted() {
             "{annotations}"
         );
         assert_eq!(answer.json(200)["usage"]["estimated"], true, "it said nothing of tokens");
+        // They are of the answer, not of the list below it.
+        spot.reply(reply());
+        let message = json!({"model": "chat", "max_tokens": 100, "messages": question("hi")["messages"]});
+        let message = post(&proxy, "/v1/messages", "", &message).json(200);
+        assert_eq!(message["content"][0]["text"], "See the guide.");
+        assert_eq!(message["content"][0]["citations"][0]["source"], "https://k.example/1");
+        spot.reply(reply());
+        let response = post(&proxy, "/v1/responses", "", &json!({"model": "chat", "input": "hi"})).json(200);
+        let annotations = &response["output"][0]["content"][0]["annotations"];
+        assert_eq!(annotations[0]["url"], "https://k.example/1", "{response}");
     }
 }
 
