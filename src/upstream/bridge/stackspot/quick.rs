@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::{Failure, Kind};
 use super::Stackspot;
 use super::network::whole;
-use super::refusal;
+use super::refusal::{self, Refusal, Remedy};
 use super::token::Token;
 use crate::body::Body;
 
@@ -20,6 +20,9 @@ const LONGEST: Duration = Duration::from_secs(4);
 
 /// How long one question may take.
 const BOUND: Duration = Duration::from_secs(30);
+
+/// How often in a row a question may fail.
+const FAILED: u32 = 3;
 
 /// The path that starts `slug`.
 pub(super) fn path(slug: &str) -> String {
@@ -35,25 +38,50 @@ impl Stackspot {
     /// The outcome of the run that `started` tells of, as an agent would answer.
     pub(super) async fn outcome(&self, started: Body, token: &Token, model: &str) -> Result<Body, Failure> {
         let began = Instant::now();
-        let id = run(&whole(started).await?)?;
+        let started = tokio::time::timeout(BOUND, whole(started)).await.map_err(|_| self.silent())?;
+        let id = run(&started?)?;
         let path = format!("/v1/quick-commands/callback/{id}");
-        let mut pause = FIRST;
+        let (mut pause, mut token, mut renewed, mut failed) = (FIRST, token.clone(), false, 0);
         while began.elapsed() < self.idle_timeout {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST);
-            let mut request = self.commands.get(&path)?;
-            request.headers_mut().insert(AUTHORIZATION, token.bearer()?);
-            let response = self.commands.ask(request, BOUND).await?;
-            if !response.status().is_success() {
-                let refusal =
-                    refusal::of_response(response.status(), response.headers(), response.body(), model);
-                return Err(refusal.failure);
-            }
-            if let Some(text) = text(response.body())? {
-                return Ok(Body::full(json!({"message": text, "stop_reason": "stop"}).to_string()));
+            let refusal = match self.look(&path, &token, model).await {
+                Ok(Some(text)) => {
+                    return Ok(Body::full(json!({"message": text, "stop_reason": "stop"}).to_string()));
+                }
+                Ok(None) => {
+                    failed = 0;
+                    continue;
+                }
+                Err(refusal) => refusal,
+            };
+            // The run goes on, and is paid for, whether it can be looked at or not.
+            match refusal.remedy {
+                Remedy::Token if !renewed => {
+                    renewed = true;
+                    token = self.tokens.after(&token).await?;
+                }
+                Remedy::Wait(_) | Remedy::Again if failed < FAILED => {
+                    failed += 1;
+                    pause = LONGEST;
+                }
+                _ => return Err(refusal.failure),
             }
         }
         Err(self.silent())
+    }
+
+    /// What has come of the run at `path`. None while it runs.
+    async fn look(&self, path: &str, token: &Token, model: &str) -> Result<Option<String>, Refusal> {
+        let fatal = |failure| Refusal { failure, remedy: Remedy::Nothing };
+        let mut request = self.commands.get(path).map_err(fatal)?;
+        request.headers_mut().insert(AUTHORIZATION, token.bearer().map_err(fatal)?);
+        let response = self.commands.ask(request, BOUND).await;
+        let response = response.map_err(|failure| Refusal { failure, remedy: Remedy::Again })?;
+        if response.status().is_success() {
+            return text(response.body()).map_err(fatal);
+        }
+        Err(refusal::of_response(response.status(), response.headers(), response.body(), model))
     }
 }
 

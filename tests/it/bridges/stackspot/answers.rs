@@ -309,6 +309,10 @@ fn a_quick_command_is_a_model_that_answers_when_it_has_run() {
     let answer = chat(&proxy, &with(ask("x"), json!({"stream": true})));
     assert_eq!(streamed_text(&answer.body), "ran: x");
     assert_eq!(chat(&proxy, &ask("fail")).error().1, "upstream_error");
+    // The run is paid for: an outage, or a token that ends meanwhile, does not lose it.
+    for text in ["flaky", "long"] {
+        assert_eq!(chat(&proxy, &ask(text)).text(), format!("ran: {text}"));
+    }
     let paths: Vec<_> = spot.asked().into_iter().map(|asked| asked.path).collect();
     assert!(paths.contains(&"/v1/quick-commands/create-execution/explain-code".to_owned()), "{paths:?}");
 }
