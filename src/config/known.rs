@@ -13,7 +13,7 @@ pub(super) fn take_predecessors(root: &mut Node) -> Vec<String> {
 }
 
 /// Every key that can be misplaced, by its section.
-const SECTIONS: [(&str, &[&str]); 11] = [
+const SECTIONS: [(&str, &[&str]); 17] = [
     (
         "server",
         &[
@@ -33,6 +33,72 @@ const SECTIONS: [(&str, &[&str]); 11] = [
     ("server.admin", &["token"]),
     ("llm", &["type", "base_url", "api_key", "timeout", "traceparent", "bridge", "stackspot", "claude_code"]),
     ("llm.bridge", &["concurrency", "queue", "queue_timeout", "head_wait", "heartbeat", "lenient"]),
+    (
+        "llm.stackspot",
+        &[
+            "realm",
+            "client_id",
+            "client_secret",
+            "client_secret_file",
+            "idm_url",
+            "files_url",
+            "agents",
+            "quick_commands",
+            "quick_commands_url",
+            "conversation",
+            "requests_per_minute",
+            "cooldown",
+            "idle_timeout",
+            "repair",
+            "sources_footer",
+        ],
+    ),
+    (
+        "llm.stackspot.agents.<name>",
+        &[
+            "agent_id",
+            "aliases",
+            "version",
+            "context_tokens",
+            "tool_style",
+            "use_knowledge",
+            "return_knowledge",
+            "knowledge_sources",
+            "deep_search",
+            "extra_body",
+        ],
+    ),
+    (
+        "llm.claude_code",
+        &[
+            "command",
+            "auth",
+            "models",
+            "agent",
+            "start_timeout",
+            "idle_timeout",
+            "timeout",
+            "park",
+            "max_parked",
+            "retries",
+        ],
+    ),
+    ("llm.claude_code.auth", &["auth_token", "oauth_token", "login"]),
+    ("llm.claude_code.models.<name>", &["model", "aliases", "mode", "context", "max_output"]),
+    (
+        "llm.claude_code.agent",
+        &[
+            "workspace",
+            "tools",
+            "permission",
+            "mcp_config",
+            "system_prompt",
+            "max_turns",
+            "max_cost",
+            "session_ttl",
+            "project_size",
+        ],
+    ),
     ("observe", &["memory", "journal", "mailbox", "body_limit", "stall_threshold", "mask"]),
     ("observe.mask", &["headers", "query"]),
     ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),
@@ -42,9 +108,9 @@ const SECTIONS: [(&str, &[&str]); 11] = [
     ("session", &["max_sessions", "session_ttl_seconds", "completion_timeout", "legacy_headers", "headers"]),
 ];
 
-/// The section that `key` belongs to, if it is a key at all.
-pub(super) fn section_of(key: &str) -> Option<&'static str> {
-    SECTIONS.iter().find(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section)
+/// The sections that `key` belongs to.
+pub(super) fn sections_of(key: &str) -> Vec<&'static str> {
+    SECTIONS.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section).collect()
 }
 
 #[cfg(test)]
@@ -57,7 +123,9 @@ mod tests {
 
     #[test]
     fn every_section_holds_the_keys_that_are_sent_to_it() {
-        let source = Source { name: "x", bytes: b"llm: {type: openai, base_url: http://x}" };
+        let bytes = b"llm: {type: openai, base_url: http://x, stackspot: {agents: {<name>: {agent_id: a}}}, \
+            claude_code: {models: {<name>: {}}}}";
+        let source = Source { name: "x", bytes };
         let unset = |_: &str| Err(std::env::VarError::NotPresent);
         let loaded = Config::read(Some(source), Overrides::default(), &Registry::built_in(), &unset).unwrap();
         let config = serde_json::to_value(&loaded.config).unwrap();

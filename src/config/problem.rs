@@ -343,10 +343,11 @@ fn unknown_key(key: &str, known: &[&'static str]) -> String {
     if let Some(nearest) = nearest(key, known) {
         return format!("unknown key; did you mean `{nearest}`?");
     }
-    match known::section_of(key) {
-        Some(path) => format!("unknown key here; `{key}` stands in `{path}`"),
-        None => format!("unknown key; known here: {}", known.join(", ")),
+    let sections: Vec<_> = known::sections_of(key).iter().map(|section| format!("`{section}`")).collect();
+    if sections.is_empty() {
+        return format!("unknown key; known here: {}", known.join(", "));
     }
+    format!("unknown key here; `{key}` stands in {}", sections.join(" or "))
 }
 
 fn suggestion(name: &str, known: &[&'static str]) -> String {

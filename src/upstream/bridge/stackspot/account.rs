@@ -40,10 +40,15 @@ impl Credential {
         };
         let realm = known("realm", &settings.realm, "REALM")?;
         if !is_id(&realm) {
-            let message = "expected the name of a realm: letters, digits, and - _ .";
+            let message =
+                format!("found {realm:?}; expected the name of a realm: letters, digits, and - _ .");
             return Err(BridgeError::new("llm.stackspot.realm", message));
         }
         let id = known("client_id", &settings.client_id, "CLIENT_ID")?;
+        if settings.client_secret.is_some() && settings.client_secret_file.is_some() {
+            let message = "client_secret is set, too; one of the two holds the secret";
+            return Err(BridgeError::new("llm.stackspot.client_secret_file", message));
+        }
         let secret = match settings.client_secret.clone().or(from_file(setup)?) {
             Some(secret) => secret,
             None => variable_of(setup.environment, "CLIENT_SECRET")
@@ -84,21 +89,28 @@ pub(super) fn agents(setup: &Setup<'_>) -> Result<BTreeMap<String, Agent>, Bridg
     const KEY: &str = "llm.stackspot.agents";
     let settings = &setup.config.llm.stackspot;
     let mut configured = settings.agents.clone();
+    if configured.is_empty()
+        && let Some(id) = variable_of(setup.environment, "GENAI_AGENT_ID")
+    {
+        if !is_id(&id) {
+            return Err(BridgeError::new(KEY, "GENAI_AGENT_ID is no id of an agent: letters and digits"));
+        }
+        configured.insert(ENVIRONMENTS_MODEL.to_owned(), Agent::plain(id));
+    }
     for slug in &settings.quick_commands {
-        configured.insert(format!("qc/{slug}"), Agent::quick(slug));
+        if configured.insert(format!("qc/{slug}"), Agent::quick(slug)).is_some() {
+            let message = format!("two models have the name qc/{slug}; it is for one");
+            return Err(BridgeError::new("llm.stackspot.quick_commands", message));
+        }
     }
-    if !configured.is_empty() {
-        return distinct(&configured).map(|()| configured);
-    }
-    match variable_of(setup.environment, "GENAI_AGENT_ID") {
-        Some(id) if is_id(&id) => Ok([(ENVIRONMENTS_MODEL.to_owned(), Agent::plain(id))].into()),
-        Some(_) => Err(BridgeError::new(KEY, "GENAI_AGENT_ID is no id of an agent: letters and digits")),
-        None => Err(BridgeError::new(
+    if configured.is_empty() {
+        return Err(BridgeError::new(
             KEY,
             "there is none, and GENAI_AGENT_ID is not in the environment either; write \
              `agents: {my-model: {agent_id: 01J4WFMAJTP453TRRQKFAJ80PN}}`, with an id from the agent's page at Stackspot",
-        )),
+        ));
     }
+    distinct(&configured).map(|()| configured)
 }
 
 fn distinct(agents: &BTreeMap<String, Agent>) -> Result<(), BridgeError> {
@@ -112,7 +124,7 @@ fn distinct(agents: &BTreeMap<String, Agent>) -> Result<(), BridgeError> {
             if !seen.insert(name) {
                 return Err(BridgeError::new(
                     key,
-                    "two agents have this name; names and aliases are for one each",
+                    "this name is there twice; a name or an alias is for one agent",
                 ));
             }
         }

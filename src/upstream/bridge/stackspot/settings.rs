@@ -201,7 +201,9 @@ fn agent_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 fn slugs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let slugs = Vec::<String>::deserialize(deserializer)?;
     match slugs.iter().find(|slug| !is_id(slug)) {
-        Some(_) => Err(D::Error::custom("expected slugs of quick commands: letters, digits, and - _ .")),
+        Some(slug) => Err(D::Error::custom(format!(
+            "expected slugs of quick commands, which are letters, digits, and - _ . ({slug:?} is none)"
+        ))),
         None => Ok(slugs),
     }
 }

@@ -22,6 +22,18 @@ fn the_predecessors_environment_is_enough() {
 }
 
 #[test]
+fn quick_commands_take_nothing_from_the_environments_agent() {
+    let spot = Stackspot::start();
+    let proxy = Proxy::bridge("stackspot")
+        .yaml(&spot.account("quick_commands: [explain]"))
+        .env("GENAI_AGENT_ID", AGENT)
+        .start();
+    assert_eq!(chat(&proxy, &question("hi")).text(), "Hello there.");
+    let answer = chat(&proxy, &with(question("x"), json!({"model": "qc/explain"})));
+    assert_eq!(answer.text(), "ran: x");
+}
+
+#[test]
 fn what_is_missing_is_named_with_its_variable() {
     let spot = Stackspot::start();
     let all = [
@@ -74,11 +86,16 @@ fn settings_that_make_no_sense_are_refused_with_what_would() {
     let spot = Stackspot::start();
     for (more, words) in [
         ("agents: {a: {agent_id: \"x/y\"}}", "letters and digits"),
-        ("agents: {a: {agent_id: x}, b: {agent_id: y, aliases: [a]}}", "for one each"),
+        ("agents: {a: {agent_id: x}, b: {agent_id: y, aliases: [a]}}", "for one agent"),
         ("agents: {a: {agent_id: x, extra_body: {user_prompt: hi}}}", "user_prompt"),
         ("agents: {a: {agent_id: x}}\nconversation: always", "stateless"),
         ("agents: {a: {agent_id: x}}\nrequests_per_minute: 0", "expected 1 to 100000"),
         ("agents: {a: {agent_id: x, tool_dialect: xml}}", "tool_dialect"),
+        ("agents: {a: {agent_id: x, aliases: [a]}}", "is there twice"),
+        ("agents: {a: {agent_id: x}}\nquick_commands: [a/b]", "a/b"),
+        ("agents: {a: {agent_id: x}}\nquick_commands: [a, a]", "two models have the name qc/a"),
+        ("agents: {a: {agent_id: x}}\nclient_secret_file: nowhere", "client_secret is set, too"),
+        ("agents: {a: {agent_id: x}}\ntool_style: xml", "llm.stackspot.agents.<name>"),
     ] {
         let setup = Proxy::bridge("stackspot").yaml(&spot.account(more));
         let exit = setup.args(&["--port", "0"]).fails();
