@@ -1,9 +1,11 @@
 //! What was said in a conversation, so far as it matters whether it is the same.
 //!
 //! Clients give an answer back in their own way: cut into more or fewer messages, with other white space, without
-//! thinking. What one side says at a stretch is therefore one, its text without white space and its calls by their ids.
+//! thinking. What one side says at a stretch is therefore one, its text without white space, and the input of its
+//! calls as the values that it is.
 
 use ring::digest::{Context, SHA256};
+use serde_json::Value;
 
 use super::super::super::ask::{Block, Role, Source, Turn};
 use super::super::super::event::{Answer, Said};
@@ -44,7 +46,7 @@ impl Heard {
         for block in &answer.blocks {
             match block {
                 Said::Text { text, .. } => said.say(text),
-                Said::Tool { id, .. } => said.other.push(format!("call {id}")),
+                Said::Tool { id, name, input } => said.other.push(call(id, name, input)),
                 Said::Thinking { .. } | Said::Redacted(_) => {}
             }
         }
@@ -85,6 +87,13 @@ impl Heard {
     }
 }
 
+/// A call. Clients write its input anew, each in its own way.
+fn call(id: &str, name: &str, input: &str) -> String {
+    let input =
+        serde_json::from_str::<Value>(input).map_or_else(|_| input.to_owned(), |value| value.to_string());
+    format!("call {id} {name} {input}")
+}
+
 fn finish(context: &Context) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(context.clone().finish().as_ref()).for_each(|(to, from)| *to = *from);
@@ -121,7 +130,7 @@ impl Stretch {
                     Source::Text(text) | Source::Url(text) => format!("file {text}"),
                 });
             }
-            Block::ToolUse { id, .. } => self.other.push(format!("call {id}")),
+            Block::ToolUse { id, name, input } => self.other.push(call(id, name, input.get())),
             Block::ToolResult { id, content, .. } => {
                 self.other.push(format!("result {id}"));
                 content.iter().for_each(|block| self.take(block));

@@ -129,18 +129,33 @@ fn calls_and_results_are_part_of_what_was_said() {
     let all = Conversations::new();
     let place = all.enter(&ask(turns(&["hi"])), "chat", "agent");
     let id = place.id.clone();
-    let call = |id: &str| Said::Tool { id: id.to_owned(), name: "t".to_owned(), input: "{}".to_owned() };
+    let call = |id: &str| Said::Tool {
+        id: id.to_owned(),
+        name: "t".to_owned(),
+        input: r#"{"a": 1,  "b": "c"}"#.to_owned(),
+    };
     let mut said = answer("let me see");
     said.blocks.extend([call("1"), call("2")]);
     place.answered(&said);
     let mut history = turns(&["hi", "let me see"]);
     for id in ["1", "2"] {
-        let input = RawValue::from_string("{}".to_owned()).unwrap();
+        // As the client writes it.
+        let input = RawValue::from_string(r#"{"b":"c","a":1}"#.to_owned()).unwrap();
         let block = Block::ToolUse { id: id.to_owned(), name: "t".to_owned(), input };
         history.push(Turn { role: Role::Assistant, parts: vec![Part::from(block)] });
     }
     let result = |id: &str| Block::ToolResult { id: id.to_owned(), content: Vec::new(), is_error: false };
     history.push(Turn { role: Role::User, parts: vec![result("1").into(), result("2").into()] });
-    let place = all.enter(&ask(history), "chat", "agent");
+    let place = all.enter(&ask(history.clone()), "chat", "agent");
     assert_eq!((place.id.as_str(), place.from), (id.as_str(), 4));
+    drop(place);
+    // Somebody has put another input into the model's mouth.
+    let all = Conversations::new();
+    let place = all.enter(&ask(turns(&["hi"])), "chat", "agent");
+    let id = place.id.clone();
+    place.answered(&said);
+    let Block::ToolUse { input, .. } = &mut history[2].parts[0].block else { panic!("a call") };
+    *input = RawValue::from_string(r#"{"force": true}"#.to_owned()).unwrap();
+    let place = all.enter(&ask(history), "chat", "agent");
+    assert!(place.id != id && place.from == 0);
 }
