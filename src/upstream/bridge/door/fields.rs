@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::upstream::bridge::ask::Warnings;
@@ -47,8 +49,14 @@ pub(super) enum Shape {
 /// # Errors
 /// Where it is none, or too deep.
 pub(super) fn object(body: &[u8]) -> Result<Object<'_>, Failure> {
-    let raw: &RawValue = serde_json::from_slice(body)
-        .map_err(|error| Failure::new(Kind::Invalid, format!("the body is not JSON: {error}")))?;
+    let invalid = |what: &str| Failure::new(Kind::Invalid, format!("the body is not JSON: {what}"));
+    if body.trim_ascii().is_empty() {
+        return Err(invalid("there is nothing in it"));
+    }
+    if body.starts_with(b"\xef\xbb\xbf") {
+        return Err(invalid("it begins with a byte order mark; leave it out"));
+    }
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| invalid(&error.to_string()))?;
     if too_deep(raw) {
         return Err(Failure::new(Kind::Invalid, format!("the body is nested deeper than {DEEPEST} levels")));
     }
@@ -188,10 +196,20 @@ impl<'a> Field<'a> {
         serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("a whole number"))
     }
 
-    /// An object.
+    /// An object. One with the same key twice is none: whoever else reads it may read the other value.
     pub(super) fn object(self) -> Result<Object<'a>, Failure> {
-        let fields = serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("an object"))?;
-        Ok(Object { place: self.place, fields })
+        if self.shape() != Shape::Object {
+            return Err(self.wrong("an object"));
+        }
+        match serde_json::from_str::<Pairs<'a>>(self.raw.get()) {
+            Ok(Pairs { fields, twice: None }) => Ok(Object { place: self.place, fields }),
+            Ok(Pairs { twice: Some(name), .. }) => {
+                let name: String = name.chars().take(64).collect();
+                let place = if self.place.is_empty() { name } else { format!("{}.{name}", self.place) };
+                Err(Failure::invalid(place.clone(), format!("{place}: twice, where once would be right")))
+            }
+            Err(_) => Err(self.wrong("an object whose keys are valid Unicode")),
+        }
     }
 
     /// An object that is passed on as it is: a JSON schema and the like.
@@ -241,6 +259,42 @@ impl<'a> Field<'a> {
 
     fn param(&self) -> Option<Cow<'static, str>> {
         (!self.place.is_empty()).then(|| self.place.clone().into())
+    }
+}
+
+/// The pairs of an object.
+struct Pairs<'a> {
+    fields: BTreeMap<String, &'a RawValue>,
+    /// A key that is there twice.
+    twice: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs<'de>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+        let mut pairs = Pairs { fields: BTreeMap::new(), twice: None };
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value()?;
+            if pairs.twice.is_none() && pairs.fields.contains_key(&name) {
+                pairs.twice = Some(name);
+            } else {
+                pairs.fields.insert(name, value);
+            }
+        }
+        Ok(pairs)
     }
 }
 
@@ -344,7 +398,24 @@ mod tests {
         assert_eq!(message(object(b"[1]")), "the body: found a list, where an object would be right");
         assert!(message(object(b"{\"a\": tru")).starts_with("the body is not JSON: "));
         assert!(message(object(b"\xff")).starts_with("the body is not JSON: "));
-        assert!(message(object(b"")).starts_with("the body is not JSON: "));
+        assert_eq!(message(object(b" ")), "the body is not JSON: there is nothing in it");
+        let marked = message(object(b"\xef\xbb\xbf{}"));
+        assert_eq!(marked, "the body is not JSON: it begins with a byte order mark; leave it out");
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_refused_wherever_it_is() {
+        let failure = object(br#"{"model": "a", "b": 1, "mod\u0065l": "c"}"#).unwrap_err();
+        assert_eq!(failure.param.as_deref(), Some("model"));
+        assert_eq!(failure.message, "model: twice, where once would be right");
+        let mut body = object(br#"{"a": [{"b": 1, "b": 1}]}"#).unwrap();
+        let item = body.take("a").unwrap().list(1).unwrap().remove(0);
+        assert_eq!(message(item.object()), "a[0].b: twice, where once would be right");
+        let surrogate = object(br#"{"\ud800": 1}"#);
+        assert_eq!(
+            message(surrogate),
+            "the body: found an object, where an object whose keys are valid Unicode would be right"
+        );
     }
 
     #[test]
