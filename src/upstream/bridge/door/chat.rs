@@ -13,12 +13,6 @@ mod writer;
 
 pub(super) use shapes::{Figures, finish_reason};
 
-/// Messages of a request.
-const MOST_MESSAGES: usize = 20_000;
-
-/// Tools of a request.
-const MOST_TOOLS: usize = 1_024;
-
 /// Parts of a message, and calls of tools in one.
 const MOST_PARTS: usize = 10_000;
 
@@ -56,16 +50,16 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
         parameters::name_in(&body.need("model", "the name of a model, as GET /v1/models lists them,")?)?;
     let prompt = body.text("system_prompt")?.filter(|prompt| !prompt.is_empty());
     let messages = body.need("messages", "a list of messages")?;
-    let said = messages::read(&messages, &mut rule.warnings)?;
+    let conversation = parameters::conversation(reader.headers, &mut body, None, &mut rule.warnings)?;
+    let (system, turns) = messages::read(&messages, conversation.is_some(), &mut rule.warnings)?;
     let tools = tools::read(&mut body, &mut rule)?;
-    let max_tokens = max_tokens(&mut body)?;
+    let max_tokens = max_tokens(&mut body, &mut rule.warnings)?;
     let stop = parameters::stop(&mut body)?;
     let format = body.take("response_format").map(|field| format(field, &mut rule)).transpose()?;
     let effort = body.take("reasoning_effort").map(|field| parameters::effort(&field)).transpose()?;
     let stream = body.flag("stream")?.unwrap_or_default();
     let include_usage = parameters::include_usage(&mut body, &mut rule.warnings)?;
-    let conversation = parameters::conversation(reader.headers, &mut body, &mut rule.warnings)?;
-    parameters::end_user(&mut body)?;
+    parameters::end_user(&mut body, &mut rule.warnings)?;
     let session = parameters::name(&mut body, "session_id")?;
     let project = parameters::name(&mut body, "project_id")?;
     rule.ignore(&mut body, &HARMLESS);
@@ -78,8 +72,8 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let ask = Ask {
         model,
         id: String::new(),
-        system: prompt.into_iter().chain(said.system).collect(),
-        turns: said.turns,
+        system: prompt.into_iter().chain(system).collect(),
+        turns,
         tools: tools.tools,
         choice: tools.choice,
         parallel: tools.parallel,
@@ -99,10 +93,15 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     Ok(Reading { ask, writer })
 }
 
-/// `max_completion_tokens`, or `max_tokens` as it was called before.
-fn max_tokens(body: &mut Object<'_>) -> Result<Option<u64>, Failure> {
+/// `max_completion_tokens`, or `max_tokens` as it was called before. Where both are there and differ, the former name
+/// has no effect.
+fn max_tokens(body: &mut Object<'_>, warnings: &mut Warnings) -> Result<Option<u64>, Failure> {
     let former = parameters::tokens(body, "max_tokens")?;
-    Ok(parameters::tokens(body, "max_completion_tokens")?.or(former))
+    let most = parameters::tokens(body, "max_completion_tokens")?;
+    if most.is_some() && former.is_some() && most != former {
+        warnings.dropped("max_tokens");
+    }
+    Ok(most.or(former))
 }
 
 /// `response_format`.

@@ -39,8 +39,8 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let stop = parameters::stop(&mut body)?;
     let stream = body.flag("stream")?.unwrap_or_default();
     let include_usage = parameters::include_usage(&mut body, &mut rule.warnings)?;
-    let conversation = parameters::conversation(reader.headers, &mut body, &mut rule.warnings)?;
-    parameters::end_user(&mut body)?;
+    let conversation = parameters::conversation(reader.headers, &mut body, None, &mut rule.warnings)?;
+    parameters::end_user(&mut body, &mut rule.warnings)?;
     rule.ignore(&mut body, &HARMLESS);
     for (name, default, message) in HARMFUL {
         rule.only(&mut body, name, default, message)?;

@@ -6,6 +6,12 @@ use super::fields::{Field, Object, Shape};
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Effort, Warnings};
 
+/// Messages of a request: as many as Anthropic takes (<https://docs.claude.com/en/api/messages>).
+pub(super) const MOST_MESSAGES: usize = 100_000;
+
+/// Tools of a request: more than models know what to do with.
+pub(super) const MOST_TOOLS: usize = 10_000;
+
 /// Stop sequences of a request. (OpenAI takes 4.)
 const MOST_STOPS: usize = 64;
 
@@ -56,11 +62,13 @@ impl Rule {
     }
 }
 
-/// The name of the conversation that the headers have: `x-conversation-id`, or `correlation-id`.
+/// The name of the conversation that the headers have: `x-conversation-id`, or `correlation-id`. Another name in the
+/// second is worth a warning.
 ///
 /// # Errors
-/// Where it is too long for one.
-pub(super) fn conversation_of(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+/// Where one is too long for a name.
+fn conversation_of(headers: &HeaderMap, warnings: &mut Warnings) -> Result<Option<String>, Failure> {
+    let mut names = Vec::new();
     for name in ["x-conversation-id", "correlation-id"] {
         let Some(value) = headers.get(name) else { continue };
         let value = value.to_str().map(str::trim).unwrap_or_default();
@@ -68,9 +76,32 @@ pub(super) fn conversation_of(headers: &HeaderMap) -> Result<Option<String>, Fai
             let right = format!("1 to {LONGEST_NAME} visible ASCII characters would be right");
             return Err(Failure::invalid(name, format!("the header {name}: {right}")));
         }
-        return Ok(Some(value.to_owned()));
+        names.push((name, value.to_owned()));
     }
-    Ok(None)
+    Ok(first_of(names, warnings))
+}
+
+/// As [`conversation_of`], of a request whose `metadata` may have a name, too.
+///
+/// # Errors
+/// As there.
+pub(super) fn conversation_or(
+    headers: &HeaderMap,
+    name: Option<String>,
+    warnings: &mut Warnings,
+) -> Result<Option<String>, Failure> {
+    let mut names = Vec::new();
+    names.extend(conversation_of(headers, warnings)?.map(|name| ("header", name)));
+    names.extend(name.map(|name| ("metadata.conversation_id", name)));
+    Ok(first_of(names, warnings))
+}
+
+/// The first of what is said several times; those that differ from it have no effect.
+fn first_of(names: Vec<(&'static str, String)>, warnings: &mut Warnings) -> Option<String> {
+    let mut names = names.into_iter();
+    let (_, first) = names.next()?;
+    names.filter(|(_, other)| *other != first).for_each(|(place, _)| warnings.dropped(place));
+    Some(first)
 }
 
 /// `stream_options.include_usage`.
@@ -86,18 +117,21 @@ pub(super) fn include_usage(body: &mut Object<'_>, warnings: &mut Warnings) -> R
     Ok(include)
 }
 
-/// The conversation that the request says it is part of; headers stand above the body.
+/// The conversation that the request says it is part of; headers stand above the body. Other names that it gives are
+/// worth a warning. What `metadata` says beside is noted in `own`.
 ///
 /// # Errors
 /// Where one of the names is none.
 pub(super) fn conversation(
     headers: &HeaderMap,
     body: &mut Object<'_>,
+    own: Option<&mut Warnings>,
     warnings: &mut Warnings,
 ) -> Result<Option<String>, Failure> {
-    let mut names = vec![conversation_of(headers)?];
+    let mut names = Vec::new();
+    names.extend(conversation_of(headers, warnings)?.map(|name| ("header", name)));
     if let Some(field) = body.take("conversation") {
-        names.push(Some(match field.shape() {
+        let name = match field.shape() {
             Shape::Object => {
                 let mut conversation = field.object()?;
                 let id = conversation.need("id", "the id of a conversation")?;
@@ -105,15 +139,16 @@ pub(super) fn conversation(
                 name_in(&id)?
             }
             _ => name_in(&field)?,
-        }));
+        };
+        names.push(("conversation", name));
     }
     if let Some(metadata) = body.take("metadata") {
         let mut metadata = metadata.object()?;
-        names.push(name(&mut metadata, "conversation_id")?);
-        metadata.finish(warnings);
+        names.extend(name(&mut metadata, "conversation_id")?.map(|name| ("metadata.conversation_id", name)));
+        metadata.finish(own.unwrap_or(warnings));
     }
-    names.push(name(body, "prompt_cache_key")?);
-    Ok(names.into_iter().flatten().next())
+    names.extend(name(body, "prompt_cache_key")?.map(|name| ("prompt_cache_key", name)));
+    Ok(first_of(names, warnings))
 }
 
 /// The name of something of the client's: a conversation, a session, a user.
@@ -124,14 +159,17 @@ pub(super) fn name(object: &mut Object<'_>, key: &str) -> Result<Option<String>,
     object.take(key).map(|field| name_in(&field)).transpose()
 }
 
-/// Who the client's own user is: for whoever watches, and for nobody here.
+/// Who the client's own user is: for whoever watches, and for nobody here. `user` is what `safety_identifier` was called
+/// before; where it says something else, nobody can tell which is meant.
 ///
 /// # Errors
 /// Where it is no name.
-pub(super) fn end_user(object: &mut Object<'_>) -> Result<(), Failure> {
-    for key in ["user", "safety_identifier"] {
-        name(object, key)?;
+pub(super) fn end_user(object: &mut Object<'_>, warnings: &mut Warnings) -> Result<(), Failure> {
+    let mut names = Vec::new();
+    for key in ["safety_identifier", "user"] {
+        names.extend(name(object, key)?.map(|name| (key, name)));
     }
+    first_of(names, warnings);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use crate::upstream::bridge::event::tests::{answers, texts};
 use crate::upstream::bridge::event::{Done, Said, Stop};
 
 mod reading_back;
+mod same_conversation;
 
 use reading_back::Told;
 

@@ -1,96 +1,64 @@
 //! `messages`: who said what.
 
-use super::{MOST_MESSAGES, MOST_PARTS};
+use serde_json::value::RawValue;
+
+use super::MOST_PARTS;
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Block, Part, Prompt, Role, Turn, Warnings};
 use crate::upstream::bridge::door::content;
+use crate::upstream::bridge::door::conversation::Conversation;
 use crate::upstream::bridge::door::fields::{self, Field, Object, Shape};
 use crate::upstream::bridge::door::parameters;
 
-/// What the messages say.
-#[derive(Debug, Default)]
-pub(super) struct Said {
-    /// The instructions before the first turn.
-    pub system: Vec<Prompt>,
-    /// The turns.
-    pub turns: Vec<Turn>,
-    /// The calls of the latest message of the model that no tool has answered yet.
-    open: Vec<Call>,
-    /// Calls in the old form so far: they had no ids.
-    legacy: usize,
+/// What the messages say: the instructions before the first turn, and the turns.
+type Said = (Vec<Prompt>, Vec<Turn>);
+
+/// Messages that are being read.
+struct Messages {
+    said: Conversation,
 }
 
-/// A call of a tool.
-#[derive(Debug)]
-struct Call {
-    id: String,
-    name: String,
-    /// Where it stands.
-    place: String,
-    /// Whether it is of the old form, which is answered by the name.
-    legacy: bool,
-}
-
-/// Reads `messages`.
-pub(super) fn read(messages: &Field<'_>, warnings: &mut Warnings) -> Result<Said, Failure> {
-    let mut said = Said::default();
-    for message in messages.list(MOST_MESSAGES)? {
+/// Reads `messages`. `elsewhere` is whether the client names a conversation.
+pub(super) fn read(messages: &Field<'_>, elsewhere: bool, warnings: &mut Warnings) -> Result<Said, Failure> {
+    const RESULT: &str = "a message of the role tool with the tool_call_id";
+    let mut all = Messages { said: Conversation::new(RESULT, elsewhere) };
+    for message in messages.list(parameters::MOST_MESSAGES)? {
         let mut message = message.object()?;
-        said.hear(&mut message, warnings)?;
+        all.hear(&mut message, warnings)?;
         message.finish(warnings);
     }
-    said.answered()?;
-    if said.turns.is_empty() {
+    let (system, turns) = all.said.finish()?;
+    if turns.is_empty() {
         let message =
             "messages: nobody says anything; a message of the role user, with content, would be right";
         return Err(Failure::invalid("messages", message));
     }
-    Ok(said)
+    Ok((system, turns))
 }
 
-impl Said {
+impl Messages {
     fn hear(&mut self, message: &mut Object<'_>, warnings: &mut Warnings) -> Result<(), Failure> {
         const ROLES: &str = "one of system, developer, user, assistant, tool";
         let role = message.need("role", ROLES)?;
         let word = role.text()?;
-        match word.as_str() {
-            "system" | "developer" => self.instruct(message, warnings),
+        let (role, parts) = match word.as_str() {
+            "system" | "developer" => {
+                let content = message.need("content", "a string or a list of text parts")?;
+                (Role::System, texts(&content, warnings)?)
+            }
             "user" => {
-                self.answered()?;
                 let content = message.need("content", "a string or a list of parts")?;
-                self.turn(Role::User, user_parts(&content, warnings)?);
-                Ok(())
+                (Role::User, user_parts(&content, warnings)?)
             }
             "assistant" => {
-                self.answered()?;
-                let parts = self.assistant(message, warnings)?;
-                self.turn(Role::Assistant, parts);
-                Ok(())
+                self.said.settled()?;
+                (Role::Assistant, self.assistant(message, warnings)?)
             }
-            "tool" => self.tool(message, warnings),
-            "function" => self.function(message, warnings),
-            _ => Err(role.unknown(&word, ROLES)),
-        }
-    }
-
-    /// Adds a turn; one in which nothing is said is none.
-    fn turn(&mut self, role: Role, parts: Vec<Part>) {
-        if !parts.is_empty() {
-            self.turns.push(Turn { role, parts });
-        }
-    }
-
-    fn instruct(&mut self, message: &mut Object<'_>, warnings: &mut Warnings) -> Result<(), Failure> {
-        let content = message.need("content", "a string or a list of text parts")?;
-        let parts = texts(&content, warnings)?;
-        if !self.turns.is_empty() {
-            self.turn(Role::System, parts);
-            return Ok(());
-        }
-        self.system.extend(parts.into_iter().filter_map(|part| match part.block {
-            Block::Text(text) => Some(Prompt { text, cache: part.cache }),
-            _ => None,
-        }));
+            "tool" => (Role::User, vec![self.tool(message, warnings)?]),
+            "function" => (Role::User, vec![self.function(message, warnings)?]),
+            _ => return Err(role.unknown(&word, ROLES)),
+        };
+        self.said.say(role, parts, warnings);
         Ok(())
     }
 
@@ -131,98 +99,54 @@ impl Said {
                 return Err(kind.unsupported(&format!("{word:?}, but only functions are known here")));
             }
         }
-        let id = call.need("id", "the id that the answer gave the call")?;
-        let name = parameters::name_in(&id)?;
-        if self.open.iter().any(|open| open.id == name) {
-            return Err(id.unknown(&name, "an id that no other call of the message has"));
-        }
+        let id = self.said.call(&place, &call.need("id", "the id that the answer gave the call")?)?;
         // The place of a call in a streamed list; some clients keep it.
         call.take("index");
         let function = call.need("function", "an object with name and arguments")?;
         call.finish(warnings);
-        self.function_of(function, Call { id: name, name: String::new(), place, legacy: false }, warnings)
+        let (name, input) = function_of(function, warnings)?;
+        Ok(Block::ToolUse { id, name, input })
     }
 
     /// `function_call`, which was before `tool_calls` and had no ids.
     fn legacy_call(&mut self, field: Field<'_>, warnings: &mut Warnings) -> Result<Block, Failure> {
         let place = field.place().to_owned();
-        let id = format!("call_function_{}", self.legacy);
-        self.legacy += 1;
-        self.function_of(field, Call { id, name: String::new(), place, legacy: true }, warnings)
+        let (name, input) = function_of(field, warnings)?;
+        Ok(Block::ToolUse { id: self.said.call_function(&place, &name), name, input })
     }
 
-    /// The name and the arguments of a call, which is open from now on.
-    fn function_of(
-        &mut self,
-        field: Field<'_>,
-        call: Call,
-        warnings: &mut Warnings,
-    ) -> Result<Block, Failure> {
-        let mut function = field.object()?;
-        let name = parameters::tool_name(&function.need("name", "the name of a tool")?)?;
-        let arguments = function.text("arguments")?.unwrap_or_default();
-        let input = fields::inner_object(&function.place_of("arguments"), &arguments)?;
-        function.finish(warnings);
-        let id = call.id.clone();
-        self.open.push(Call { name: name.clone(), ..call });
-        Ok(Block::ToolUse { id, name, input })
-    }
-
-    fn tool(&mut self, message: &mut Object<'_>, warnings: &mut Warnings) -> Result<(), Failure> {
-        let field = message.need("tool_call_id", "the id of the call that this answers")?;
-        let id = parameters::name_in(&field)?;
-        let Some(at) = self.open.iter().position(|call| call.id == id && !call.legacy) else {
-            let open: Vec<_> = self.open.iter().map(|call| call.id.as_str()).collect();
-            return Err(if open.is_empty() {
-                field.unknown(&id, "a message after one of the assistant with tool_calls")
-            } else {
-                field.unknown(&id, &format!("one of {}, each once,", open.join(", ")))
-            });
-        };
+    fn tool(&mut self, message: &mut Object<'_>, warnings: &mut Warnings) -> Result<Part, Failure> {
+        let id = self.said.result(&message.need("tool_call_id", "the id of the call that this answers")?)?;
         // Some clients repeat the tool's name; the id says it all.
         message.take("name");
-        self.result(at, message, warnings)
+        result(id, message, warnings)
     }
 
-    fn function(&mut self, message: &mut Object<'_>, warnings: &mut Warnings) -> Result<(), Failure> {
-        let field = message.need("name", "the name of the function that this answers for")?;
-        let name = field.text()?;
-        let Some(at) = self.open.iter().position(|call| call.name == name && call.legacy) else {
-            return Err(field.unknown(&name, "the name in the function_call of the message before"));
-        };
-        self.result(at, message, warnings)
+    fn function(&mut self, message: &mut Object<'_>, warnings: &mut Warnings) -> Result<Part, Failure> {
+        let name = message.need("name", "the name of the function that this answers for")?;
+        result(self.said.function_result(&name)?, message, warnings)
     }
+}
 
-    /// The answer to the open call at `at`.
-    fn result(
-        &mut self,
-        at: usize,
-        message: &mut Object<'_>,
-        warnings: &mut Warnings,
-    ) -> Result<(), Failure> {
-        let content = match message.take("content") {
-            Some(content) => user_parts(&content, warnings)?,
-            None => Vec::new(),
-        };
-        let cache = content.iter().rev().find_map(|part| part.cache.clone());
-        let content = content.into_iter().map(|part| part.block).collect();
-        let id = self.open.remove(at).id;
-        let block = Block::ToolResult { id, content, is_error: false };
-        self.turn(Role::User, vec![Part { block, cache }]);
-        Ok(())
-    }
+/// The name and the arguments of a call.
+fn function_of(field: Field<'_>, warnings: &mut Warnings) -> Result<(String, Box<RawValue>), Failure> {
+    let mut function = field.object()?;
+    let name = parameters::tool_name(&function.need("name", "the name of a tool")?)?;
+    let arguments = function.text("arguments")?.unwrap_or_default();
+    let input = fields::inner_object(&function.place_of("arguments"), &arguments)?;
+    function.finish(warnings);
+    Ok((name, input))
+}
 
-    /// Every call has its answer, or there is none to be had.
-    fn answered(&self) -> Result<(), Failure> {
-        let Some(call) = self.open.first() else { return Ok(()) };
-        let right = if call.legacy {
-            format!("a message of the role function with the name {} would be right after it", call.name)
-        } else {
-            format!("a message of the role tool with the tool_call_id {} would be right after it", call.id)
-        };
-        let message = format!("{}: nothing answers this call; {right}", call.place);
-        Err(Failure::invalid(call.place.clone(), message))
-    }
+/// What a tool said to the call of this id.
+fn result(id: String, message: &mut Object<'_>, warnings: &mut Warnings) -> Result<Part, Failure> {
+    let content = match message.take("content") {
+        Some(content) => user_parts(&content, warnings)?,
+        None => Vec::new(),
+    };
+    let cache = content.iter().rev().find_map(|part| part.cache.clone());
+    let content = content.into_iter().map(|part| part.block).collect();
+    Ok(Part { block: Block::ToolResult { id, content, is_error: false }, cache })
 }
 
 /// Content that can only be text.

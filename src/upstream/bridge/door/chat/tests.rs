@@ -118,9 +118,7 @@ fn tools_and_what_they_said_are_kept() {
         [
             "user: weather?",
             "assistant: f#a{\"x\" : 1.0} | g#b{} | h#c{}",
-            "user: #b=B",
-            "user: #a=A",
-            "user: #c=",
+            "user: #b=B | #a=A | #c=",
             "assistant: f#a{}",
             "user: #a=2 parts",
         ]
@@ -256,14 +254,22 @@ fn a_request_that_is_wrong_is_told_where_and_what_would_be_right() {
             "tool_call_id a",
         ),
         (called(vec![answer("b")]), "messages[2].tool_call_id", "where one of a, each once, would be right"),
-        (called(vec![answer("a"), answer("a")]), "messages[3].tool_call_id", "after one of the assistant"),
+        (
+            called(vec![answer("a"), answer("a")]),
+            "messages[3].tool_call_id",
+            "the id of a call in the turn before",
+        ),
         (called(vec![json!({"role": "tool", "content": "x"})]), "messages[2].tool_call_id", "missing"),
         (
             called(vec![json!({"role": "function", "name": "f", "content": "x"})]),
             "messages[2].name",
             "function_call",
         ),
-        (with(json!({"tools": [f, f]})), "tools[1].function.name", "the second tool with the name \"f\""),
+        (
+            with(json!({"tools": [f, f]})),
+            "tools[1].function.name",
+            "where a name that no other tool has would be right",
+        ),
         (tool(json!({"type": "function"})), "tools[0].function", "missing"),
         (tool(json!({"type": "function", "function": {}})), "tools[0].function.name", "missing"),
         (
@@ -381,8 +387,8 @@ fn nothing_is_dropped_silently() {
     .unwrap();
     assert_eq!(
         ask.warnings.header().unwrap(),
-        "dropped=messages[].content[].z,messages[].name,tools[].function.z,\
-        response_format.json_schema.description,stream_options.include_obfuscation,metadata.a,temperature,top_p,\
+        "dropped=metadata.a,messages[].content[].z,messages[].name,tools[].function.z,\
+        response_format.json_schema.description,stream_options.include_obfuscation,temperature,top_p,\
         frequency_penalty,presence_penalty,logit_bias,seed,store,service_tier,prediction,verbosity,made_up"
     );
 }
@@ -415,7 +421,10 @@ fn parameters_mean_what_openai_means() {
     assert_eq!((ask.session.as_deref(), ask.project.as_deref()), (Some("se"), Some("pr")));
     assert_eq!(system(&ask), ["Be kind."]);
     assert!(matches!(&ask.format, Format::Schema(schema) if schema.get() == "{\"a\":1}"));
-    assert_eq!(ask.warnings.header(), None);
+    // Of two names for the same thing, one has no effect.
+    assert_eq!(ask.warnings.header().unwrap(), "dropped=max_tokens,user");
+    let same = json!({"max_tokens": 7, "max_completion_tokens": 7, "user": "u", "safety_identifier": "u"});
+    assert_eq!(read(&with(same)).unwrap().warnings.header(), None);
 
     let ask = read(&with(json!({"max_tokens": 5, "stop": "a", "response_format": {"type": "json_object"}})))
         .unwrap();
@@ -455,6 +464,16 @@ fn tools_have_to_be_used_as_the_client_chooses() {
     assert_eq!(read(g.clone()), (ToolChoice::Named("g".to_owned()), all()));
     assert_eq!(read(allowed("auto")), (ToolChoice::Auto, "g".to_owned()));
     assert_eq!(read(allowed("required")), (ToolChoice::Required, "g".to_owned()));
+}
+
+#[test]
+fn names_of_a_conversation_that_have_no_effect_are_told() {
+    let headers = ["x-conversation-id", "correlation-id"].map(|name| (name, name));
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+    let body = with(json!({"conversation": "x-conversation-id", "metadata": {"conversation_id": "m"}}));
+    let ask = read_with(Door::Chat, &HeaderMap::from_iter(headers), &body.to_string(), false).unwrap().ask;
+    assert_eq!(ask.conversation.as_deref(), Some("x-conversation-id"));
+    assert_eq!(ask.warnings.header().unwrap(), "dropped=correlation-id,metadata.conversation_id");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! `tools`, `tool_choice`, and what they were called before: `functions`, `function_call`.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 
-use super::MOST_TOOLS;
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Tool, ToolChoice, Warnings};
 use crate::upstream::bridge::door::fields::{Field, Object, Shape};
-use crate::upstream::bridge::door::parameters::{self, Rule};
+use crate::upstream::bridge::door::parameters::{self, MOST_TOOLS, Rule};
 
 /// What the client can do for the model, and whether the model has to use it.
 #[derive(Debug)]
@@ -29,12 +30,19 @@ pub(super) fn read(body: &mut Object<'_>, rule: &mut Rule) -> Result<Tools, Fail
         return Err(former.wrong("either tools or functions, and not both,"));
     }
     let legacy = former.is_some();
-    let mut tools = Vec::new();
+    let (mut tools, mut names) = (Vec::new(), HashSet::new());
+    let mut add = |(tool, name): (Tool, Field<'_>)| {
+        if !names.insert(tool.name.clone()) {
+            return Err(name.unknown(&tool.name, "a name that no other tool has"));
+        }
+        tools.push(tool);
+        Ok(())
+    };
     for field in current.map(|field| field.list(MOST_TOOLS)).transpose()?.unwrap_or_default() {
-        add(tool(field, rule)?, &mut tools)?;
+        tool(field, rule)?.map(&mut add).transpose()?;
     }
     for field in former.map(|field| field.list(MOST_TOOLS)).transpose()?.unwrap_or_default() {
-        add(Some(function(field, &mut rule.warnings)?), &mut tools)?;
+        add(function(field, &mut rule.warnings)?)?;
     }
     let parallel = body.flag("parallel_tool_calls")?.unwrap_or(true) && !legacy;
     let choice = match (body.take("tool_choice"), body.take("function_call")) {
@@ -45,22 +53,11 @@ pub(super) fn read(body: &mut Object<'_>, rule: &mut Rule) -> Result<Tools, Fail
     Ok(Tools { tools, choice, parallel, legacy })
 }
 
-/// A tool and where it was read.
-type Placed = (Tool, String);
-
-fn add(tool: Option<Placed>, tools: &mut Vec<Tool>) -> Result<(), Failure> {
-    let Some((tool, place)) = tool else { return Ok(()) };
-    if tools.iter().any(|other| other.name == tool.name) {
-        let message =
-            format!("{place}: the second tool with the name {:?}; each needs one of its own", tool.name);
-        return Err(Failure::invalid(place, message));
-    }
-    tools.push(tool);
-    Ok(())
-}
+/// A tool and the field that has its name.
+type Placed<'a> = (Tool, Field<'a>);
 
 /// An item of `tools`; none if it is of a kind that nobody can use here.
-fn tool(field: Field<'_>, rule: &mut Rule) -> Result<Option<Placed>, Failure> {
+fn tool<'a>(field: Field<'a>, rule: &mut Rule) -> Result<Option<Placed<'a>>, Failure> {
     let mut tool = field.object()?;
     let kind = tool.need("type", "\"function\"")?;
     let word = kind.text()?;
@@ -73,11 +70,10 @@ fn tool(field: Field<'_>, rule: &mut Rule) -> Result<Option<Placed>, Failure> {
     Ok(Some(read))
 }
 
-fn function(field: Field<'_>, warnings: &mut Warnings) -> Result<Placed, Failure> {
+fn function<'a>(field: Field<'a>, warnings: &mut Warnings) -> Result<Placed<'a>, Failure> {
     let mut function = field.object()?;
-    let name = function.need("name", "the name of a function")?;
-    let place = name.place().to_owned();
-    let name = parameters::tool_name(&name)?;
+    let field = function.need("name", "the name of a function")?;
+    let name = parameters::tool_name(&field)?;
     let description = function.text("description")?;
     let schema = match function.take("parameters") {
         Some(field) => field.raw_object()?,
@@ -85,7 +81,7 @@ fn function(field: Field<'_>, warnings: &mut Warnings) -> Result<Placed, Failure
     };
     let strict = function.flag("strict")?.unwrap_or_default();
     function.finish(warnings);
-    Ok((Tool { name, description, schema, strict }, place))
+    Ok((Tool { name, description, schema, strict }, field))
 }
 
 /// The schema of a tool that takes nothing.
@@ -154,7 +150,7 @@ fn known(field: &Field<'_>, tools: &[Tool]) -> Result<String, Failure> {
 fn allowed(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<ToolChoice, Failure> {
     let mut allowed = field.object()?;
     let mode = allowed.need("mode", "one of auto, required")?;
-    let mut names = Vec::new();
+    let mut names = HashSet::new();
     for item in allowed.need("tools", "a list of tools")?.list(MOST_TOOLS)? {
         let mut item = item.object()?;
         let kind = item.need("type", "\"function\"")?;
@@ -162,7 +158,7 @@ fn allowed(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<T
             rule.refuse(&kind, "only functions can be used here")?;
             continue;
         }
-        names.push(named(&mut item, tools, &mut rule.warnings)?);
+        names.insert(named(&mut item, tools, &mut rule.warnings)?);
         item.finish(&mut rule.warnings);
     }
     allowed.finish(&mut rule.warnings);

@@ -6,7 +6,9 @@ use super::read::{Notes, cache};
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Block, Part, Prompt, Role, Source};
 use crate::upstream::bridge::door::content as files;
+use crate::upstream::bridge::door::conversation::Conversation;
 use crate::upstream::bridge::door::fields::{Field, Object, Shape};
+use crate::upstream::bridge::door::parameters;
 
 /// More blocks than a message can have in a body that is not too large.
 const BLOCKS: usize = 1_000_000;
@@ -23,12 +25,18 @@ pub(super) fn prompts(field: &Field<'_>, notes: &mut Notes) -> Result<Vec<Prompt
         Block::Text(text) => Some(Prompt { text, cache: part.cache }),
         _ => None,
     };
-    let parts = parts(field, Role::System, notes)?.into_iter();
+    // Nobody calls tools in instructions.
+    let parts = parts(field, Role::System, &mut Conversation::new("", false), notes)?.into_iter();
     Ok(parts.filter_map(prompt).collect())
 }
 
-/// What somebody said: a string, or blocks. Empty text is nothing.
-pub(super) fn parts(field: &Field<'_>, role: Role, notes: &mut Notes) -> Result<Vec<Part>, Failure> {
+/// What somebody says in `said`: a string, or blocks. Empty text is nothing.
+pub(super) fn parts(
+    field: &Field<'_>,
+    role: Role,
+    said: &mut Conversation,
+    notes: &mut Notes,
+) -> Result<Vec<Part>, Failure> {
     match field.shape() {
         Shape::Text => {
             let text = Some(field.text()?).filter(|text| !text.is_empty());
@@ -37,7 +45,7 @@ pub(super) fn parts(field: &Field<'_>, role: Role, notes: &mut Notes) -> Result<
         Shape::List => {
             let mut parts = Vec::new();
             for block in field.list(BLOCKS)? {
-                parts.extend(part(block, role, notes)?);
+                parts.extend(part(block, role, said, notes)?);
             }
             parts.retain(|part| !matches!(&part.block, Block::Text(text) if text.is_empty()));
             Ok(parts)
@@ -47,7 +55,12 @@ pub(super) fn parts(field: &Field<'_>, role: Role, notes: &mut Notes) -> Result<
 }
 
 /// A block. None where it was refused and the client does not mind.
-fn part(field: Field<'_>, role: Role, notes: &mut Notes) -> Result<Option<Part>, Failure> {
+fn part(
+    field: Field<'_>,
+    role: Role,
+    said: &mut Conversation,
+    notes: &mut Notes,
+) -> Result<Option<Part>, Failure> {
     let mut block = field.object()?;
     let kind = block.need("type", "the block's type")?;
     let what = kind.text()?;
@@ -56,8 +69,8 @@ fn part(field: Field<'_>, role: Role, notes: &mut Notes) -> Result<Option<Part>,
         ("text", _) => Some(text(&mut block, notes)?),
         ("image", Role::User) => image(&mut block, notes)?,
         ("document", Role::User) => document(&mut block, notes)?,
-        ("tool_result", Role::User) => Some(tool_result(&mut block, notes)?),
-        ("tool_use", Role::Assistant) => Some(tool_use(&mut block, notes)?),
+        ("tool_result", Role::User) => Some(tool_result(&mut block, said, notes)?),
+        ("tool_use", Role::Assistant) => Some(tool_use(&mut block, said, notes)?),
         ("thinking", Role::Assistant) => Some(thinking(&mut block)?),
         ("redacted_thinking", Role::Assistant) => {
             Some(Block::Redacted(block.need("data", "what the provider wrote")?.text()?))
@@ -96,16 +109,17 @@ fn thinking(block: &mut Object<'_>) -> Result<Block, Failure> {
     Ok(Block::Thinking { text, signature })
 }
 
-fn tool_use(block: &mut Object<'_>, notes: &mut Notes) -> Result<Block, Failure> {
-    let id = name(&block.need("id", "the id of the call")?)?;
-    let tool = name(&block.need("name", "the name of a tool")?)?;
+fn tool_use(block: &mut Object<'_>, said: &mut Conversation, notes: &mut Notes) -> Result<Block, Failure> {
+    let id = block.need("id", "the id of the call")?;
+    let id = said.call(block.place(), &id)?;
+    let tool = parameters::tool_name(&block.need("name", "the name of a tool")?)?;
     let input: Box<RawValue> = block.need("input", "an object")?.raw_object()?;
     block.ignore("caller", "{\"type\":\"direct\"}", &mut notes.warnings);
     Ok(Block::ToolUse { id, name: tool, input })
 }
 
-fn tool_result(block: &mut Object<'_>, notes: &mut Notes) -> Result<Block, Failure> {
-    let id = name(&block.need("tool_use_id", "the id of a call")?)?;
+fn tool_result(block: &mut Object<'_>, said: &mut Conversation, notes: &mut Notes) -> Result<Block, Failure> {
+    let id = said.result(&block.need("tool_use_id", "the id of a call")?)?;
     let is_error = block.flag("is_error")?.unwrap_or_default();
     let content = match block.take("content") {
         None => Vec::new(),

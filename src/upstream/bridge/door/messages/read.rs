@@ -7,12 +7,10 @@ use serde_json::value::RawValue;
 use super::content;
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Ask, Effort, Format, Prompt, Role, Tool, ToolChoice, Turn, Warnings};
+use crate::upstream::bridge::door::conversation::Conversation;
 use crate::upstream::bridge::door::fields::{self, Field, Object, Shape};
 use crate::upstream::bridge::door::{Reader, content as files, parameters};
 
-/// As many messages as the API takes (<https://docs.claude.com/en/api/messages>), and more tools than models do.
-const MESSAGES: usize = 100_000;
-const TOOLS: usize = 10_000;
 const STOPS: usize = 1_000;
 
 /// What the first words of the system prompt are where Claude Code says who is billed. They are no instructions.
@@ -59,13 +57,14 @@ pub(super) fn ask(reader: &Reader<'_>, purpose: For) -> Result<Ask, Failure> {
     let mut notes = Notes { warnings: Warnings::default(), lenient: reader.lenient };
     let model = content::name(&body.need("model", "the name of a model")?)?;
     let max_tokens = max_tokens(&mut body, purpose)?;
+    let conversation = conversation(&mut body, reader, &mut notes)?;
     let mut system = system(&mut body, &mut notes)?;
-    let turns = turns(&mut body, &mut system, &mut notes)?;
+    let (more, turns) = turns(&mut body, conversation.is_some(), &mut notes)?;
+    system.extend(more);
     let tools = tools(&mut body, &mut notes)?;
     let (choice, parallel) = choice(&mut body, &tools, &mut notes)?;
     let (effort, shows_thinking, format) = output(&mut body, &mut notes)?;
     let stop = stop(&mut body)?;
-    user(&mut body, &mut notes)?;
     let stream = body.flag("stream")?.unwrap_or_default();
     let (session, project) = (body.text("session_id")?, body.text("project_id")?);
     without_effect(&mut body, &mut notes)?;
@@ -84,7 +83,7 @@ pub(super) fn ask(reader: &Reader<'_>, purpose: For) -> Result<Ask, Failure> {
         effort,
         shows_thinking,
         stream,
-        conversation: parameters::conversation_of(reader.headers)?,
+        conversation,
         session,
         project,
         caller: reader.caller.clone(),
@@ -117,29 +116,31 @@ fn system(body: &mut Object<'_>, notes: &mut Notes) -> Result<Vec<Prompt>, Failu
     Ok(prompts)
 }
 
-/// The messages. System messages before the first of them are more of `system`.
-fn turns(body: &mut Object<'_>, system: &mut Vec<Prompt>, notes: &mut Notes) -> Result<Vec<Turn>, Failure> {
+/// The messages. System messages before the first of them are more of the system prompt.
+fn turns(
+    body: &mut Object<'_>,
+    elsewhere: bool,
+    notes: &mut Notes,
+) -> Result<(Vec<Prompt>, Vec<Turn>), Failure> {
     let field = body.need("messages", "a list of messages")?;
-    let mut turns = Vec::new();
-    for message in field.list(MESSAGES)? {
+    let mut said = Conversation::new("a tool_result with the tool_use_id", elsewhere);
+    for message in field.list(parameters::MOST_MESSAGES)? {
         let mut message = message.object()?;
         let role = role(&message.need("role", "\"user\" or \"assistant\"")?)?;
         let what = message.need("content", "a string or a list of blocks")?;
         message.finish(&mut notes.warnings);
-        if role == Role::System && turns.is_empty() {
-            system.extend(content::prompts(&what, notes)?);
-            continue;
+        if role == Role::Assistant {
+            said.settled()?;
         }
-        let parts = content::parts(&what, role, notes)?;
-        if !parts.is_empty() {
-            turns.push(Turn { role, parts });
-        }
+        let parts = content::parts(&what, role, &mut said, notes)?;
+        said.say(role, parts, &mut notes.warnings);
     }
+    let (system, turns) = said.finish()?;
     if turns.is_empty() {
         let message = "messages: nobody says anything; a message of the user with content would be right";
         return Err(Failure::invalid("messages", message));
     }
-    Ok(turns)
+    Ok((system, turns))
 }
 
 fn role(field: &Field<'_>) -> Result<Role, Failure> {
@@ -154,7 +155,7 @@ fn role(field: &Field<'_>) -> Result<Role, Failure> {
 fn tools(body: &mut Object<'_>, notes: &mut Notes) -> Result<Vec<Tool>, Failure> {
     let Some(field) = body.take("tools") else { return Ok(Vec::new()) };
     let (mut tools, mut names) = (Vec::new(), HashSet::new());
-    for item in field.list(TOOLS)? {
+    for item in field.list(parameters::MOST_TOOLS)? {
         let mut item = item.object()?;
         if let Some(kind) = item.take("type")
             && kind.text()? != "custom"
@@ -168,7 +169,7 @@ fn tools(body: &mut Object<'_>, notes: &mut Notes) -> Result<Vec<Tool>, Failure>
         }
         let name = item.need("name", "the tool's name")?;
         let tool = Tool {
-            name: content::name(&name)?,
+            name: parameters::tool_name(&name)?,
             description: item.text("description")?,
             schema: item.need("input_schema", "a JSON schema")?.raw_object()?,
             strict: item.flag("strict")?.unwrap_or_default(),
@@ -291,13 +292,21 @@ fn stop(body: &mut Object<'_>) -> Result<Vec<String>, Failure> {
     field.list(STOPS)?.iter().map(content::name).collect()
 }
 
-/// `metadata`: for whoever watches, and for nobody here.
-fn user(body: &mut Object<'_>, notes: &mut Notes) -> Result<(), Failure> {
-    let Some(field) = body.take("metadata") else { return Ok(()) };
-    let mut metadata = field.object()?;
-    metadata.text("user_id")?;
-    metadata.finish(&mut notes.warnings);
-    Ok(())
+/// The conversation by the name that the headers have for it, or `metadata`. Who the user is, is for whoever watches, and
+/// for nobody here.
+fn conversation(
+    body: &mut Object<'_>,
+    reader: &Reader<'_>,
+    notes: &mut Notes,
+) -> Result<Option<String>, Failure> {
+    if let Some(metadata) = body.take("metadata") {
+        let mut metadata = metadata.object()?;
+        metadata.text("user_id")?;
+        let name = parameters::name(&mut metadata, "conversation_id")?;
+        metadata.finish(&mut notes.warnings);
+        return parameters::conversation_or(reader.headers, name, &mut notes.warnings);
+    }
+    parameters::conversation_or(reader.headers, None, &mut notes.warnings)
 }
 
 /// What has no effect here, and what cannot be answered without.

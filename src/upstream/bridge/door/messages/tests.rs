@@ -43,6 +43,15 @@ fn saying(role: &str, block: Value) -> Value {
     })
 }
 
+/// A conversation whose one call is answered with this content.
+fn answering(content: Value) -> Value {
+    request(|body| {
+        body["messages"] = json!([{"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": content}]}]);
+    })
+}
+
 fn dropped(ask: &Ask) -> String {
     ask.warnings.header().unwrap_or_default()
 }
@@ -92,7 +101,8 @@ fn a_conversation_is_read_with_all_that_it_says() {
 #[test]
 fn what_a_tool_is_given_is_kept_byte_for_byte() {
     let body = r#"{"model":"m","max_tokens":1,"messages":[{"role":"assistant","content":[
-        {"type":"tool_use","id":"1","name":"f","input":{"b" : 1.0e2,"a":"\u00e9"}}]}]}"#;
+        {"type":"tool_use","id":"1","name":"f","input":{"b" : 1.0e2,"a":"\u00e9"}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]}]}"#;
     let (headers, body) = (HeaderMap::new(), Bytes::from(body));
     let (caller, kept) = (Caller::local(), Kept::default());
     let ask =
@@ -187,13 +197,9 @@ fn what_would_change_the_answer_is_refused_and_noted_where_the_client_does_not_m
             "messages[1].content[0].source",
         ),
         (
-            saying(
-                "user",
-                json!({"type": "tool_result", "tool_use_id": "1", "content":
-                [{"type": "text", "text": "a"}, {"type": "search_result"}]}),
-            ),
+            answering(json!([{"type": "text", "text": "a"}, {"type": "search_result"}])),
             Kind::UnsupportedContent,
-            "messages[1].content[0].content[1]",
+            "messages[2].content[0].content[1]",
         ),
         (
             saying(
@@ -344,12 +350,8 @@ fn the_choice_of_tools_is_read() {
 
 #[test]
 fn a_tool_that_was_found_is_named_to_the_model() {
-    let ask = asked(&saying(
-        "user",
-        json!({"type": "tool_result", "tool_use_id": "1", "content":
-            [{"type": "tool_reference", "tool_name": "grep"}]}),
-    ));
-    let Block::ToolResult { content, .. } = &ask.turns[1].parts[0].block else { panic!("{ask:?}") };
+    let ask = asked(&answering(json!([{"type": "tool_reference", "tool_name": "grep"}])));
+    let Block::ToolResult { content, .. } = &ask.turns[2].parts[0].block else { panic!("{ask:?}") };
     assert!(matches!(&content[..], [Block::Text(text)] if text == "The tool grep can be used."));
     assert_eq!(dropped(&ask), "tool_reference as text");
 }

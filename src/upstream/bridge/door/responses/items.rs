@@ -6,28 +6,18 @@ use super::seal::Thought;
 use crate::upstream::Caller;
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Block, Part, Prompt, Role, Turn, Warnings};
+use crate::upstream::bridge::door::conversation::Conversation;
 use crate::upstream::bridge::door::fields::{self, Field, Object, Shape};
 use crate::upstream::bridge::door::parameters::{self, Rule};
 
 /// What the items say.
 pub(super) struct Said<'a> {
-    /// The turns so far. Instructions before the first are among them.
-    turns: Vec<Turn>,
-    /// What the latest item was a part of.
-    latest: Latest,
+    /// The conversation so far.
+    all: Conversation,
+    /// Whether the latest item was the model's: thinking, text and calls of one answer are items of their own.
+    is_answer: bool,
     kept: &'a Kept,
     caller: &'a Caller,
-}
-
-/// What an item may join.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Latest {
-    /// What the model said: thinking, text and calls are items of their own.
-    Model,
-    /// What tools said.
-    Tools,
-    /// Neither.
-    Other,
 }
 
 /// Where an item comes from.
@@ -40,21 +30,15 @@ enum Origin {
 }
 
 impl<'a> Said<'a> {
-    /// Nothing so far.
-    pub(super) fn new(kept: &'a Kept, caller: &'a Caller) -> Self {
-        Self { turns: Vec::new(), latest: Latest::Other, kept, caller }
+    /// Nothing so far. `elsewhere` is whether the client names a conversation.
+    pub(super) fn new(kept: &'a Kept, caller: &'a Caller, elsewhere: bool) -> Self {
+        let all = Conversation::new("a function_call_output with the call_id", elsewhere);
+        Self { all, is_answer: false, kept, caller }
     }
 
     /// The instructions before the first turn, and the turns.
-    pub(super) fn split(self) -> (Vec<Prompt>, Vec<Turn>) {
-        let leading = self.turns.iter().take_while(|turn| turn.role == Role::System).count();
-        let mut turns = self.turns.into_iter();
-        let instructions = turns.by_ref().take(leading).flat_map(|turn| turn.parts);
-        let prompts = instructions.filter_map(|part| match part.block {
-            Block::Text(text) => Some(Prompt { text, cache: part.cache }),
-            _ => None,
-        });
-        (prompts.collect(), turns.collect())
+    pub(super) fn finish(self) -> Result<(Vec<Prompt>, Vec<Turn>), Failure> {
+        self.all.finish()
     }
 
     /// Hears the conversation up to the response of this id.
@@ -65,7 +49,7 @@ impl<'a> Said<'a> {
         // What is to be said of these items was said when they came.
         let mut rule = Rule { lenient: true, warnings: Warnings::default() };
         for earlier in chain {
-            let mut items = fields::object(earlier.items.as_bytes())?;
+            let mut items = fields::value(id.place(), &earlier.items)?.object()?;
             for list in ["input", "output"] {
                 let items = items.take(list).map(|items| items.list(MOST_ITEMS)).transpose()?;
                 for item in items.unwrap_or_default() {
@@ -80,8 +64,8 @@ impl<'a> Said<'a> {
     pub(super) fn hear(&mut self, input: &Field<'_>, rule: &mut Rule) -> Result<(), Failure> {
         match input.shape() {
             Shape::Text => {
-                self.add(Role::User, vec![Block::Text(input.text()?)], Latest::Other);
-                Ok(())
+                let text = vec![Block::Text(input.text()?)];
+                self.add(Role::User, text, &mut rule.warnings)
             }
             Shape::List => {
                 let mut items = input.list(MOST_ITEMS)?.into_iter();
@@ -106,16 +90,17 @@ impl<'a> Said<'a> {
         match kind.as_str() {
             "message" => self.message(&mut item, rule)?,
             "function_call" => {
-                let call = call(&mut item);
+                let call = self.call(&mut item);
                 // The bound on the answer may have cut its last call.
                 if from == Origin::Shelf && status.as_deref() == Some("incomplete") && call.is_err() {
                     return Ok(());
                 }
-                self.add(Role::Assistant, vec![call?], Latest::Model);
+                let call = call?;
+                self.add(Role::Assistant, vec![call], &mut rule.warnings)?;
             }
             "function_call_output" => {
-                let result = output(&mut item, rule)?;
-                self.add(Role::User, vec![result], Latest::Tools);
+                let result = self.output(&mut item, rule)?;
+                self.add(Role::User, vec![result], &mut rule.warnings)?;
             }
             "reasoning" => self.reasoning(&mut item, rule)?,
             _ => {
@@ -128,38 +113,48 @@ impl<'a> Said<'a> {
     }
 
     /// Adds to the latest turn what is a part of it, and begins another with what is not. Empty text is nothing.
-    fn add(&mut self, role: Role, mut blocks: Vec<Block>, what: Latest) {
+    fn add(&mut self, role: Role, mut blocks: Vec<Block>, warnings: &mut Warnings) -> Result<(), Failure> {
         blocks.retain(|block| !matches!(block, Block::Text(text) if text.is_empty()));
         if blocks.is_empty() {
-            return;
+            return Ok(());
         }
-        let parts = blocks.into_iter().map(Part::from);
-        let joins = what != Latest::Other && what == self.latest;
-        self.latest = what;
-        match self.turns.last_mut() {
-            Some(turn) if joins => turn.parts.extend(parts),
-            _ => self.turns.push(Turn { role, parts: parts.collect() }),
+        let parts = blocks.into_iter().map(Part::from).collect();
+        let is_answer = role == Role::Assistant;
+        if is_answer && self.is_answer {
+            self.all.go_on(parts);
+        } else {
+            self.all.say(role, parts, warnings);
         }
+        self.is_answer = is_answer;
+        Ok(())
+    }
+
+    /// The model says something: the calls of its turn before have their results by now.
+    fn answers(&self) -> Result<(), Failure> {
+        if self.is_answer { Ok(()) } else { self.all.settled() }
     }
 
     fn message(&mut self, item: &mut Object<'_>, rule: &mut Rule) -> Result<(), Failure> {
         const ROLES: &str = "one of user, assistant, system, developer";
         let role = item.need("role", ROLES)?;
-        let (role, what) = match role.text()?.as_str() {
-            "user" => (Role::User, Latest::Other),
-            "assistant" => (Role::Assistant, Latest::Model),
-            "system" | "developer" => (Role::System, Latest::Other),
+        let role = match role.text()?.as_str() {
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            "system" | "developer" => Role::System,
             word => return Err(role.unknown(word, ROLES)),
         };
+        if role == Role::Assistant {
+            self.answers()?;
+        }
         let blocks = blocks(&item.need("content", "a string or a list of parts")?, role, rule)?;
         // Whether it came before the last word or was it: for people.
         item.take("phase");
-        self.add(role, blocks, what);
-        Ok(())
+        self.add(role, blocks, &mut rule.warnings)
     }
 
     /// Thinking. Without its seal, it is only what it says.
     fn reasoning(&mut self, item: &mut Object<'_>, rule: &mut Rule) -> Result<(), Failure> {
+        self.answers()?;
         let mut texts = Vec::new();
         for (list, kind) in [("summary", "summary_text"), ("content", "reasoning_text")] {
             let parts = item.take(list).map(|parts| parts.list(MOST_ITEMS)).transpose()?;
@@ -185,8 +180,7 @@ impl<'a> Said<'a> {
             None if texts.is_empty() => return Ok(()),
             None => Block::Thinking { text: texts.join("\n\n"), signature: None },
         };
-        self.add(Role::Assistant, vec![block], Latest::Model);
-        Ok(())
+        self.add(Role::Assistant, vec![block], &mut rule.warnings)
     }
 
     /// An item of an earlier response, by its id.
@@ -204,6 +198,23 @@ impl<'a> Said<'a> {
         }
         self.item(found, rule, Origin::Shelf)
     }
+
+    fn call(&mut self, item: &mut Object<'_>) -> Result<Block, Failure> {
+        self.answers()?;
+        let id = item.need("call_id", "the id of the call")?;
+        let name = parameters::tool_name(&item.need("name", "the name of a tool")?)?;
+        let arguments = item.need("arguments", "a JSON object in a string")?;
+        let input = fields::inner_object(arguments.place(), &arguments.text()?)?;
+        Ok(Block::ToolUse { id: self.all.call(item.place(), &id)?, name, input })
+    }
+
+    fn output(&mut self, item: &mut Object<'_>, rule: &mut Rule) -> Result<Block, Failure> {
+        let id = self.all.result(&item.need("call_id", "the id of a call")?)?;
+        let content = blocks(&item.need("output", "a string or a list of parts")?, Role::User, rule)?;
+        // Some clients repeat the tool's name; the id says it all.
+        item.take("name");
+        Ok(Block::ToolResult { id, content, is_error: false })
+    }
 }
 
 /// The item of this id, in JSON. The id says of which response, and where in it: see [`super::object::item_id`].
@@ -216,20 +227,4 @@ fn find(kept: &Kept, caller: &Caller, id: &str) -> Option<String> {
     let mut items = fields::object(earlier.items.as_bytes()).ok()?;
     let items = items.take(if list == "i" { "input" } else { "output" })?.list(MOST_ITEMS).ok()?;
     items.get(at).map(|item| item.raw().get().to_owned())
-}
-
-fn call(item: &mut Object<'_>) -> Result<Block, Failure> {
-    let id = parameters::name_in(&item.need("call_id", "the id of the call")?)?;
-    let name = parameters::tool_name(&item.need("name", "the name of a tool")?)?;
-    let arguments = item.need("arguments", "a JSON object in a string")?;
-    let input = fields::inner_object(arguments.place(), &arguments.text()?)?;
-    Ok(Block::ToolUse { id, name, input })
-}
-
-fn output(item: &mut Object<'_>, rule: &mut Rule) -> Result<Block, Failure> {
-    let id = parameters::name_in(&item.need("call_id", "the id of a call")?)?;
-    let content = blocks(&item.need("output", "a string or a list of parts")?, Role::User, rule)?;
-    // Some clients repeat the tool's name; the id says it all.
-    item.take("name");
-    Ok(Block::ToolResult { id, content, is_error: false })
 }

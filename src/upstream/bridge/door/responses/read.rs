@@ -66,7 +66,15 @@ pub(super) fn asked(reader: &Reader<'_>) -> Result<Asked, Failure> {
     if let (Some(id), true) = (&previous, body.has("conversation")) {
         return Err(id.unknown(&id.text()?, "either previous_response_id or conversation, and not both,"));
     }
-    let (system, turns) = said(&mut body, previous.as_ref(), input.as_ref(), reader, &mut rule)?;
+    // What else `metadata` says is the client's own, and repeated to it.
+    let mut own = Warnings::default();
+    let conversation =
+        parameters::conversation(reader.headers, &mut body, Some(&mut own), &mut rule.warnings)?;
+    let mut heard = Said::new(reader.kept, &reader.caller, conversation.is_some());
+    if let Some(id) = &previous {
+        heard.replay(id)?;
+    }
+    let (system, turns) = said(&mut body, heard, input.as_ref(), &mut rule)?;
     let previous = previous.map(|id| id.text()).transpose()?;
     let (tools, choice) = tools::read(&mut body, &mut rule)?;
     let parallel = body.flag("parallel_tool_calls")?.unwrap_or(true);
@@ -80,10 +88,7 @@ pub(super) fn asked(reader: &Reader<'_>) -> Result<Asked, Failure> {
         options.ignore("include_obfuscation", "false", &mut rule.warnings);
         options.finish(&mut rule.warnings);
     }
-    // What else `metadata` says is the client's own, and repeated to it.
-    let mut own = Warnings::default();
-    let conversation = parameters::conversation(reader.headers, &mut body, &mut own)?;
-    parameters::end_user(&mut body)?;
+    parameters::end_user(&mut body, &mut rule.warnings)?;
     let session = parameters::name(&mut body, "session_id")?;
     let project = parameters::name(&mut body, "project_id")?;
     rule.ignore(&mut body, &HARMLESS);
@@ -127,22 +132,17 @@ fn items(input: Option<&Field<'_>>) -> Result<Vec<Box<RawValue>>, Failure> {
     item.map(|item| vec![item]).map_err(|_| input.wrong("a string or a list of items"))
 }
 
-/// The instructions and the turns, from wherever they come.
+/// The instructions and the turns: what was `heard` before, and what the input says.
 fn said(
     body: &mut Object<'_>,
-    previous: Option<&Field<'_>>,
+    mut heard: Said<'_>,
     input: Option<&Field<'_>>,
-    reader: &Reader<'_>,
     rule: &mut Rule,
 ) -> Result<(Vec<Prompt>, Vec<Turn>), Failure> {
-    let mut said = Said::new(reader.kept, &reader.caller);
-    if let Some(id) = previous {
-        said.replay(id)?;
-    }
     if let Some(input) = input {
-        said.hear(input, rule)?;
+        heard.hear(input, rule)?;
     }
-    let (mut system, turns) = said.split();
+    let (mut system, turns) = heard.finish()?;
     if turns.is_empty() {
         let message = "input: nobody says anything; a string or a list of items would be right";
         return Err(Failure::invalid("input", message));

@@ -169,7 +169,11 @@ fn what_is_wrong_is_named_by_its_place() {
         (call(json!({"name": "a b"})), "input[0].name"),
         (call(json!({"arguments": "[]"})), "input[0].arguments"),
         (call(json!({"arguments": "{", "status": "incomplete"})), "input[0].arguments"),
-        (json!({"input": [{"type": "function_call_output", "call_id": "1"}]}), "input[0].output"),
+        (
+            json!({"input": [{"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "1"}]}),
+            "input[1].output",
+        ),
         (json!({"input": [{"type": "item_reference", "id": "msg_1o0"}]}), "input[0].id"),
         (json!({"input": [{"id": "x"}]}), "input[0].id"),
         (json!({"max_output_tokens": 0}), "max_output_tokens"),

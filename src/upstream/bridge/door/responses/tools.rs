@@ -7,10 +7,7 @@ use serde_json::value::RawValue;
 use crate::upstream::bridge::Failure;
 use crate::upstream::bridge::ask::{Tool, ToolChoice};
 use crate::upstream::bridge::door::fields::{Field, Object, Shape};
-use crate::upstream::bridge::door::parameters::{self, Rule};
-
-/// Tools of a request.
-const MOST_TOOLS: usize = 10_000;
+use crate::upstream::bridge::door::parameters::{self, MOST_TOOLS, Rule};
 
 /// Reads what the client can do for the model, and whether the model has to use it.
 pub(super) fn read(body: &mut Object<'_>, rule: &mut Rule) -> Result<(Vec<Tool>, ToolChoice), Failure> {
