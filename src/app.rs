@@ -356,6 +356,7 @@ impl Worker {
             entry: self.entry,
             credential: self.credential,
             apis: self.apis,
+            says_continue: self.upstream.is_none(),
             upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),
             journal: self.journal.clone(),
             admin: self.admin,

@@ -43,6 +43,9 @@ pub(crate) struct Gateway {
     pub apis: ApiRule,
     /// Who answers.
     pub upstream: Upstream,
+    /// Whether it says itself, with a 100, that it wants a body which a client holds back. One in this process just
+    /// reads it.
+    pub says_continue: bool,
     /// The pages that the predecessor had on this port.
     pub admin: Option<Arc<Admin>>,
     /// What this thread counts.
@@ -115,7 +118,7 @@ impl Gateway {
         }
 
         // The body follows when the upstream wants it.
-        exchange.gate = expects_continue(&parts, &incoming).then(Gate::default);
+        exchange.gate = (self.says_continue && expects_continue(&parts, &incoming)).then(Gate::default);
         let body = RequestBody::new(incoming, exchange.account.clone(), exchange.gate.clone());
         // After an upgrade it is the tunnel that tells what the client says.
         let is_tunnels = upgrade.is_some() && exchange.bodiless;
