@@ -1,28 +1,28 @@
 //! The way of a request through a bridge, from its head to the last byte of its answer.
 
-use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body::Frame;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::ask::Warnings;
 use super::door::{self, Door, Reader, Reading, Writer};
-use super::event::{Answer, Event, Head, retry_seconds};
+use super::event::{Event, Head, retry_seconds};
 use super::queue::{Place, Queue};
-use super::{Ask, Backend, Failure, Kind, Later, Out, Own, Settings};
+use super::{Ask, Backend, Failure, Kind, Out, Own, Settings};
 use crate::body::Body;
 use crate::upstream::Caller;
+
+mod answering;
+
+use answering::{Answering, Pump, Streamed, whole};
 
 const X_BRIDGE: HeaderName = HeaderName::from_static("x-bridge");
 const X_WARNINGS: HeaderName = HeaderName::from_static("x-bridge-warnings");
@@ -233,158 +233,6 @@ impl Bridge {
         let body = Streamed { bytes: body, _pump: AbortOnDropHandle::new(pump) };
         Ok(response.map(|()| Body::new(body)))
     }
-}
-
-/// An answer that is being given.
-struct Answering {
-    events: mpsc::Receiver<Event>,
-    /// What says the events, until it is done.
-    work: Option<Later<Result<(), Failure>>>,
-    /// What it ended with, while there are still events from before.
-    failure: Option<Failure>,
-    warnings: Warnings,
-    head: Head,
-}
-
-impl Answering {
-    /// The next event. After [`Event::Done`] there is none.
-    async fn next(&mut self) -> Result<Event, Failure> {
-        loop {
-            let event = match &mut self.work {
-                Some(work) => tokio::select! {
-                    biased;
-                    event = self.events.recv() => event,
-                    ended = work => {
-                        self.failure = ended.err();
-                        self.work = None;
-                        continue;
-                    }
-                },
-                None => self.events.recv().await,
-            };
-            match event {
-                Some(Event::Head(head)) => {
-                    self.head = head.clone();
-                    return Ok(Event::Head(head));
-                }
-                Some(Event::Warning(warning)) => {
-                    self.warnings.add(warning.clone());
-                    return Ok(Event::Warning(warning));
-                }
-                Some(event) => return Ok(event),
-                None => {
-                    if let Some(work) = self.work.take() {
-                        self.failure = work.await.err();
-                    }
-                    let broke_off =
-                        || Failure::new(Kind::Upstream, "the answer ended before it was complete");
-                    return Err(self.failure.take().unwrap_or_else(broke_off));
-                }
-            }
-        }
-    }
-
-    /// What the response's head can say by now.
-    fn tell(&self, headers: &mut HeaderMap) {
-        insert(headers, X_WARNINGS, self.warnings.header());
-        insert(headers, X_CONVERSATION, self.head.conversation.clone());
-        insert(headers, X_SESSION, self.head.session.clone());
-        insert(headers, X_PROJECT, self.head.project.clone());
-        headers.extend(self.head.headers.iter().cloned());
-    }
-}
-
-/// Writes an answer as it comes.
-struct Pump {
-    answering: Answering,
-    writer: Box<dyn Writer>,
-    bytes: mpsc::Sender<Bytes>,
-    heartbeat: Duration,
-}
-
-impl Pump {
-    async fn run(mut self, first: Vec<Event>) -> Result<(), mpsc::error::SendError<Bytes>> {
-        for event in first {
-            if self.write(&event).await? {
-                return Ok(());
-            }
-        }
-        loop {
-            let next = tokio::time::timeout(self.heartbeat, self.answering.next()).await;
-            match next {
-                Ok(Ok(event)) => {
-                    if self.write(&event).await? {
-                        return Ok(());
-                    }
-                }
-                Ok(Err(failure)) => {
-                    tracing::warn!(code = failure.kind.code(), error = %failure, "an answer broke off");
-                    let mut to = Vec::new();
-                    self.writer.failed(&failure, &mut to);
-                    return self.bytes.send(to.into()).await;
-                }
-                Err(_) => {
-                    self.write(&Event::Alive).await?;
-                }
-            }
-        }
-    }
-
-    /// Whether it was the last.
-    async fn write(&mut self, event: &Event) -> Result<bool, mpsc::error::SendError<Bytes>> {
-        let mut to = Vec::new();
-        match event {
-            Event::Alive => self.writer.beat(&mut to),
-            // Too late for the head; a comment means nothing to those who read events.
-            Event::Warning(warning) => {
-                let warning: String = warning.chars().filter(|c| !c.is_control()).collect();
-                to.extend_from_slice(format!(": warning: {warning}\n\n").as_bytes());
-            }
-            event => self.writer.event(event, &mut to),
-        }
-        if !to.is_empty() {
-            self.bytes.send(to.into()).await?;
-        }
-        Ok(matches!(event, Event::Done(_)))
-    }
-}
-
-/// A body that comes as it is written. Dropped, it ends whoever writes it.
-struct Streamed {
-    bytes: mpsc::Receiver<Bytes>,
-    _pump: AbortOnDropHandle<()>,
-}
-
-impl http_body::Body for Streamed {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.bytes.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
-}
-
-/// The whole answer at once.
-async fn whole(mut answering: Answering, mut writer: Box<dyn Writer>) -> Result<Response<Body>, Failure> {
-    let mut answer = Answer::default();
-    let cost = loop {
-        let event = answering.next().await?;
-        answer.hear(&event);
-        if let Event::Done(done) = event {
-            break done.cost;
-        }
-    };
-    let mut bytes = Vec::new();
-    writer.whole(&answer, &mut bytes);
-    let mut response = Response::new(Body::full(bytes));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answering.tell(headers);
-    insert(headers, X_COST, cost.map(|cost| format!("{cost:.6}")));
-    Ok(response)
 }
 
 impl Asked {
