@@ -54,7 +54,7 @@ impl Queue {
     /// Waits for a place. Who stops waiting has left the line.
     ///
     /// # Errors
-    /// Where the line is too long, or the wait.
+    /// Where the line is too long (it may become so for a request in it, of a caller who has most of it), or the wait.
     pub(super) async fn enter(&self, caller: &Caller) -> Result<Place, Failure> {
         let inner = &self.0;
         let (number, place) = {
@@ -63,16 +63,16 @@ impl Queue {
                 line.free -= 1;
                 return Ok(Place(Some(inner.clone())));
             }
-            if line.length >= inner.most {
-                let message = format!("{} requests wait for their turn already", inner.most);
-                return Err(Failure::new(Kind::QueueFull, message).after(RETRY));
+            if line.length >= inner.most && !line.make_room(caller) {
+                return Err(inner.full());
             }
             line.join(caller)
         };
         let _leaves = Leaves { inner, caller, number };
         match tokio::time::timeout(inner.patience, place).await {
             Ok(Ok(place)) => Ok(place),
-            _ => {
+            Ok(Err(_)) => Err(inner.full()),
+            Err(_) => {
                 let message =
                     format!("no place within {} s (llm.bridge.queue_timeout)", inner.patience.as_secs_f32());
                 Err(Failure::new(Kind::QueueTimeout, message).after(RETRY))
@@ -90,6 +90,11 @@ impl Queue {
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn full(&self) -> Failure {
+        let message = format!("{} requests wait for their turn already", self.most);
+        Failure::new(Kind::QueueFull, message).after(RETRY)
     }
 }
 
@@ -118,6 +123,19 @@ impl Line {
             self.turns.push_back(caller);
         }
         Some(next)
+    }
+
+    /// Sends away the newest request of whoever has most of the line, if that is more than `caller` would have: nobody
+    /// can keep others out of it.
+    fn make_room(&mut self, caller: &Caller) -> bool {
+        let of = |caller| self.waiting.get(caller).map_or(0, VecDeque::len);
+        let Some(most) = self.turns.iter().max_by_key(|other| of(other)) else { return false };
+        if of(most) <= of(caller) + 1 {
+            return false;
+        }
+        let newest = self.waiting.get_mut(most).and_then(VecDeque::pop_back);
+        self.length -= usize::from(newest.is_some());
+        newest.is_some()
     }
 
     fn leave(&mut self, caller: &Caller, number: u64) {
@@ -216,6 +234,30 @@ mod tests {
         assert_eq!(waits.unwrap_err().kind, Kind::QueueTimeout);
         let refused = refused.unwrap_err();
         assert_eq!((refused.kind, refused.retry_after), (Kind::QueueFull, Some(RETRY)));
+        drop(place);
+        assert_eq!(queue.state(), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_one_caller_has_filled_has_room_for_others_up_to_their_share() {
+        let queue = Queue::new(1, 4, LONG);
+        let [a, b, _] = callers();
+        let place = queue.enter(&a).await.unwrap();
+        let mut line: Vec<_> = (0..4).map(|_| Box::pin(queue.enter(&a))).collect();
+        for waits in &mut line {
+            assert!(futures_poll(waits).is_none());
+        }
+        let refused = |result: Option<Result<Place, Failure>>| result.unwrap().unwrap_err().kind;
+        let mut theirs = [(); 3].map(|()| Box::pin(queue.enter(&b)));
+        for (waits, newest) in theirs.iter_mut().zip([3, 2]) {
+            assert!(futures_poll(waits).is_none());
+            assert_eq!(refused(futures_poll(&mut line[newest])), Kind::QueueFull);
+            assert_eq!(queue.state(), (4, 0));
+        }
+        assert_eq!(refused(futures_poll(&mut theirs[2])), Kind::QueueFull, "they have half of it");
+        assert_eq!(refused(futures_poll(&mut Box::pin(queue.enter(&a)))), Kind::QueueFull);
+        drop((line, theirs));
+        assert_eq!(queue.state(), (0, 0));
         drop(place);
         assert_eq!(queue.state(), (0, 1));
     }
