@@ -27,6 +27,7 @@ mod failure;
 mod home;
 mod model;
 mod queue;
+mod ready;
 mod serve;
 mod settings;
 pub mod stackspot;
@@ -35,8 +36,9 @@ mod tools;
 pub(crate) use ask::Ask;
 pub(crate) use event::Out;
 pub(crate) use failure::{Failure, Kind};
-pub(crate) use home::{Home, HomeError, IsReady, check};
+pub(crate) use home::{Home, HomeError, check};
 pub(crate) use model::{Model, Models};
+pub(crate) use ready::IsReady;
 pub use settings::Settings;
 pub use tools::Style;
 

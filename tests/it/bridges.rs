@@ -3,6 +3,7 @@
 mod agent;
 mod claude_code;
 mod entry;
+mod line;
 mod scripted_stackspot;
 mod stackspot;
 mod watched;

@@ -13,7 +13,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::door::Kept;
 use super::queue::Queue;
 use super::serve::Bridge;
-use super::{Backend, BridgeError, Later, Readiness, Setup, claude_code, stackspot};
+use super::{Backend, BridgeError, IsReady, Setup, claude_code, stackspot};
 use crate::body::Body;
 use crate::config::{Config, Lookup, Provider};
 use crate::metrics::Metrics;
@@ -22,6 +22,9 @@ use crate::upstream::{Upstream, UpstreamError};
 /// How long a backend may take to end what it has begun when the proxy stops.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// And those of its threads that still read or write files.
+const LAST: Duration = Duration::from_secs(1);
+
 /// A bridge at home.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -29,23 +32,6 @@ pub(crate) struct Home {
     ready: IsReady,
     leave: oneshot::Sender<()>,
     left: oneshot::Receiver<()>,
-}
-
-/// Asks whether the bridge could answer, and says so in a page for those who watch over it: a status and JSON.
-#[derive(Clone)]
-pub(crate) struct IsReady(Arc<dyn Fn() -> Later<Readiness> + Send + Sync>);
-
-impl std::fmt::Debug for IsReady {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IsReady").finish_non_exhaustive()
-    }
-}
-
-impl IsReady {
-    /// Asks.
-    pub(crate) async fn ask(&self) -> Readiness {
-        (self.0)().await
-    }
 }
 
 /// Why a bridge is not at home.
@@ -85,21 +71,25 @@ impl Home {
         let Some(backend) = backend(&setup)? else { return Ok(None) };
         let settings = config.llm.bridge.clone();
         let places = settings.concurrency.unwrap_or_else(|| backend.places());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ready = IsReady::new(backend.clone(), runtime.handle().clone());
         let bridge = Arc::new(Bridge {
             backend: backend.clone(),
             queue: Queue::new(places, settings.queue, settings.queue_timeout),
             settings,
             kept: kept(&config.state_dir),
+            ready: ready.clone(),
             tasks: tasks.clone(),
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let ready = is_ready(backend.clone(), tasks.clone(), runtime.handle().clone());
         let upstream = upstream(bridge, tasks.clone(), runtime.handle().clone());
+        let at_home = ready.clone();
         let (leave, leaves) = oneshot::channel();
         let (leaving, left) = oneshot::channel();
         thread::Builder::new().name("perimeter-bridge".to_owned()).spawn(move || {
+            // Not of those that stopping waits for: it may take a while.
+            let greeting = TaskTracker::new();
+            greeting.spawn_on(greet(backend.name(), at_home), runtime.handle());
             runtime.block_on(async {
-                tasks.spawn(greet(backend.clone()));
                 let _ = leaves.await;
                 let _ = tokio::time::timeout(FAREWELL, async {
                     backend.stop().await;
@@ -108,6 +98,8 @@ impl Home {
                 })
                 .await;
             });
+            // Before anybody hears that all has ended: what is left ends here.
+            runtime.shutdown_timeout(LAST);
             drop(leaving);
         })?;
         Ok(Some(Self { upstream, ready, leave, left }))
@@ -140,25 +132,11 @@ fn kept(state_dir: &std::path::Path) -> Kept {
 }
 
 /// Says at once what is missing, before a client finds out.
-async fn greet(backend: Arc<dyn Backend>) {
-    let name = backend.name();
-    let readiness = backend.readiness().await;
+async fn greet(name: &'static str, ready: IsReady) {
+    let readiness = ready.find_out().await;
     if !readiness.ready {
         tracing::warn!(bridge = name, missing = readiness.missing, "the bridge is not ready");
     }
-}
-
-fn is_ready(backend: Arc<dyn Backend>, tasks: TaskTracker, home: Handle) -> IsReady {
-    IsReady(Arc::new(move || {
-        let asked = AbortOnDropHandle::new(tasks.spawn_on(backend.clone().readiness(), &home));
-        Box::pin(async move {
-            asked.await.unwrap_or_else(|error| Readiness {
-                ready: false,
-                missing: format!("the bridge could not be asked: {error}"),
-                detail: serde_json::Value::Null,
-            })
-        })
-    }))
 }
 
 fn upstream(bridge: Arc<Bridge>, tasks: TaskTracker, home: Handle) -> Upstream {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::door::{self, Door, Reader, Reading, Writer};
 use super::event::{Event, Head, retry_seconds};
 use super::queue::{Place, Queue};
-use super::{Ask, Backend, Failure, Kind, Out, Own, Settings};
+use super::{Ask, Backend, Failure, IsReady, Kind, Out, Own, Settings};
 use crate::body::Body;
 use crate::upstream::Caller;
 
@@ -44,6 +45,7 @@ pub(super) struct Bridge {
     pub(super) queue: Queue,
     pub(super) settings: Settings,
     pub(super) kept: door::Kept,
+    pub(super) ready: IsReady,
     /// Where streams are written.
     pub(super) tasks: TaskTracker,
 }
@@ -122,7 +124,7 @@ impl Bridge {
                 &json!({"status": "healthy", "bridge": self.backend.name()}),
             )),
             "/ready" => {
-                let readiness = self.backend.clone().readiness().await;
+                let readiness = self.ready.ask().await;
                 let (waiting, free) = self.queue.state();
                 let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 let page = json!({
@@ -140,12 +142,17 @@ impl Bridge {
 
     async fn read(&self, body: Body) -> Result<Bytes, Failure> {
         let limit = usize::try_from(self.settings.body_limit).unwrap_or(usize::MAX);
+        let too_large = || {
+            let message = format!("the request is larger than {limit} bytes (llm.bridge.body_limit)");
+            Failure::new(Kind::TooLarge, message)
+        };
+        // It says so itself: nobody has to send it, nor to wait for it.
+        if body.size_hint().lower() > self.settings.body_limit {
+            return Err(too_large());
+        }
         match Limited::new(body, limit).collect().await {
             Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let message = format!("the request is larger than {limit} bytes (llm.bridge.body_limit)");
-                Err(Failure::new(Kind::TooLarge, message))
-            }
+            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(_) => Err(Failure::new(Kind::Invalid, "the request's body broke off")),
         }
     }
@@ -224,13 +231,19 @@ impl Bridge {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(X_BUFFERING, HeaderValue::from_static("no"));
-        let pump = Pump { answering, writer, bytes, heartbeat: self.settings.heartbeat };
+        let pump = Pump {
+            answering,
+            writer,
+            bytes,
+            heartbeat: self.settings.heartbeat,
+            spoke: tokio::time::Instant::now(),
+        };
         let pump = self.tasks.spawn(async move {
             let _place = place;
             // An error is the client's leaving: there is nobody to tell.
             let _ = pump.run(first).await;
         });
-        let body = Streamed { bytes: body, _pump: AbortOnDropHandle::new(pump) };
+        let body = Streamed { bytes: body, pump: Some(AbortOnDropHandle::new(pump)) };
         Ok(response.map(|()| Body::new(body)))
     }
 }

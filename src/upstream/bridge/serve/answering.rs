@@ -1,8 +1,7 @@
 //! An answer on its way to its client: as it comes, or as a whole.
 
-use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +9,8 @@ use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http_body::Frame;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{X_CONVERSATION, X_COST, X_PROJECT, X_SESSION, X_WARNINGS, insert};
@@ -84,6 +85,8 @@ pub(super) struct Pump {
     pub(super) writer: Box<dyn Writer>,
     pub(super) bytes: mpsc::Sender<Bytes>,
     pub(super) heartbeat: Duration,
+    /// When the client was last told anything.
+    pub(super) spoke: Instant,
 }
 
 impl Pump {
@@ -94,7 +97,8 @@ impl Pump {
             }
         }
         loop {
-            let next = tokio::time::timeout(self.heartbeat, self.answering.next()).await;
+            // Since the client has heard anything: not every event is a word to it.
+            let next = tokio::time::timeout_at(self.spoke + self.heartbeat, self.answering.next()).await;
             match next {
                 Ok(Ok(event)) => {
                     if self.write(&event).await? {
@@ -128,6 +132,7 @@ impl Pump {
         }
         if !to.is_empty() {
             self.bytes.send(to.into()).await?;
+            self.spoke = Instant::now();
         }
         Ok(matches!(event, Event::Done(_)))
     }
@@ -136,18 +141,26 @@ impl Pump {
 /// A body that comes as it is written. Dropped, it ends whoever writes it.
 pub(super) struct Streamed {
     pub(super) bytes: mpsc::Receiver<Bytes>,
-    pub(super) _pump: AbortOnDropHandle<()>,
+    /// Who writes it, until it is known how that ended.
+    pub(super) pump: Option<AbortOnDropHandle<()>>,
 }
 
 impl http_body::Body for Streamed {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = JoinError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.bytes.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    ) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
+        if let Some(bytes) = ready!(self.bytes.poll_recv(cx)) {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        // Whoever has fallen over in the middle of a stream has not ended it, and a client must not take it for whole.
+        let Some(pump) = &mut self.pump else { return Poll::Ready(None) };
+        let ended = ready!(Pin::new(pump).poll(cx));
+        self.pump = None;
+        Poll::Ready(ended.err().map(Err))
     }
 }
 

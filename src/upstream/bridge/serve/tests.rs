@@ -2,12 +2,13 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::*;
 use crate::upstream::bridge::event::{Begin, Done, Stop, Usage};
-use crate::upstream::bridge::{Count, Model, Models, Readiness};
+use crate::upstream::bridge::{Count, Later, Model, Models, Readiness};
 
 /// Says its events when it is let go on, and counts how many of its answers are in progress.
 struct Scripted {
@@ -22,6 +23,8 @@ enum Step {
     Say(Event),
     Wait,
     Fail(Failure),
+    Panic,
+    Rest,
 }
 
 struct Running(Arc<AtomicUsize>);
@@ -61,6 +64,8 @@ impl Backend for Scripted {
                     Step::Say(event) => out.say(event).await.unwrap(),
                     Step::Wait => self.go_on.notified().await,
                     Step::Fail(failure) => return Err(failure),
+                    Step::Rest => tokio::time::sleep(Duration::from_millis(5)).await,
+                    Step::Panic => panic!("as it was told"),
                 }
             }
             Ok(())
@@ -99,6 +104,7 @@ fn set_with(script: Vec<Step>, settings: Settings) -> Set {
         queue: Queue::new(1, settings.queue, settings.queue_timeout),
         settings,
         kept: door::Kept::default(),
+        ready: IsReady::new(backend.clone(), tokio::runtime::Handle::current()),
         tasks: TaskTracker::new(),
     });
     Set { bridge, backend }
@@ -211,6 +217,24 @@ async fn a_head_waits_no_longer_than_it_is_told_and_signs_of_life_follow() {
 }
 
 #[tokio::test]
+async fn events_that_are_no_word_to_the_client_keep_no_sign_of_life_from_it() {
+    let settings = Settings { heartbeat: Duration::from_millis(20), ..Settings::default() };
+    // A head that is told is no word, however often.
+    let silent = (0..200).flat_map(|_| [Step::Say(Event::Head(Head::default())), Step::Rest]);
+    let set = set_with([hello(), silent.collect(), end()].concat(), settings);
+    let text = text(set.chat(asks(true)).await).await;
+    assert!(text.contains(": alive") && text.ends_with("data: [DONE]\n\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_backend_that_falls_over_in_a_stream_breaks_the_stream_off_and_frees_its_place() {
+    let set = set([hello(), vec![Step::Rest, Step::Panic]].concat());
+    let broken = set.chat(asks(true)).await.into_body().collect().await;
+    assert!(broken.is_err(), "a client would take it for whole");
+    set.idle().await;
+}
+
+#[tokio::test]
 async fn what_comes_goes_out_before_the_rest_is_there() {
     let set = set([hello(), vec![Step::Wait], end()].concat());
     let mut body = set.chat(asks(true)).await.into_body();
@@ -286,4 +310,27 @@ async fn what_is_not_there_is_said_in_the_words_of_the_api() {
 async fn a_request_that_is_too_large_is_refused_before_it_is_read() {
     let set = set_with(Vec::new(), Settings { body_limit: 10, ..Settings::default() });
     assert_eq!(set.chat(asks(false)).await.status(), 413);
+    // Nothing of it is waited for.
+    let announced = Body::new(Announced(11));
+    let request = Request::post("/v1/chat/completions").body(announced).unwrap();
+    assert_eq!(set.bridge.clone().answer(request).await.status(), 413);
+}
+
+/// A body that says how long it is, and never comes.
+struct Announced(u64);
+
+impl http_body::Body for Announced {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0)
+    }
 }
