@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Request;
+use tokio_util::task::TaskTracker;
 
 use self::agent::{Agents, Launch};
 use self::cli::Cli;
@@ -56,6 +57,8 @@ struct ClaudeCode {
     parked: Parked,
     /// The largest request body. Bytes.
     body_limit: u64,
+    /// Where turns of agents run.
+    tasks: TaskTracker,
 }
 
 /// A backend for the CLI that `setup` names.
@@ -89,7 +92,17 @@ pub(super) fn backend(setup: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError
     };
     let probe = Probe::default();
     let body_limit = setup.config.llm.bridge.body_limit;
-    Ok(Arc::new(ClaudeCode { cli, probe, agents, settings, models, names, parked, body_limit }))
+    Ok(Arc::new(ClaudeCode {
+        cli,
+        probe,
+        agents,
+        settings,
+        models,
+        names,
+        parked,
+        body_limit,
+        tasks: setup.tasks.clone(),
+    }))
 }
 
 fn model(name: &str, offer: &Offer) -> Model {
@@ -145,7 +158,7 @@ impl Backend for ClaudeCode {
                     idle: self.settings.idle_timeout,
                     timeout: self.settings.timeout,
                 };
-                return agents.open()?.answer(ask, launch, out).await;
+                return agents.open()?.answer(ask, launch, out, self.tasks.clone()).await;
             }
             let turns = Turns { cli: &self.cli, settings: &self.settings, parked: &self.parked };
             let model = self.names.get(&ask.id).map_or(ask.id.as_str(), String::as_str);

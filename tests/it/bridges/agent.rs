@@ -12,6 +12,8 @@ use crate::support::Proxy;
 use crate::support::proxy::{Answer, Exit, Setup, ask};
 
 mod kept;
+mod paid;
+mod set;
 
 /// Nothing here takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,7 +33,7 @@ case "$user" in
 *HANG*)
     text 1 'It begins.'
     read -r stop; log "$stop"
-    say '{"type":"result","subtype":"error_during_execution","is_error":true,"terminal_reason":"aborted_streaming"}'
+    say '{"type":"result","subtype":"error_during_execution","is_error":true,"terminal_reason":"aborted_streaming","usage":{"input_tokens":7,"output_tokens":3},"total_cost_usd":1.0}'
     ;;
 *LOSE*)
     case "$*" in
@@ -53,7 +55,7 @@ case "$user" in
     ;;
 *FAIL*)
     say '{"type":"assistant","message":{"id":"f","model":"<synthetic>","content":[]},"error":"rate_limit","parent_tool_use_id":null}'
-    say '{"type":"result","subtype":"success","is_error":true,"terminal_reason":"api_error","api_error_status":429}'
+    say '{"type":"result","subtype":"success","is_error":true,"terminal_reason":"api_error","api_error_status":429,"total_cost_usd":0.125}'
     ;;
 *LIMIT*)
     text 1 'As far as I came.'
@@ -83,10 +85,15 @@ impl Place {
     }
 
     fn setup(&self) -> Setup {
+        self.with("")
+    }
+
+    /// With `more` settings of agents.
+    fn with(&self, more: &str) -> Setup {
         let (command, state) = (self.path("claude"), self.path("state"));
         Proxy::bridge("claude_code").env("ANTHROPIC_API_KEY", "sk-ant-of-the-owner").yaml(&format!(
             "llm: {{type: claude_code, claude_code: {{command: {}, models: {{agent: {{model: sonnet, mode: agent}}, \
-             model: {{model: sonnet}}}}, agent: {{tools: [Read, Write]}}}}}}\nstate_dir: {}",
+             model: {{model: sonnet}}}}, agent: {{tools: [Read, Write]{more}}}}}}}\nstate_dir: {}",
             command.display(),
             state.display()
         ))

@@ -300,13 +300,18 @@ impl Mapping {
         Ok(Next::Line)
     }
 
-    /// The turn has ended.
-    fn result(&mut self, line: &Line, events: &mut Vec<Event>) -> Result<Done, Failure> {
+    /// What the turn that ends with this line has taken.
+    pub(super) fn usage(&self, line: &Line) -> Usage {
         let usage = line.model_usage_since_last_result.as_ref().filter(|models| !models.is_empty());
         let usage =
             usage.map(|models| models.values().map(|tokens| (*tokens).into()).fold(Usage::default(), add));
         let usage = usage.or(line.usage.map(|tokens| tokens.over(Usage::default())));
-        let usage = usage.map_or(self.spent(), |usage| without(usage, self.told));
+        usage.map_or(self.spent(), |usage| without(usage, self.told))
+    }
+
+    /// The turn has ended.
+    fn result(&mut self, line: &Line, events: &mut Vec<Event>) -> Result<Done, Failure> {
+        let usage = self.usage(line);
         let stop = self.message.stop.as_deref().or(line.stop_reason.as_deref());
         if line.stop_reason.as_deref() == Some("refusal") || stop == Some("refusal") {
             self.end(events);

@@ -34,18 +34,18 @@ pub(super) struct Turn {
 }
 
 impl Running {
-    /// Takes the session for a turn.
+    /// Takes the session for a turn, which is stopped when its client has `left`, too.
     ///
     /// # Errors
     /// Where it is taken.
-    pub(super) fn take(&self, session: &str, owner: &str) -> Result<Turn, Failure> {
+    pub(super) fn take(&self, session: &str, owner: &str, left: &CancellationToken) -> Result<Turn, Failure> {
         let mut all = self.lock();
         if all.contains_key(session) {
             let message = format!("Session {session} is at work for another request");
             return Err(Failure { param: Some("session_id".into()), ..Failure::new(Kind::Busy, message) });
         }
         let (tell, end) = watch::channel(());
-        let stop = CancellationToken::new();
+        let stop = left.child_token();
         all.insert(session.to_owned(), Entry { owner: owner.to_owned(), stop: stop.clone(), end });
         Ok(Turn { session: session.to_owned(), running: self.clone(), stop, _end: tell })
     }
@@ -92,6 +92,11 @@ impl Turn {
     pub(super) async fn stopped(&self) {
         self.stop.cancelled().await;
     }
+
+    /// Whether somebody has.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
 }
 
 impl Drop for Turn {
@@ -106,9 +111,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_has_one_turn_at_a_time_and_who_stops_it_waits_for_its_end() {
-        let running = Running::default();
-        let turn = running.take("s", "me").unwrap();
-        assert_eq!(running.take("s", "me").unwrap_err().kind, Kind::Busy);
+        let (running, left) = (Running::default(), CancellationToken::new());
+        let turn = running.take("s", "me", &left).unwrap();
+        assert_eq!(running.take("s", "me", &left).unwrap_err().kind, Kind::Busy);
         assert_eq!((running.of("me"), running.of("you")), (vec!["s".to_owned()], vec![]));
         let (stop, ()) = tokio::join!(running.stop("s"), async {
             turn.stopped().await;
@@ -118,6 +123,8 @@ mod tests {
         assert_eq!(stop, ());
         assert!(!running.is("s"));
         running.stop("s").await;
-        drop(running.take("s", "me").unwrap());
+        let turn = running.take("s", "me", &left).unwrap();
+        left.cancel();
+        turn.stopped().await;
     }
 }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use super::super::cli::Cli;
 use super::super::fault::broken_off;
 use super::endpoints::fresh;
@@ -18,7 +21,7 @@ use crate::upstream::bridge::{Ask, Failure, Kind, Out};
 
 mod run;
 
-use run::{Ended, Going, Telling};
+use run::{Bill, Ended, Going, Telling};
 
 /// What is told again to a CLI that has lost a session. Bytes.
 const HISTORY: usize = 1024 * 1024;
@@ -90,9 +93,27 @@ impl Agent {
         ask: Ask,
         launch: Launch,
         out: Out,
+        tasks: TaskTracker,
+    ) -> Result<(), Failure> {
+        // A client that leaves stops the turn; what has been said and paid for by then is kept all the same.
+        let left = CancellationToken::new();
+        let turn = tasks.spawn(self.turn(ask, launch, out, left.clone()));
+        let _leaves = left.drop_guard();
+        turn.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a turn of an agent fell over");
+            Err(broken_off())
+        })
+    }
+
+    async fn turn(
+        self: Arc<Self>,
+        ask: Ask,
+        launch: Launch,
+        out: Out,
+        left: CancellationToken,
     ) -> Result<(), Failure> {
         let said = Said::read(&ask)?;
-        let taken = self.take(&ask, &said).await?;
+        let taken = self.take(&ask, &said, &left).await?;
         self.measure(&taken).await?;
         self.charge(&taken.session)?;
         let history = self.history(&taken.session, &said).await?;
@@ -133,16 +154,21 @@ impl Agent {
     }
 
     /// Finds or makes the session, and takes it.
-    async fn take(self: &Arc<Self>, ask: &Ask, said: &Said) -> Result<Taken, Failure> {
+    async fn take(
+        self: &Arc<Self>,
+        ask: &Ask,
+        said: &Said,
+        left: &CancellationToken,
+    ) -> Result<Taken, Failure> {
         let owner = ask.caller.id().to_owned();
         let (session, turn) = match &ask.session {
             Some(id) => {
                 let known = self.session(owner.clone(), id.clone()).await?;
-                let turn = self.running.take(&known.id, &owner)?;
+                let turn = self.running.take(&known.id, &owner, left)?;
                 // As it is now that nobody else changes it.
                 (self.session(owner.clone(), id.clone()).await?, turn)
             }
-            None => self.enter(ask, said, &owner).await?,
+            None => self.enter(ask, said, &owner, left).await?,
         };
         if ask.project.as_ref().is_some_and(|project| *project != session.project_id) {
             let message = format!("the session is of project {}", session.project_id);
@@ -159,6 +185,7 @@ impl Agent {
         ask: &Ask,
         said: &Said,
         owner: &str,
+        left: &CancellationToken,
     ) -> Result<(Session, Turn), Failure> {
         self.expire().await?;
         let project = match &ask.project {
@@ -167,7 +194,7 @@ impl Agent {
         };
         let system = (!said.system.is_empty()).then(|| said.system.clone());
         let session = fresh(project.id, None, ask.id.clone(), system)?;
-        let turn = self.running.take(&session.id, owner)?;
+        let turn = self.running.take(&session.id, owner, left)?;
         let (owner, added) = (owner.to_owned(), session.clone());
         self.store.run(move |store| Ok::<_, Failure>(sessions::add(store, &owner, &added)?)).await?;
         Ok((session, turn))
@@ -267,14 +294,14 @@ impl Agent {
         (spent, new): (f64, usize),
     ) -> Result<(), Failure> {
         let mut answered = Answered { text: telling.text, ..Answered::default() };
+        if let Some(Bill { cost, usage }) = telling.bill {
+            answered.cost = if cost >= spent { cost - spent } else { cost };
+            answered.thread_cost = cost;
+            (answered.input, answered.output) = (usage.prompt(), usage.output);
+        }
         let (done, failure) = match ended {
             Ok(Ended::Well(mut done, whole)) => {
-                // The CLI counts what its session has cost since it began.
-                let total = done.cost.unwrap_or_default();
-                answered.cost = if total >= spent { total - spent } else { total };
-                answered.thread_cost = total;
                 answered.whole = whole;
-                (answered.input, answered.output) = (done.usage.prompt(), done.usage.output);
                 done.cost = done.cost.map(|_| answered.cost);
                 (Some(done), None)
             }

@@ -19,11 +19,13 @@ use super::super::store::sessions::Thread;
 use super::super::{Agent, activity, permission};
 use super::{Launch, Taken};
 use crate::upstream::bridge::ask::Effort;
-use crate::upstream::bridge::event::{Begin, Done, Event, Head, Left, Stop};
+use crate::upstream::bridge::event::{Begin, Done, Event, Head, Left, Stop, Usage};
 use crate::upstream::bridge::{Failure, Kind, Out};
 
-/// How long a turn that was told to stop may take to say so.
-const TILL_STOPPED: Duration = Duration::from_millis(800);
+/// How long a turn that is given up may take to say so, and what it has cost.
+const TILL_STOPPED: Duration = Duration::from_millis(600);
+/// And then to end by itself.
+const TILL_KILLED: Duration = Duration::from_millis(200);
 /// How long the CLI may take to write its transcript once it has answered.
 const TILL_GONE: Duration = Duration::from_secs(5);
 /// What of an answer is kept for a CLI that has lost the session. Bytes.
@@ -59,7 +61,7 @@ pub(super) enum Ended {
     Well(Done, bool),
     /// The CLI does not know the session any more.
     Lost,
-    /// Somebody told it to stop.
+    /// Somebody told it to stop, or its client has left.
     Stopped,
 }
 
@@ -72,6 +74,9 @@ impl Agent {
         is_known: bool,
         telling: &mut Telling,
     ) -> Result<Ended, Failure> {
+        if going.taken.turn.is_stopped() {
+            return Ok(Ended::Stopped);
+        }
         let cli = &going.launch.cli;
         let folder = cli.folder()?;
         let mut env = cli.environment(&self.home);
@@ -94,7 +99,7 @@ impl Agent {
             "type": "user", "client_composed": true,
             "message": {"role": "user", "content": going.said.blocks},
         }));
-        let answering = Answering {
+        let mut answering = Answering {
             settings: &self.settings,
             project: &going.taken.project,
             patience: going.launch.start,
@@ -105,10 +110,14 @@ impl Agent {
         let long =
             |_| Failure::new(Kind::UpstreamTimeout, "the agent took too long (llm.claude_code.timeout)");
         let hear = answering.hear(&mut process, going);
-        let ended = timeout(going.launch.timeout, hear).await.map_err(long)??;
+        let ended = timeout(going.launch.timeout, hear).await.map_err(long).flatten();
+        if !matches!(ended, Ok(Ended::Well(..) | Ended::Lost)) {
+            answering.give_up(&mut process).await;
+            return ended;
+        }
         process.hang_up();
         let gone = timeout(TILL_GONE, process.exit()).await.is_ok();
-        Ok(match ended {
+        Ok(match ended? {
             Ended::Well(done, _) => Ended::Well(done, gone),
             ended => ended,
         })
@@ -191,14 +200,12 @@ struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    async fn hear(mut self, process: &mut Process, going: &Going<'_>) -> Result<Ended, Failure> {
+    async fn hear(&mut self, process: &mut Process, going: &Going<'_>) -> Result<Ended, Failure> {
         loop {
             let line = tokio::select! {
+                biased;
+                () = going.taken.turn.stopped() => return Ok(Ended::Stopped),
                 line = timeout(self.patience, process.next()) => line,
-                () = going.taken.turn.stopped() => {
-                    interrupt(process).await;
-                    return Ok(Ended::Stopped);
-                }
             };
             let silent =
                 |_| Failure::new(Kind::UpstreamTimeout, "the Claude Code CLI has said nothing for too long");
@@ -213,9 +220,44 @@ impl Answering<'_> {
                 return Err(broken_off());
             };
             let Some(line) = Line::read(&bytes) else { continue };
-            if let Some(ended) = self.line(&bytes, line, process).await? {
+            // A client that reads slowly can be stopped, too.
+            let ended = tokio::select! {
+                biased;
+                () = going.taken.turn.stopped() => return Ok(Ended::Stopped),
+                ended = self.line(&bytes, line, process) => ended?,
+            };
+            if let Some(ended) = ended {
                 return Ok(ended);
             }
+        }
+    }
+
+    /// Asks the CLI to stop, and waits a moment for it: what it was doing is given up, and paid for. Then it is killed.
+    async fn give_up(&mut self, process: &mut Process) {
+        process.say(&json!({
+            "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
+        }));
+        let billed = async {
+            while self.telling.bill.is_none()
+                && let Ok(Some(bytes)) = process.next().await
+            {
+                if let Some(line) = Line::read(&bytes) {
+                    self.bill(&line);
+                }
+            }
+        };
+        let _patience = timeout(TILL_STOPPED, billed).await;
+        process.hang_up();
+        if timeout(TILL_KILLED, process.exit()).await.is_err() {
+            process.kill();
+        }
+    }
+
+    /// Notes what the turn has taken, where `line` is its last.
+    fn bill(&mut self, line: &Line) {
+        if line.kind == "result" && line.parent_tool_use_id.is_none() {
+            let cost = line.total_cost_usd.unwrap_or_default();
+            self.telling.bill = Some(Bill { cost, usage: self.mapping.usage(line) });
         }
     }
 
@@ -240,6 +282,7 @@ impl Answering<'_> {
             line.subtype = Some("success".to_owned());
             line.is_error = false;
         }
+        self.bill(&line);
         let mut events = Vec::new();
         let next = self.mapping.hear(&line, &mut events);
         if line.kind == "assistant" && line.parent_tool_use_id.is_none() {
@@ -288,19 +331,13 @@ fn is_lost(line: &Line) -> bool {
     line.errors.iter().flatten().any(says)
 }
 
-/// Asks the CLI to stop, and waits a moment for it: what it was doing is given up before it is killed.
-async fn interrupt(process: &mut Process) {
-    process.say(&json!({
-        "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
-    }));
-    let result = async {
-        while let Ok(Some(bytes)) = process.next().await {
-            if Line::read(&bytes).is_some_and(|line| line.kind == "result") {
-                return;
-            }
-        }
-    };
-    let _patience = timeout(TILL_STOPPED, result).await;
+/// What a turn has taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bill {
+    /// What its session has cost since it began, as the CLI counts. USD.
+    pub cost: f64,
+    /// Tokens.
+    pub usage: Usage,
 }
 
 /// What the client hears, and what is kept of it.
@@ -308,6 +345,8 @@ pub(super) struct Telling {
     pub(super) out: Out,
     /// The answer's text.
     pub(super) text: String,
+    /// What it took, once the CLI has said so.
+    pub(super) bill: Option<Bill>,
 }
 
 fn left(_: Left) -> Failure {
@@ -316,7 +355,7 @@ fn left(_: Left) -> Failure {
 
 impl Telling {
     pub(super) fn new(out: Out) -> Self {
-        Self { out, text: String::new() }
+        Self { out, text: String::new(), bill: None }
     }
 
     /// Says whose turn this is at once: the model may take longer than the response's head waits.
