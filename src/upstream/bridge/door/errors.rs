@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::upstream::bridge::Failure;
+use super::messages::THREAD;
+use crate::upstream::bridge::{Failure, Kind};
 
 /// `failure` as OpenAI's API says it (<https://platform.openai.com/docs/guides/error-codes>).
 pub(in crate::upstream::bridge) fn openai(failure: &Failure) -> Value {
@@ -16,17 +17,17 @@ pub(in crate::upstream::bridge) fn openai(failure: &Failure) -> Value {
 
 /// `failure` as Anthropic's API says it (<https://docs.claude.com/en/api/errors>), in answer to this request.
 pub(in crate::upstream::bridge) fn anthropic(failure: &Failure, request_id: &str) -> Value {
-    json!({
-        "type": "error",
-        "error": {"type": failure.kind.anthropic_type(), "message": failure.message},
-        "request_id": request_id,
-    })
+    let mut error = json!({"type": failure.kind.anthropic_type(), "message": failure.message});
+    if failure.kind == Kind::Unsupported && failure.param.as_deref() == Some(THREAD) {
+        // What Anthropic's SDKs go on without a thread for.
+        error["details"] = json!({"error_code": "thread_unsupported_request", "unsupported": [THREAD]});
+    }
+    json!({"type": "error", "error": error, "request_id": request_id})
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::bridge::Kind;
 
     #[test]
     fn each_api_gets_a_failure_in_its_own_shape() {
@@ -42,5 +43,12 @@ mod tests {
     #[test]
     fn a_failure_that_no_parameter_is_to_blame_for_says_so() {
         assert_eq!(openai(&Failure::new(Kind::Overloaded, "busy"))["error"]["param"], Value::Null);
+    }
+
+    #[test]
+    fn who_asks_for_a_thread_is_told_so_that_sdks_go_on_without_one() {
+        let error = anthropic(&Failure::unsupported("thread", "none"), "req_1");
+        let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+        assert_eq!(error["error"]["details"], details);
     }
 }

@@ -11,6 +11,7 @@ mod read;
 mod tests;
 mod write;
 
+pub(super) use read::THREAD;
 use write::Message;
 
 /// Reads a request for a message.

@@ -13,6 +13,9 @@ use crate::upstream::bridge::door::{Reader, content as files, parameters};
 
 const STOPS: usize = 1_000;
 
+/// A conversation that Anthropic keeps, and of which a request has only what is new.
+pub(in crate::upstream::bridge::door) const THREAD: &str = "thread";
+
 /// What the first words of the system prompt are where Claude Code says who is billed. They are no instructions.
 const BILLING: &str = "x-anthropic-billing-header:";
 
@@ -311,6 +314,12 @@ fn conversation(
 
 /// What has no effect here, and what cannot be answered without.
 fn without_effect(body: &mut Object<'_>, notes: &mut Notes) -> Result<(), Failure> {
+    // Not even for those who do not mind: what follows in a thread would be without what went before.
+    if let Some(thread) = body.take(THREAD) {
+        return Err(
+            thread.unsupported("no threads are kept here; the whole conversation in messages would be right")
+        );
+    }
     for (name, default) in
         [("temperature", "1"), ("top_p", "1"), ("service_tier", "\"auto\""), ("speed", "\"standard\"")]
     {
@@ -319,6 +328,10 @@ fn without_effect(body: &mut Object<'_>, notes: &mut Notes) -> Result<(), Failur
     for (name, why) in [
         ("mcp_servers", "nobody here connects to MCP servers of a client; give their tools as tools"),
         ("container", "there are no containers to run code in here"),
+        (
+            "compaction",
+            "nobody here writes summaries that are sent instead of messages; ask for one in words",
+        ),
     ] {
         if let Some(field) = body.take(name)
             && !(field.shape() == Shape::List && field.is("[]"))

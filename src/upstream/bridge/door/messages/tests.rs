@@ -349,6 +349,15 @@ fn the_choice_of_tools_is_read() {
 }
 
 #[test]
+fn a_thread_is_refused_to_those_who_do_not_mind_too() {
+    let body = request(|body| body["thread"] = json!({"type": "continue", "previous_message_id": "msg_1"}));
+    for lenient in [false, true] {
+        let failure = try_read(&body, lenient).err().unwrap();
+        assert_eq!((failure.kind, failure.param.as_deref()), (Kind::Unsupported, Some("thread")));
+    }
+}
+
+#[test]
 fn a_tool_that_was_found_is_named_to_the_model() {
     let ask = asked(&answering(json!([{"type": "tool_reference", "tool_name": "grep"}])));
     let Block::ToolResult { content, .. } = &ask.turns[2].parts[0].block else { panic!("{ask:?}") };

@@ -163,8 +163,11 @@ proptest! {
     }
 }
 
+/// What becomes of the messages of a body.
+type Edit<'a> = &'a dyn Fn(&mut Vec<Value>);
+
 /// One exchange with two calls, whose messages are `edit`ed: through each door, what becomes of it.
-fn edited(edit: [&dyn Fn(&mut Vec<Value>); 3]) -> [Result<Ask, Failure>; 3] {
+fn edited(edit: [Edit<'_>; 3]) -> [Result<Ask, Failure>; 3] {
     let calls = vec![("one".to_owned(), 0), ("two".to_owned(), 1)];
     let steps = [Step::User(vec!["hi".to_owned()]), Step::Assistant(None, Some("well".to_owned()), calls)];
     let bodies = [
