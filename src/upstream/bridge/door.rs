@@ -13,6 +13,7 @@ use crate::upstream::Caller;
 mod chat;
 mod completions;
 mod content;
+mod conversation;
 pub(super) mod errors;
 mod fields;
 pub(super) mod listing;
@@ -51,6 +52,8 @@ pub(super) struct Reader<'a> {
     pub headers: &'a HeaderMap,
     /// Its body.
     pub body: &'a Bytes,
+    /// Its id, which the response's head tells.
+    pub id: &'a str,
     /// Who asks.
     pub caller: Caller,
     /// Whether what cannot be honoured is noted instead of refused.

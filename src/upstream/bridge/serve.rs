@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -62,20 +64,23 @@ impl Bridge {
     /// Answers `request`. The answer's body ends with whatever `self` does for it.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let asked = Asked::of(&request);
-        let mut response = match self.clone().route(request).await {
+        let mut response = match self.clone().route(request, &asked.id).await {
             Ok(response) => response,
             Err(failure) => asked.failed(&failure),
         };
         let headers = response.headers_mut();
         headers.insert(X_BRIDGE, HeaderValue::from_static(self.backend.name()));
         if let Ok(id) = HeaderValue::from_str(&asked.id) {
-            headers.insert(if asked.is_anthropic { REQUEST_ID } else { X_REQUEST_ID }, id);
+            if asked.is_anthropic {
+                headers.insert(REQUEST_ID, id.clone());
+            }
+            headers.insert(X_REQUEST_ID, id);
         }
         headers.insert(PROCESSING, HeaderValue::from(asked.millis()));
         response
     }
 
-    async fn route(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn route(self: Arc<Self>, request: Request<Body>, id: &str) -> Result<Response<Body>, Failure> {
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::local);
         let (verb, path) = (request.method().clone(), request.uri().path().to_owned());
         if let Some(response) = self.page(&verb, &path).await {
@@ -96,20 +101,26 @@ impl Bridge {
         }
         if path == "/v1/messages/count_tokens" {
             method(&head, &[Method::POST])?;
-            let body = self.read(body).await?;
-            return self.count(&head.headers, &body, caller).await;
+            let body = self.read(&head, body).await?;
+            return self.count(self.reader(&head.headers, &body, caller, id)).await;
         }
         let Some(door) = Door::at(path) else { return Err(no_such_path(path)) };
         method(&head, &[Method::POST])?;
-        let body = self.read(body).await?;
-        let reader = self.reader(&head.headers, &body, caller);
+        let body = self.read(&head, body).await?;
+        let reader = self.reader(&head.headers, &body, caller, id);
         let Reading { ask, writer } = door.read(reader)?;
         drop(body);
         self.ask(ask, writer).await
     }
 
-    fn reader<'a>(&'a self, headers: &'a HeaderMap, body: &'a Bytes, caller: Caller) -> Reader<'a> {
-        Reader { headers, body, caller, lenient: self.settings.lenient, kept: &self.kept }
+    fn reader<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        body: &'a Bytes,
+        caller: Caller,
+        id: &'a str,
+    ) -> Reader<'a> {
+        Reader { headers, body, id, caller, lenient: self.settings.lenient, kept: &self.kept }
     }
 
     /// The pages that tell whether somebody is at home.
@@ -140,7 +151,11 @@ impl Bridge {
         }
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, Failure> {
+    async fn read(&self, head: &Parts, body: Body) -> Result<Bytes, Failure> {
+        if head.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            let message = "content-encoding: the body as it is would be right, without compression";
+            return Err(Failure::invalid("content-encoding", message));
+        }
         let limit = usize::try_from(self.settings.body_limit).unwrap_or(usize::MAX);
         let too_large = || {
             let message = format!("the request is larger than {limit} bytes (llm.bridge.body_limit)");
@@ -157,13 +172,8 @@ impl Bridge {
         }
     }
 
-    async fn count(
-        &self,
-        headers: &HeaderMap,
-        body: &Bytes,
-        caller: Caller,
-    ) -> Result<Response<Body>, Failure> {
-        let mut ask = door::messages::read_count(self.reader(headers, body, caller))?;
+    async fn count(&self, reader: Reader<'_>) -> Result<Response<Body>, Failure> {
+        let mut ask = door::messages::read_count(reader)?;
         self.admit(&mut ask)?;
         let warnings = ask.warnings.clone();
         let count = self.backend.clone().count(ask).await?;
@@ -253,7 +263,8 @@ impl Asked {
         let path = request.uri().path();
         let is_anthropic = path.contains("/messages") || request.headers().contains_key("anthropic-version");
         let id = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
-        let id = id.filter(|id| id.len() <= 128).map_or_else(|| door::id("req_"), str::to_owned);
+        let id =
+            id.filter(|id| (1..=128).contains(&id.len())).map_or_else(|| door::id("req_"), str::to_owned);
         Self { id, began: Instant::now(), is_anthropic }
     }
 

@@ -20,7 +20,7 @@ use write::Message;
 /// What the client is told.
 pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let ask = read::ask(&reader, read::For::Answer)?;
-    let writer = Box::new(Message::new(wire::id("msg_"), &ask));
+    let writer = Box::new(Message::new(wire::id("msg_"), reader.id, &ask));
     Ok(Reading { ask, writer })
 }
 

@@ -23,7 +23,7 @@ pub(super) fn read_with(
 ) -> Result<Reading, Failure> {
     let body = Bytes::copy_from_slice(body.as_bytes());
     let kept = Kept::default();
-    door.read(Reader { headers, body: &body, caller: Caller::local(), lenient, kept: &kept })
+    door.read(Reader { headers, body: &body, id: "req_1", caller: Caller::local(), lenient, kept: &kept })
 }
 
 /// What `door` reads of `body`, without headers and strictly.
@@ -143,7 +143,7 @@ proptest! {
             let body = Bytes::copy_from_slice(&bytes);
             let headers = HeaderMap::new();
             let reader =
-                Reader { headers: &headers, body: &body, caller: Caller::local(), lenient: false, kept: &kept };
+                Reader { headers: &headers, body: &body, id: "req_1", caller: Caller::local(), lenient: false, kept: &kept };
             let _ = door.read(reader);
         }
     }

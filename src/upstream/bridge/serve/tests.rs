@@ -334,3 +334,36 @@ impl http_body::Body for Announced {
         http_body::SizeHint::with_exact(self.0)
     }
 }
+
+#[tokio::test]
+async fn a_request_keeps_the_id_that_its_client_gave_it_through_each_door_and_in_errors_of_streams() {
+    let set = set([hello(), vec![Step::Fail(busy())]].concat());
+    let body = json!({"model": "parrot", "max_tokens": 9, "stream": true,
+        "messages": [{"role": "user", "content": "hi"}]});
+    for (given, id) in [(Some("mine"), "mine"), (Some(""), "req_"), (None, "req_")] {
+        let mut request = Request::post("/v1/messages");
+        request = given.into_iter().fold(request, |request, id| request.header("x-request-id", id));
+        let request = request.body(Body::full(body.to_string())).unwrap();
+        let response = set.bridge.clone().answer(request).await;
+        let told = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert!(told.starts_with(id), "{told}");
+        assert_eq!(response.headers()["request-id"], told);
+        let stream = text(response).await;
+        assert!(stream.contains(&format!("\"request_id\":\"{told}\"")), "{stream}");
+    }
+    set.idle().await;
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_by_that_name() {
+    let set = set([hello(), end()].concat());
+    for (coding, status) in [("gzip", 400), ("zstd", 400), ("identity", 200)] {
+        let request = Request::post("/v1/chat/completions").header("content-encoding", coding);
+        let response =
+            set.bridge.clone().answer(request.body(Body::full(asks(false).to_string())).unwrap()).await;
+        assert_eq!(response.status(), status, "{coding}");
+        let said = text(response).await;
+        assert_eq!(status == 400, said.contains("without compression"), "{said}");
+    }
+    set.idle().await;
+}

@@ -14,7 +14,7 @@ mod writing;
 fn try_read(body: &Value, lenient: bool) -> Result<Reading, Failure> {
     let (headers, body) = (HeaderMap::new(), Bytes::from(body.to_string()));
     let caller = Caller::local();
-    read(Reader { headers: &headers, body: &body, caller, lenient, kept: &Kept::default() })
+    read(Reader { headers: &headers, body: &body, id: "req_1", caller, lenient, kept: &Kept::default() })
 }
 
 fn asked(body: &Value) -> Ask {
@@ -106,7 +106,9 @@ fn what_a_tool_is_given_is_kept_byte_for_byte() {
     let (headers, body) = (HeaderMap::new(), Bytes::from(body));
     let (caller, kept) = (Caller::local(), Kept::default());
     let ask =
-        read(Reader { headers: &headers, body: &body, caller, lenient: false, kept: &kept }).unwrap().ask;
+        read(Reader { headers: &headers, body: &body, id: "req_1", caller, lenient: false, kept: &kept })
+            .unwrap()
+            .ask;
     let Block::ToolUse { input, .. } = &ask.turns[0].parts[0].block else { panic!("{ask:?}") };
     assert_eq!(input.get(), r#"{"b" : 1.0e2,"a":"\u00e9"}"#);
 }
@@ -386,7 +388,8 @@ fn the_conversation_is_in_the_head() {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_static(value));
         let caller = Caller::local();
-        let reader = Reader { headers: &headers, body: &body, caller, lenient: false, kept: &kept };
+        let reader =
+            Reader { headers: &headers, body: &body, id: "req_1", caller, lenient: false, kept: &kept };
         assert_eq!(read(reader).unwrap().ask.conversation.as_deref(), id);
     }
 }
@@ -396,8 +399,15 @@ fn tokens_are_counted_of_a_request_without_a_bound() {
     let headers = HeaderMap::new();
     let body = Bytes::from_static(include_bytes!("tests/claude_code_count.json"));
     let (caller, kept) = (Caller::local(), Kept::default());
-    let ask =
-        read_count(Reader { headers: &headers, body: &body, caller, lenient: false, kept: &kept }).unwrap();
+    let ask = read_count(Reader {
+        headers: &headers,
+        body: &body,
+        id: "req_1",
+        caller,
+        lenient: false,
+        kept: &kept,
+    })
+    .unwrap();
     assert_eq!((ask.max_tokens, ask.turns.len(), ask.tools.len()), (None, 1, 0));
     assert_eq!(count(Count { tokens: 7, estimated: false }), json!({"input_tokens": 7}));
     assert_eq!(count(Count { tokens: 7, estimated: true }), json!({"input_tokens": 7, "estimated": true}));
@@ -456,7 +466,7 @@ proptest! {
     fn no_body_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let (headers, body) = (HeaderMap::new(), Bytes::from(bytes));
         let (caller, kept) = (Caller::local(), Kept::default());
-        let read = read(Reader { headers: &headers, body: &body, caller, lenient: false, kept: &kept });
+        let read = read(Reader { headers: &headers, body: &body, id: "req_1", caller, lenient: false, kept: &kept });
         prop_assert!(read.is_err());
     }
 

@@ -12,6 +12,8 @@ use crate::upstream::bridge::event::{Answer, Begin, Citation, Done, Event, Said,
 /// A message that is being written.
 pub(super) struct Message {
     id: String,
+    /// The request's id, for errors.
+    request: String,
     model: String,
     /// Whether the client wants to read the thinking. If not, only what proves it is written.
     shows_thinking: bool,
@@ -27,10 +29,11 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// The answer to `ask`.
-    pub(super) fn new(id: String, ask: &Ask) -> Self {
+    /// The answer to `ask`, which came with the request of this id.
+    pub(super) fn new(id: String, request: &str, ask: &Ask) -> Self {
         Self {
             id,
+            request: request.to_owned(),
             model: ask.model.clone(),
             shows_thinking: ask.shows_thinking,
             started: false,
@@ -150,7 +153,7 @@ impl Writer for Message {
     }
 
     fn failed(&mut self, failure: &Failure, to: &mut Vec<u8>) {
-        wire::named("error", &errors::anthropic(failure, &self.id), to);
+        wire::named("error", &errors::anthropic(failure, &self.request), to);
     }
 
     fn whole(&mut self, answer: &Answer, to: &mut Vec<u8>) {

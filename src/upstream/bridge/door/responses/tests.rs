@@ -14,7 +14,7 @@ mod writing;
 /// Reads `body`, with `kept` at hand.
 fn try_with(kept: &Kept, body: &Value, lenient: bool) -> Result<Reading, Failure> {
     let (headers, body) = (HeaderMap::new(), Bytes::from(body.to_string()));
-    read(Reader { headers: &headers, body: &body, caller: Caller::local(), lenient, kept })
+    read(Reader { headers: &headers, body: &body, id: "req_1", caller: Caller::local(), lenient, kept })
 }
 
 fn try_read(body: &Value, lenient: bool) -> Result<Reading, Failure> {

@@ -45,7 +45,7 @@ pub(super) async fn debug(backend: &dyn Backend, asked: Asked, body_limit: u64) 
     let body = collect(asked.body, limit).await?;
     let kept: Kept = Default::default();
     let (headers, caller, kept) = (&asked.headers, asked.owner, &kept);
-    let read = Door::Chat.read(Reader { headers, body: &body, caller, lenient: false, kept });
+    let read = Door::Chat.read(Reader { headers, body: &body, id: "", caller, lenient: false, kept });
     let taken = read.and_then(|reading| taken(backend, reading.ask));
     Ok(taken.unwrap_or_else(|failure| {
         let error = errors::openai(&failure);

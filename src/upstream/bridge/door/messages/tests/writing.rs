@@ -16,7 +16,7 @@ use crate::upstream::bridge::{Failure, Kind};
 fn writer(shows_thinking: bool) -> Message {
     let display = if shows_thinking { "summarized" } else { "omitted" };
     let body = request(|body| body["thinking"] = json!({"type": "adaptive", "display": display}));
-    Message::new("msg_1".to_owned(), &asked(&body))
+    Message::new("msg_1".to_owned(), "req_1", &asked(&body))
 }
 
 fn streamed(writer: &mut Message, events: &[Event]) -> String {
