@@ -1,8 +1,9 @@
 //! A text-only model's answer, read as it comes.
 //!
 //! One machine, char by char; each char is looked at a bounded number of times, however the answer is cut in pieces.
-//! A marker counts at the beginning of a line only. What may be one is held back, and no more than that: the head of a
-//! call until its arguments begin, an answer that is nothing but a JSON call until its end.
+//! A marker counts at the beginning of a line only, spaces aside. What may be one is held back, and no more than that:
+//! the head of a call until its arguments begin, a line that may open a code fence around it, an answer that is nothing
+//! but a JSON call until its end.
 
 use super::super::ask::{Ask, ToolChoice};
 use super::super::event::Event;
@@ -33,8 +34,10 @@ pub(crate) struct Reading {
     held: String,
     /// What may be the beginning of a marker.
     mark: String,
-    /// Spaces that are text unless they stand beside a call.
+    /// Spaces, and a line that opens a code fence: text unless they stand beside a call.
     spaces: String,
+    /// Whether the latest call stands in a code fence.
+    fenced: bool,
     /// Whether a marker would count here.
     line_start: bool,
     /// Whether there is no text yet, or none since the last call.
@@ -84,6 +87,9 @@ const WHOLE: usize = 1024 * 1024;
 /// The most spaces that are held.
 const SPACES: usize = 1024;
 
+/// What opens and closes a block of code.
+const FENCE: &str = "```";
+
 /// How much of an answer is quoted to the model that gave it. Bytes.
 const QUOTED: usize = 16 * 1024;
 
@@ -110,6 +116,7 @@ impl Reading {
             held: String::new(),
             mark: String::new(),
             spaces: String::new(),
+            fenced: false,
             line_start: true,
             fresh: true,
             again: Vec::new(),
@@ -199,8 +206,9 @@ impl Reading {
     fn settle(&mut self) -> bool {
         match std::mem::replace(&mut self.at, At::Text) {
             At::Text => {
-                for c in std::mem::take(&mut self.mark).chars() {
-                    self.plain(c);
+                let mark = std::mem::take(&mut self.mark);
+                if !(self.fenced && mark.trim_end() == FENCE) {
+                    mark.chars().for_each(|c| self.plain(c));
                 }
                 if !self.fresh || self.blocks.calls.is_empty() {
                     self.blocks.say(&std::mem::take(&mut self.spaces));
@@ -234,7 +242,12 @@ impl Reading {
         if let Some(form) = Form::opened_by(&self.mark) {
             self.held = std::mem::take(&mut self.mark);
             self.at = At::Marked(form);
-        } else if !Form::may_open(&self.mark) {
+        } else if is_fence(&self.mark) {
+            let mark = std::mem::take(&mut self.mark);
+            if !(std::mem::take(&mut self.fenced) && mark.trim_end() == FENCE) {
+                self.spaces.push_str(&mark);
+            }
+        } else if !Form::may_open(&self.mark) && !may_be_fence(&self.mark) {
             for c in std::mem::take(&mut self.mark).chars() {
                 self.plain(c);
             }
@@ -246,11 +259,12 @@ impl Reading {
         if !c.is_whitespace() {
             self.line_start = false;
             self.fresh = false;
+            self.fenced = false;
             self.blocks.say(&std::mem::take(&mut self.spaces));
             self.blocks.say(c.encode_utf8(&mut [0; 4]));
             return;
         }
-        self.line_start = c == '\n' || self.fresh;
+        self.line_start |= c == '\n' || self.fresh;
         if self.fresh && self.calls() > 0 {
             return;
         }
@@ -311,5 +325,24 @@ impl Reading {
         }
         let all = self.held.len();
         self.release(all);
+    }
+}
+
+/// Whether `mark` is a whole line that opens or closes a block of code.
+fn is_fence(mark: &str) -> bool {
+    mark.ends_with('\n') && mark.starts_with(FENCE) && may_be_fence(mark.trim_end())
+}
+
+/// Whether `mark` may become such a line.
+fn may_be_fence(mark: &str) -> bool {
+    /// The longest name of a language. Bytes.
+    const LONGEST: usize = 32;
+    match mark.strip_prefix(FENCE) {
+        Some(language) => {
+            let language = language.trim_end_matches([' ', '\r']);
+            language.len() <= LONGEST
+                && language.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        }
+        None => FENCE.starts_with(mark),
     }
 }

@@ -6,7 +6,7 @@ use super::super::calling::Calling;
 use super::super::envelope::Envelope;
 use super::super::head::{Head, Step};
 use super::super::object::Fed;
-use super::{At, Call, HELD, Reading, SPACES};
+use super::{At, Call, FENCE, HELD, Reading, SPACES};
 
 impl Reading {
     /// Reads what follows the marker that opens a call.
@@ -168,6 +168,7 @@ impl Reading {
     fn begin(&mut self, call: &mut Call) {
         call.begun = true;
         self.held.clear();
+        self.fenced |= self.spaces.contains(FENCE);
         self.spaces.clear();
         let id = format!("call_{}_{}", self.answer_id, self.calls() + 1);
         self.blocks.call(id, call.body.name().unwrap_or_default().to_owned());

@@ -60,6 +60,36 @@ const CORPUS: &[(&str, &str, &str)] = &[
         r#"weather{"city":"Rome"}"#,
         REPAIRED,
     ),
+    // Moved to the right, or in a block of code.
+    (
+        "I look:\n    FUNCTION_CALL_START\n    weather\n    arguments: {\"city\":\"Rome\"}\n    FUNCTION_CALL_END\n",
+        r#""I look:" weather{"city":"Rome"}"#,
+        FINE,
+    ),
+    (
+        "I look:\n```\nFUNCTION_CALL_START\nweather\narguments: {}\nFUNCTION_CALL_END\n```\nDone.",
+        r#""I look:" weather{} "Done.""#,
+        FINE,
+    ),
+    (
+        "```xml\r\n<tool_call>{\"name\":\"weather\"}</tool_call>\n<tool_call>{\"name\":\"search\"}</tool_call>\r\n```",
+        "weather{} search{}",
+        FINE,
+    ),
+    (
+        "```\nTOOL_CALL_START{\"name\":\"weather\"}TOOL_CALL_END\n```\n```\nTOOL_CALL_START{\"name\":\"search\"}TOOL_CALL_END\n```\n",
+        "weather{} search{}",
+        FINE,
+    ),
+    ("```sh\nls\n```\n", r#""```sh\nls\n```\n""#, FINE),
+    ("See:\n```\n\n  x\n```", r#""See:\n```\n\n  x\n```""#, FINE),
+    ("``` a b\n``\n```", r#""``` a b\n``\n```""#, FINE),
+    ("<tool_call>{\"name\":\"weather\"}</tool_call>\n```sh\nls\n```", r#"weather{} "```sh\nls\n```""#, FINE),
+    (
+        "```\n<tool_call>{\"name\":\"weather\"}</tool_call>\n```sh\nls\n```\n",
+        r#"weather{} "```sh\nls\n```\n""#,
+        FINE,
+    ),
     // Text and calls in their order, without the space between them.
     (
         "I look.\n\nFUNCTION_CALL_START\nweather\narguments: {}\nFUNCTION_CALL_END\n\nDone.\n",
