@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use perimeter_settings::{duration, size};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How a bridge treats its clients.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Answers in progress at once; unset: what suits the backend (`stackspot` 8, `claude_code` 4).
+    #[serde(deserialize_with = "at_least_one")]
     pub concurrency: Option<usize>,
     /// Requests that may wait for their turn.
     pub queue: usize,
@@ -27,6 +29,13 @@ pub struct Settings {
     pub body_limit: u64,
     /// Whether parameters that cannot be honoured are reported in `x-bridge-warnings` instead of refused.
     pub lenient: bool,
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(0) => Err(D::Error::custom("expected at least 1: with none, nobody is ever answered")),
+        places => Ok(places),
+    }
 }
 
 impl Default for Settings {

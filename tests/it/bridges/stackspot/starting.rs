@@ -84,6 +84,9 @@ fn a_personal_access_token_is_shown_as_it_is() {
 #[test]
 fn settings_that_make_no_sense_are_refused_with_what_would() {
     let spot = Stackspot::start();
+    let yaml = spot.yaml("").replace("  type:", "  bridge: {concurrency: 0}\n  type:");
+    let exit = Proxy::bridge("stackspot").yaml(&yaml).args(&["--port", "0"]).fails();
+    assert!(exit.stderr.contains("llm.bridge.concurrency: found 0; expected at least 1"), "{}", exit.stderr);
     for (more, words) in [
         ("agents: {a: {agent_id: \"x/y\"}}", "letters and digits"),
         ("agents: {a: {agent_id: x}, b: {agent_id: y, aliases: [a]}}", "for one agent"),
