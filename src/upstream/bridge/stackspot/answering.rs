@@ -223,10 +223,12 @@ fn usage(ending: &Ending, prompt: &str, uploads: usize, written: u64) -> Usage {
     /// Of a picture or file, which nobody has seen the inside of.
     const FILE: u64 = 1600;
     let guess = (prompt.len() as u64).div_ceil(TOKEN) + FILE * uploads as u64;
+    // Nothing is written without having tokens: it was not counted.
+    let output = ending.output.filter(|output| *output > 0 || written == 0);
     Usage {
         input: ending.input.unwrap_or(guess),
-        output: ending.output.unwrap_or(written.div_ceil(TOKEN)),
-        estimated: ending.input.is_none() || ending.output.is_none(),
+        output: output.unwrap_or(written.div_ceil(TOKEN)),
+        estimated: ending.input.is_none() || output.is_none(),
         ..Usage::default()
     }
 }

@@ -147,6 +147,12 @@ fn knowledge_sources_are_annotations_and_a_footer_where_that_is_wanted() {
             "{annotations}"
         );
         assert_eq!(answer.json(200)["usage"]["estimated"], true, "it said nothing of tokens");
+        spot.reply(Reply::events([
+            json!({"message": "See the guide."}),
+            json!({"stop_reason": "stop", "tokens": {"input": 7, "output": 0}}),
+        ]));
+        let usage = chat(&proxy, &question("hi")).json(200)["usage"].clone();
+        assert_eq!((&usage["completion_tokens"], &usage["estimated"]), (&json!(4), &json!(true)));
         // They are of the answer, not of the list below it.
         spot.reply(reply());
         let message = json!({"model": "chat", "max_tokens": 100, "messages": question("hi")["messages"]});

@@ -7,6 +7,9 @@ use super::super::super::event::Citation;
 /// More sources than this are not told.
 const MOST: usize = 100;
 
+/// Where a source has its ids.
+const IDS: [&str; 4] = ["knowledge_source_id", "id", "document_id", "slug"];
+
 /// Adds those that `said` names and `to` has not. Objects first: they know more than ids.
 pub(super) fn add(said: &Value, to: &mut Vec<Citation>) {
     for key in ["source", "sources", "knowledge_source_id"] {
@@ -15,12 +18,18 @@ pub(super) fn add(said: &Value, to: &mut Vec<Citation>) {
             Some(one @ (Value::Object(_) | Value::String(_))) => std::slice::from_ref(one),
             _ => &[],
         };
-        for citation in list.iter().filter_map(citation) {
+        for citation in list.iter().filter(|source| !is_named(source, said)).filter_map(citation) {
             if to.len() < MOST && !to.iter().any(|known| known.id == citation.id) {
                 to.push(citation);
             }
         }
     }
+}
+
+/// Whether `source` is an id that an object of `said` has, by whichever key.
+fn is_named(source: &Value, said: &Value) -> bool {
+    let lists = ["source", "sources"].iter().filter_map(|key| said.get(*key)?.as_array());
+    source.is_string() && lists.flatten().any(|object| IDS.iter().any(|key| object.get(*key) == Some(source)))
 }
 
 fn citation(source: &Value) -> Option<Citation> {
@@ -38,8 +47,7 @@ fn citation(source: &Value) -> Option<Citation> {
     }
     let title = ["title", "name", "file_name"].iter().find_map(text);
     let address = ["url", "link", "path"].iter().find_map(text).and_then(|text| url(&text));
-    let ids = ["knowledge_source_id", "id", "document_id", "slug"];
-    let id = ids.iter().find_map(text).or_else(|| title.clone()).or_else(|| address.clone())?;
+    let id = IDS.iter().find_map(text).or_else(|| title.clone()).or_else(|| address.clone())?;
     Some(Citation { title, url: address, id })
 }
 

@@ -62,6 +62,10 @@ fn sources_are_told_once_with_all_that_is_known_of_them() {
     let told: Vec<_> =
         sources.iter().map(|s| (s.id.as_str(), s.title.as_deref(), s.url.as_deref())).collect();
     assert_eq!(told, [("7", Some("Guide"), Some("https://k/1")), ("ks-2", None, None), ("ks-3", None, None)]);
+    let document = r#"{"message":"a","source":[{"document_id":"01D","slug":"guide","name":"Guide"}],"knowledge_source_id":["guide","other"]}"#;
+    let sources = hear([document.as_bytes()]).1.unwrap().sources;
+    let told: Vec<_> = sources.iter().map(|s| (s.id.as_str(), s.title.as_deref())).collect();
+    assert_eq!(told, [("01D", Some("Guide")), ("other", None)]);
 }
 
 #[test]
