@@ -12,7 +12,7 @@
 //! exchange printed once.
 //!
 //! The clients are installed by `./test.sh` into `.clients/`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
 mod bridged_agent;
