@@ -22,6 +22,8 @@ use super::lines::{Lines, TooLong};
 const TILL_TERM: Duration = Duration::from_millis(200);
 /// From being told to stop to being stopped.
 const TILL_KILL: Duration = Duration::from_millis(700);
+/// How long what a process has said may be on its way once it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What is kept of the complaints of a process. Bytes.
 const COMPLAINT: usize = 4096;
 
@@ -61,6 +63,8 @@ pub(super) struct Process {
     live: Option<Live>,
     stdout: ChildStdout,
     lines: Lines,
+    /// Whether the process itself has ended.
+    ended: bool,
     input: Option<mpsc::UnboundedSender<Vec<u8>>>,
     complaint: Arc<Mutex<Vec<u8>>>,
     tasks: TaskTracker,
@@ -106,7 +110,7 @@ impl Process {
         let complaint = Arc::default();
         tasks.spawn(listen(stderr, Arc::clone(&complaint)));
         let (lines, tasks) = (Lines::default(), tasks.clone());
-        Ok(Self { live: Some(live), stdout, lines, input: Some(input), complaint, tasks })
+        Ok(Self { live: Some(live), stdout, lines, ended: false, input: Some(input), complaint, tasks })
     }
 
     /// The next JSON object that it says; `None` when it says nothing more. May be dropped and called again.
@@ -115,7 +119,22 @@ impl Process {
             if let Some(line) = self.lines.next()? {
                 return Ok(Some(line));
             }
-            if self.stdout.read_buf(self.lines.room()).await? == 0 {
+            let over = match &mut self.live {
+                Some(live) if !self.ended => tokio::select! {
+                    biased;
+                    read = self.stdout.read_buf(self.lines.room()) => read? == 0,
+                    _ = live.child.wait() => {
+                        self.ended = true;
+                        false
+                    }
+                },
+                // What it has started may hold the pipe, and never say anything.
+                _ => match timeout(LAST_WORDS, self.stdout.read_buf(self.lines.room())).await {
+                    Ok(read) => read? == 0,
+                    Err(_) => true,
+                },
+            };
+            if over {
                 return Ok(self.lines.rest());
             }
         }

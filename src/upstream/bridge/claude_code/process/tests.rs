@@ -89,3 +89,16 @@ async fn what_a_killed_proxy_left_is_swept_and_what_a_living_one_has_is_not() {
     timeout(PATIENCE, process.exit()).await.unwrap().unwrap();
     gone(&id).await;
 }
+
+#[tokio::test]
+async fn what_it_leaves_running_keeps_nobody_waiting() {
+    let (parent, tasks) = (tempfile::tempdir().unwrap(), TaskTracker::new());
+    let folder = Folders::new(parent.path()).unwrap().folder().unwrap();
+    // The child holds the pipe.
+    let script = "sleep 1000 & echo \"{\\\"type\\\":\\\"x\\\",\\\"id\\\":$!}\"";
+    let mut process = Process::start(shell(script, folder), &tasks).unwrap();
+    let child = line(&mut process).await["id"].take();
+    assert!(timeout(PATIENCE, process.next()).await.unwrap().unwrap().is_none());
+    drop(process);
+    gone(&child).await;
+}
