@@ -171,13 +171,20 @@ impl Conversation {
 }
 
 fn even(message: &Message<'_>) -> Value {
+    // Clients may give back the text and the calls of an answer each for themselves, but what they said as they did.
+    let apart = message.role == "assistant";
     let mut text = String::new();
     let mut others = Vec::new();
     for content in &message.content {
         match content {
             Content::Text { text: more } => text.push_str(more),
             Content::Thinking { .. } | Content::RedactedThinking { .. } => {}
-            other => others.push(json!(other)),
+            other => {
+                if !apart {
+                    others.push(json!(std::mem::take(&mut text)));
+                }
+                others.push(json!(other));
+            }
         }
     }
     json!([message.role, text, others])
