@@ -211,6 +211,11 @@ fn can_be_answered(ask: &Ask) -> Result<(), Failure> {
             let message = "the schema is not one of an object, which is all that the Claude Code CLI takes";
             return Err(Failure::unsupported("response_format", message));
         }
+        if ask.tools.iter().any(|tool| tool.name == mapping::STRUCTURED) {
+            let message =
+                "the Claude Code CLI has a tool of this name for answers of a schema: StructuredOutput";
+            return Err(Failure::unsupported("tools", message));
+        }
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::upstream::bridge::{Failure, Kind};
 /// Who writes what the API did not.
 const SYNTHETIC: &str = "<synthetic>";
 /// The tool that the CLI lets the model answer with where a schema is given.
-const STRUCTURED: &str = "StructuredOutput";
+pub(super) const STRUCTURED: &str = "StructuredOutput";
 
 /// What the CLI is run for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,7 +235,10 @@ impl Mapping {
         let heard = match kind {
             Block::Text => !self.manner.structured,
             Block::Thinking | Block::Redacted => true,
-            Block::Tool => !self.manner.agent && content.name.as_deref() != Some(STRUCTURED),
+            Block::Tool => {
+                let is_answer = self.manner.structured && content.name.as_deref() == Some(STRUCTURED);
+                !self.manner.agent && !is_answer
+            }
         };
         if heard {
             self.head(None, events);
