@@ -20,6 +20,7 @@ use crate::body::Body;
 use crate::upstream::Caller;
 
 pub mod agent;
+mod calls;
 mod cli;
 mod fault;
 mod folders;
@@ -203,7 +204,7 @@ fn can_be_answered(ask: &Ask) -> Result<(), Failure> {
                  answer";
             return Err(Failure::unsupported("messages", message));
         }
-        Some(_) => {}
+        Some(_) => calls::check(&messages)?,
     }
     if let Format::Schema(schema) = &ask.format {
         let schema: serde_json::Value = serde_json::from_str(schema.get()).unwrap_or_default();
