@@ -18,6 +18,8 @@ use crate::upstream::bridge::{Failure, Kind};
 const TIME: &str = "2025-01-01T00:00:00.000Z";
 /// A version that writes transcripts such as these.
 const VERSION: &str = "2.1.197";
+/// By what the CLI knows that it wrote a prompt itself, about its own doings: it does not answer that.
+const ITS_OWN: [&str; 2] = ["[Request interrupted by user", "<bash-"];
 
 /// A message of the Messages API.
 #[derive(Debug, Serialize)]
@@ -157,24 +159,31 @@ pub(super) fn transcript(ask: &Ask, cwd: &Path) -> Result<Vec<u8>, Failure> {
     Ok(lines)
 }
 
-/// Keeps the CLI from taking a prompt for one of its commands: it looks at the beginning of the last block only.
+/// Keeps the CLI from taking a prompt for one of its commands, or for a note of its own: it looks at the beginning of
+/// the last block only.
 pub(super) fn guard(last: Option<&mut Message<'_>>) {
     let Some(Message { role: "user", content }) = last else { return };
     if content.iter().any(|block| matches!(block, Content::ToolResult { .. })) {
         return;
     }
     let Some(Content::Text { text }) = content.last() else { return };
-    let slashes = text.bytes().take_while(|byte| *byte == b'/').count();
-    let (mut head, mut rest) = text.split_at(slashes);
-    if rest.trim().is_empty() && slashes > 0 {
-        // A single one is no command.
-        (head, rest) = text.split_at(slashes - 1);
-    }
+    let (head, rest) = text.split_at(harmful(text));
     if !head.is_empty() {
         let pieces = [head, rest].map(|text| Content::Text { text: text.to_owned().into() });
         content.pop();
         content.extend(pieces);
     }
+}
+
+/// How much of a prompt has to stand apart from the rest, so that the CLI takes it as it is.
+fn harmful(text: &str) -> usize {
+    if ITS_OWN.iter().any(|own| text.starts_with(own)) {
+        return 1;
+    }
+    let slashes = text.bytes().take_while(|byte| *byte == b'/').count();
+    let is_all = text.get(slashes..).is_some_and(|rest| rest.trim().is_empty());
+    // A single one is no command.
+    if is_all { slashes.saturating_sub(1) } else { slashes }
 }
 
 struct Kept<'a> {

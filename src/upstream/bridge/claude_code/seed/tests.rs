@@ -52,6 +52,14 @@ fn calls_keep_their_bytes_and_thinking_its_signature() {
     assert!(lines.contains("\"thinking\":\"hm\",\"signature\":\"sig\""), "{lines}");
 }
 
+#[test]
+fn a_prompt_that_reads_like_a_note_of_the_clis_own_is_a_prompt() {
+    for prompt in ["[Request interrupted by user]", "<bash-input>ls</bash-input>"] {
+        let content = contents(&[said(Role::User, vec![text(prompt)])]);
+        assert_eq!(content[0]["content"][1]["text"], prompt[1..]);
+    }
+}
+
 proptest! {
     #[test]
     fn no_last_prompt_is_a_command(prompts in prop::collection::vec("/?[a-z @\n]{0,6}/?", 1..4)) {
