@@ -35,7 +35,8 @@ impl Cli {
 
     /// A bridge to it, with `more` settings of the CLI.
     fn bridge(&self, more: &str) -> Setup {
-        let models: Vec<_> = captures().into_iter().chain(["mute".into(), "endless".into()]).collect();
+        let models: Vec<_> =
+            captures().into_iter().chain(["mute", "unwilling", "endless"].map(str::to_owned)).collect();
         let program = self.0.path().join("claude");
         Proxy::bridge("claude_code")
             .env("ANTHROPIC_API_KEY", KEY)
@@ -280,6 +281,18 @@ fn who_leaves_takes_the_cli_along_wherever_it_is() {
         drop(client);
         call.await_end();
     }
+}
+
+#[test]
+fn a_turn_that_does_not_begin_is_not_waited_for_longer_than_the_start_may_take() {
+    let cli = Cli::new();
+    let proxy = cli.bridge("start_timeout: 1s\n    idle_timeout: 1h").start();
+    let answer = post(&proxy, "/v1/chat/completions", &chat("unwilling", "hi"));
+    assert_eq!(
+        (answer.head.status(), json(&answer)["error"]["code"].clone()),
+        (504, json!("upstream_timeout"))
+    );
+    gone(cli.await_call().pid());
 }
 
 #[test]

@@ -26,6 +26,12 @@ mute)
     echo "$!" >"$seen.child"
     wait
     ;;
+unwilling)
+    # Is ready, and takes the transcript for one that needs no answer.
+    echo '{"type":"system","subtype":"ui_invalidate"}'
+    echo '{"type":"control_response","response":{"subtype":"success","request_id":"initialize","response":{}}}'
+    exec sleep 1000
+    ;;
 endless)
     trap '' TERM
     sleep 1000 &

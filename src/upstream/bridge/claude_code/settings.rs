@@ -24,7 +24,7 @@ pub struct Settings {
     pub models: Models,
     /// What models of `mode: agent` may do, and where.
     pub agent: super::agent::Settings,
-    /// How long the CLI may take to start.
+    /// How long the CLI may take until its turn begins.
     #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub start_timeout: Duration,
     /// How long it may say nothing at all.

@@ -114,7 +114,7 @@ impl Turns<'_> {
         for said in waiting.server.answer(results) {
             waiting.process.say(&said);
         }
-        self.listen(ask, waiting, self.settings.idle_timeout, speaker).await
+        self.listen(ask, waiting, speaker).await
     }
 
     async fn attempt(
@@ -128,20 +128,15 @@ impl Turns<'_> {
         let process = launch::start(self.cli, self.settings, ask, model, history, more)?;
         let manner = Manner { agent: false, structured: matches!(ask.format, Format::Schema(_)) };
         let waiting = Waiting { process, mapping: Mapping::new(manner), server: Server::new(ask) };
-        self.listen(ask, waiting, self.settings.start_timeout, speaker).await
+        self.listen(ask, waiting, speaker).await
     }
 
-    async fn listen(
-        &self,
-        ask: &Ask,
-        mut waiting: Waiting,
-        mut patience: Duration,
-        speaker: &mut Speaker,
-    ) -> Result<(), Over> {
+    async fn listen(&self, ask: &Ask, mut waiting: Waiting, speaker: &mut Speaker) -> Result<(), Over> {
         let mut events = Vec::new();
+        // Until the turn begins: what else it says is only about how it is set up.
+        let mut patience = self.settings.start_timeout;
         loop {
             let line = self.line(&mut waiting.process, patience).await?;
-            patience = self.settings.idle_timeout;
             let Some(line) = Line::read(&line) else { continue };
             match line.kind.as_str() {
                 "control_request" => {
@@ -156,6 +151,9 @@ impl Turns<'_> {
                 }
                 "result" => waiting.process.hang_up(),
                 _ => {}
+            }
+            if line.is_of_a_turn() {
+                patience = self.settings.idle_timeout;
             }
             let next = waiting.mapping.hear(&line, &mut events);
             if matches!(&next, Ok(Next::End(done)) if done.stop == Stop::MaxTokens) {

@@ -64,6 +64,22 @@ impl Line {
     pub(super) fn read(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
+
+    /// Whether this is part of a turn, and not about how the CLI is set up.
+    pub(super) fn is_of_a_turn(&self) -> bool {
+        let about = self.subtype.as_deref();
+        match self.kind.as_str() {
+            "system" => matches!(about, Some("init" | "status" | "api_retry" | "thinking_tokens")),
+            kind => !kind.starts_with("control_"),
+        }
+    }
+
+    /// Whether a `result` is about a conversation that the CLI cannot go on with.
+    pub(super) fn knows_no_conversation(&self) -> bool {
+        let about =
+            |error: &Value| error.as_str().is_some_and(|error| error.contains("No conversation found"));
+        self.errors.iter().flatten().any(about)
+    }
 }
 
 /// What of a message does not count.
