@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::state;
+use super::seed::uuid;
 use crate::upstream::bridge::{BridgeError, Failure, Kind};
 
 mod activity;
@@ -162,15 +162,4 @@ impl Agent {
             let _none = std::fs::remove_dir_all(folder.path().join(thread));
         }
     }
-}
-
-/// A UUID of random bits (RFC 9562, version 4): what the CLI takes as a session's id.
-fn uuid() -> Result<String, Failure> {
-    let bytes = state::random::<16>();
-    let mut bytes = bytes.map_err(|error| Failure::new(Kind::Unavailable, error.to_string()))?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let piece = |from, to| hex.get(from..to).unwrap_or_default();
-    Ok(format!("{}-{}-{}-{}-{}", piece(0, 8), piece(8, 12), piece(12, 16), piece(16, 20), piece(20, 32)))
 }

@@ -249,7 +249,10 @@ struct NoTokens {
 }
 
 /// A UUID of random bits (RFC 9562, version 4).
-fn uuid() -> Result<String, Failure> {
+///
+/// # Errors
+/// Where the system has none.
+pub(super) fn uuid() -> Result<String, Failure> {
     let bytes = state::random::<16>().map_err(|error| Failure::new(Kind::Unavailable, error.to_string()))?;
     let bits = u128::from_be_bytes(bytes) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");
