@@ -175,7 +175,9 @@ impl Turns<'_> {
                     speaker.check(&done)?;
                     return Ok(speaker.done(done).await?);
                 }
-                Err(_) if lost(&line) && !waiting.mapping.begun() => return Err(Over::NoHistory),
+                Err(_) if line.knows_no_conversation() && !waiting.mapping.begun() => {
+                    return Err(Over::NoHistory);
+                }
                 Err(failure) => return Err(failure.into()),
             }
         }
@@ -238,10 +240,9 @@ fn initialized(line: &Line) -> Result<(), Failure> {
     }
 }
 
-/// Whether a `result` is about a transcript that could not be read.
-fn lost(line: &Line) -> bool {
-    let about = |error: &Value| error.as_str().is_some_and(|error| error.contains("No conversation found"));
-    line.errors.iter().flatten().any(about)
+/// Whether a failure may be that of one process, and not of whom it asks.
+fn is_of_the_process(failure: &Failure) -> bool {
+    matches!(failure.kind, Kind::Upstream | Kind::UpstreamTimeout)
 }
 
 fn late(what: &str, after: Duration) -> Failure {

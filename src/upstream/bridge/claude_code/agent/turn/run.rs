@@ -273,7 +273,7 @@ impl Answering<'_> {
             }
             return Ok(None);
         }
-        if line.kind == "result" && is_lost(&line) && !self.mapping.begun() {
+        if line.kind == "result" && line.knows_no_conversation() && !self.mapping.begun() {
             return Ok(Some(Ended::Lost));
         }
         // As many turns as it may have: what it has said is an answer, cut short.
@@ -323,12 +323,6 @@ impl Answering<'_> {
         };
         json!({"type": "control_response", "response": response})
     }
-}
-
-/// The CLI has no session of the id that it was told.
-fn is_lost(line: &Line) -> bool {
-    let says = |error: &Value| error.as_str().is_some_and(|error| error.starts_with("No conversation found"));
-    line.errors.iter().flatten().any(says)
 }
 
 /// What a turn has taken.
