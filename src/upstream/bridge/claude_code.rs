@@ -27,6 +27,7 @@ mod folders;
 mod launch;
 mod lines;
 mod mapping;
+mod names;
 mod park;
 mod probe;
 mod process;

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::fault::NO_LOGIN;
 use super::folders::{Folder, Folders};
+use super::names::Names;
 use super::probe::{self, Trouble};
 use super::process::{Process, Run};
 use super::settings::{Auth, Settings};
@@ -59,6 +60,8 @@ pub(super) struct Cli {
     folders: Mutex<Option<Folders>>,
     /// Where tasks run that see to processes.
     pub tasks: TaskTracker,
+    /// What its names for models mean.
+    pub names: Names,
 }
 
 /// What the CLI shows Anthropic.
@@ -91,7 +94,16 @@ impl Cli {
         let path = variable(lookup, "PATH").unwrap_or_default();
         let credential = credential(settings, llm, lookup)?;
         let (command, runs) = (settings.command.clone(), folder.join("runs"));
-        Ok(Self { command, path, credential, environment, runs, folders: Mutex::default(), tasks })
+        Ok(Self {
+            command,
+            path,
+            credential,
+            environment,
+            runs,
+            folders: Mutex::default(),
+            tasks,
+            names: Names::default(),
+        })
     }
 
     /// Where the program is, looked up anew: it may have been installed meanwhile.

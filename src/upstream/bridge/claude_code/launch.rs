@@ -72,7 +72,7 @@ pub(super) fn start(
     let cwd = folder.work();
     let transcript = match history {
         History::Transcript => {
-            let transcript = seed::transcript(ask, &cwd)?;
+            let transcript = seed::transcript(ask, &cli.names.of(model), &cwd)?;
             Some(folder.write("transcript.jsonl", &transcript).map_err(|error| no_folder(&error))?)
         }
         History::Prompt => None,

@@ -123,11 +123,18 @@ fn bytes(source: &Source) -> Bytes<'_> {
     }
 }
 
-/// The conversation of `ask` as a transcript of a session in `cwd`.
+/// Whether there is thinking in the conversation that the model is to be given back.
+pub(super) fn has_thinking(turns: &[Turn]) -> bool {
+    let is_thinking = |block: &Block| matches!(block, Block::Thinking { .. } | Block::Redacted(_));
+    turns.iter().flat_map(|turn| &turn.parts).any(|part| is_thinking(&part.block))
+}
+
+/// The conversation of `ask` as a transcript of a session in `cwd`, with `model`: the CLI gives thinking back to the
+/// model that it takes it to be of, and to no other.
 ///
 /// # Errors
 /// Where there is nothing that the model could answer.
-pub(super) fn transcript(ask: &Ask, cwd: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn transcript(ask: &Ask, model: &str, cwd: &Path) -> Result<Vec<u8>, Failure> {
     let mut messages = messages(&ask.turns);
     guard(messages.last_mut());
     let session = uuid()?;
@@ -136,7 +143,7 @@ pub(super) fn transcript(ask: &Ask, cwd: &Path) -> Result<Vec<u8>, Failure> {
         let uuid = uuid()?;
         let kept = Kept {
             id: (message.role == "assistant").then(|| format!("msg_{}", uuid.replace('-', ""))),
-            model: &ask.id,
+            model,
             message,
         };
         let line = Line {

@@ -115,12 +115,17 @@ impl Speaker {
         Ok(())
     }
 
-    /// What was held comes to nothing; another attempt follows, and the client is told so.
-    pub(super) async fn again(&mut self, spent: Usage) -> Result<(), Left> {
+    /// What was held comes to nothing.
+    pub(super) fn forget(&mut self) {
         if let Some(held) = &mut self.held {
             held.clear();
         }
         self.calls = Calls::default();
+    }
+
+    /// What was held comes to nothing; another attempt follows, and the client is told so.
+    pub(super) async fn again(&mut self, spent: Usage) -> Result<(), Left> {
+        self.forget();
         self.spent = spent;
         self.out(Event::Warning("tool_choice=retried".to_owned())).await
     }

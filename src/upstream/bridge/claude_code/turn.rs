@@ -12,6 +12,7 @@ use super::launch::{self, History, INITIALIZE};
 use super::mapping::{Manner, Mapping, Next};
 use super::park::{Parked, Waiting};
 use super::process::{LineError, Process};
+use super::seed;
 use super::settings::Settings;
 use super::speaker::Speaker;
 use super::tools::Server;
@@ -77,22 +78,18 @@ impl Turns<'_> {
     }
 
     async fn attempts(&self, ask: &Ask, model: &str, mut speaker: Speaker) -> Result<(), Over> {
-        if let Some((waiting, results)) = self.parked.take(ask) {
-            match self.go_on(ask, waiting, results, &mut speaker).await {
-                // It may have ended while it waited; nothing is lost.
-                Err(Over::Failed(failure)) if !speaker.has_spoken() => {
-                    tracing::debug!(%failure, "a process that waited for tools is of no use; a new one takes over");
-                }
-                Err(Over::Unmet(_)) => {}
-                over => return over,
-            }
-        }
         let mut more = launch::more(ask);
-        let over = match self.attempt(ask, model, History::Transcript, &more, &mut speaker).await {
-            Err(Over::NoHistory) if ask.turns.len() == 1 => {
-                self.attempt(ask, model, History::Prompt, &more, &mut speaker).await
-            }
-            over => over,
+        let over = match self.parked.take(ask) {
+            Some((waiting, results)) => match self.go_on(ask, waiting, results, &mut speaker).await {
+                // It may have ended while it waited; nothing is lost.
+                Err(Over::Failed(failure)) if is_of_the_process(&failure) && !speaker.has_spoken() => {
+                    tracing::debug!(%failure, "a process that waited for tools is of no use; a new one takes over");
+                    speaker.forget();
+                    self.begin(ask, model, &more, &mut speaker).await
+                }
+                over => over,
+            },
+            None => self.begin(ask, model, &more, &mut speaker).await,
         };
         let Err(Over::Unmet(spent)) = over else { return over };
         speaker.again(spent).await?;
@@ -100,6 +97,25 @@ impl Turns<'_> {
             "You have answered without a tool before. Answer with a call of a tool this time.".to_owned(),
         );
         self.attempt(ask, model, History::Transcript, &more, &mut speaker).await
+    }
+
+    /// A new process answers.
+    async fn begin(
+        &self,
+        ask: &Ask,
+        model: &str,
+        more: &[String],
+        speaker: &mut Speaker,
+    ) -> Result<(), Over> {
+        if seed::has_thinking(&ask.turns) {
+            self.cli.names.look_up(self.cli, model, self.settings.start_timeout).await;
+        }
+        match self.attempt(ask, model, History::Transcript, more, speaker).await {
+            Err(Over::NoHistory) if ask.turns.len() == 1 => {
+                self.attempt(ask, model, History::Prompt, more, speaker).await
+            }
+            over => over,
+        }
     }
 
     /// A process answers that has waited for what the tools say.
@@ -147,6 +163,7 @@ impl Turns<'_> {
                 }
                 "control_response" => {
                     initialized(&line)?;
+                    self.cli.names.learn(&line);
                     continue;
                 }
                 "result" => waiting.process.hang_up(),

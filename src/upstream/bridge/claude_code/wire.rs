@@ -120,6 +120,8 @@ pub(super) struct Response {
     pub request_id: Option<String>,
     /// Why not.
     pub error: Option<Value>,
+    /// What it answers.
+    pub response: Option<Box<RawValue>>,
 }
 
 /// How far the limits of an account are used up.
