@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::launch::SERVER;
 use super::wire::{Line, Rpc};
 use crate::upstream::bridge::ask::{Ask, Tool, ToolChoice};
+use crate::upstream::bridge::event::{Answer, Said as Block};
 
 /// Where the CLI says which call of the model it makes.
 const CALL: &str = "claudecode/toolUseId";
@@ -42,6 +43,15 @@ impl Server {
             ToolChoice::Auto | ToolChoice::Required => true,
         };
         Self { tools: ask.tools.iter().filter(allowed).cloned().collect(), ..Self::default() }
+    }
+
+    /// Whether all calls in `answer` are of these tools.
+    pub(super) fn has(&self, answer: &Answer) -> bool {
+        let is_known = |said: &Block| match said {
+            Block::Tool { name, .. } => self.tools.iter().any(|tool| tool.name == *name),
+            _ => true,
+        };
+        answer.blocks.iter().all(is_known)
     }
 
     /// What to say to a `control_request` of the CLI, now.

@@ -204,13 +204,18 @@ impl Turns<'_> {
     async fn tools(
         &self,
         ask: &Ask,
-        waiting: Waiting,
+        mut waiting: Waiting,
         done: Done,
         speaker: &mut Speaker,
     ) -> Result<(), Over> {
         speaker.check(&done)?;
         let parked = match speaker.answer() {
-            Some(answer) => self.parked.put(ask, answer, waiting),
+            Some(answer) if waiting.server.has(answer) => self.parked.put(ask, answer, waiting),
+            // The CLI itself answers calls of what it does not know, and goes on.
+            Some(_) => {
+                waiting.process.kill();
+                None
+            }
             None => None,
         };
         let said = speaker.done(done).await;
