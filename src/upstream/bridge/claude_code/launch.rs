@@ -27,6 +27,10 @@ const CONTINUE: &str = "Continue.";
 /// Whether a result is too long is for the model's provider to say. Tokens.
 const MOST_OUTPUT: &str = "10000000";
 
+/// The smallest budget for thinking. Tokens.
+/// <https://docs.claude.com/en/docs/build-with-claude/extended-thinking>
+const LEAST_THINKING: u64 = 1024;
+
 /// What keeps the CLI from doing more than it is asked to.
 /// <https://code.claude.com/docs/en/settings#environment-variables>
 const PLAIN: [(&str, &str); 14] = [
@@ -140,10 +144,17 @@ fn environment(cli: &Cli, settings: &Settings, ask: &Ask, home: &Path) -> Vec<(&
     if let Some(tokens) = ask.max_tokens {
         env.push(("CLAUDE_CODE_MAX_OUTPUT_TOKENS", tokens.to_string().into()));
     }
-    if ask.effort == Some(Effort::None) {
+    if is_without_thinking(ask) {
         env.push(("CLAUDE_CODE_DISABLE_THINKING", "1".into()));
     }
     env
+}
+
+/// Whether the model is kept from thinking. Left alone, the CLI has models think, some of them for that many tokens at
+/// least, and Anthropic refuses an answer that has no room for it.
+fn is_without_thinking(ask: &Ask) -> bool {
+    let is_short = ask.max_tokens.is_some_and(|tokens| tokens <= LEAST_THINKING);
+    ask.effort == Some(Effort::None) || ask.effort.is_none() && is_short
 }
 
 /// The CLI's word for it (`--effort`).
