@@ -28,6 +28,8 @@ pub(super) fn failure(result: &Line, said: Option<&str>, limit: Option<&Limit>) 
 
 fn kind(result: &Line, said: Option<&str>, text: &str) -> Kind {
     match result.terminal_reason.as_deref() {
+        // The CLI blames an image for it, whatever was too large.
+        _ if result.api_error_status == Some(413) => return Kind::TooLong,
         Some("prompt_too_long" | "blocking_limit" | "rapid_refill_breaker") => return Kind::TooLong,
         Some("image_error") => return Kind::UnsupportedContent,
         Some("structured_output_retry_exhausted") => return Kind::FormatUnmet,
@@ -54,7 +56,6 @@ fn kind(result: &Line, said: Option<&str>, text: &str) -> Kind {
         (Some("rate_limit"), _) | (_, Some(429)) => Kind::RateLimit,
         (Some("overloaded"), _) | (_, Some(529 | 503)) => Kind::Overloaded,
         (Some("model_not_found"), _) | (_, Some(404)) => Kind::UnknownModel,
-        (_, Some(413)) => Kind::TooLong,
         (_, Some(408 | 504)) => Kind::UpstreamTimeout,
         (_, Some(400..500)) | (Some("invalid_request"), None) => Kind::Invalid,
         _ => Kind::Upstream,
