@@ -65,7 +65,8 @@ impl ApiRule {
     }
 }
 
-fn by_host(host: &str) -> Option<Api> {
+/// Whose API is at a host that is known.
+pub(crate) fn by_host(host: &str) -> Option<Api> {
     let host = host.to_ascii_lowercase();
     let is_at =
         |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));

@@ -14,6 +14,7 @@ use super::door::Kept;
 use super::queue::Queue;
 use super::serve::Bridge;
 use super::{Backend, BridgeError, IsReady, Setup, claude_code, stackspot};
+use crate::api::{Api, by_host};
 use crate::body::Body;
 use crate::config::{Config, Lookup, Provider};
 use crate::metrics::Metrics;
@@ -54,12 +55,29 @@ pub(crate) fn check(config: &Config, environment: Lookup<'_>) -> Result<(), Brid
     backend(&Setup { config, environment, tasks, metrics }).map(drop)
 }
 
+type Make = fn(&Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError>;
+
 fn backend(setup: &Setup<'_>) -> Result<Option<Arc<dyn Backend>>, BridgeError> {
-    Ok(match setup.config.llm.provider {
-        Provider::Stackspot => Some(stackspot::backend(setup)?),
-        Provider::ClaudeCode => Some(claude_code::backend(setup)?),
-        Provider::OpenAi | Provider::Anthropic | Provider::Gemini | Provider::Auto => None,
-    })
+    let base_url = &setup.config.llm.base_url;
+    let (make, own, models): (Make, _, _) = match setup.config.llm.provider {
+        Provider::Stackspot => (stackspot::backend, None, "llm.stackspot.agents"),
+        Provider::ClaudeCode => (claude_code::backend, Some(Api::Anthropic), "llm.claude_code.models"),
+        Provider::OpenAi | Provider::Anthropic | Provider::Gemini | Provider::Auto => return Ok(None),
+    };
+    // What a file for another provider says of it: the owner's credentials are none of theirs.
+    if let Some(other) = by_host(base_url.host()).filter(|api| Some(*api) != own) {
+        let message =
+            format!("{base_url} speaks {other:?}, which is not what is behind this bridge: leave it out");
+        return Err(BridgeError::new("llm.base_url", message));
+    }
+    let backend = make(setup)?;
+    if let Some(name) = backend.models().ambiguous() {
+        return Err(BridgeError::new(
+            models,
+            format!("{name} is the name of more than one, and clients mean one by it"),
+        ));
+    }
+    Ok(Some(backend))
 }
 
 impl Home {

@@ -55,6 +55,17 @@ impl Models {
         by_id.or_else(|| self.0.iter().find(|model| model.aliases.iter().any(|alias| alias == name)))
     }
 
+    /// An alias that another of them has, too, or is called by.
+    pub(crate) fn ambiguous(&self) -> Option<&str> {
+        let others = |model: &Model, alias: &str| {
+            let mut others = self.0.iter().filter(|other| other.id != model.id);
+            others.any(|other| other.id == alias || other.aliases.iter().any(|theirs| theirs == alias))
+        };
+        let mut aliases =
+            self.0.iter().flat_map(|model| model.aliases.iter().map(move |alias| (model, alias.as_str())));
+        aliases.find(|(model, alias)| others(model, alias)).map(|(_, alias)| alias)
+    }
+
     /// The names that are most like `name`, the nearest first: what the client may have meant.
     pub(crate) fn nearest(&self, name: &str) -> Vec<&str> {
         const MOST: usize = 3;
@@ -87,5 +98,9 @@ mod tests {
         assert_eq!(found("Opus"), None);
         assert_eq!(models.nearest("claude-opus-5")[0], "claude-opus-5-5");
         assert_eq!(models.nearest("hiaku")[0], "haiku");
+        assert_eq!(models.ambiguous(), Some("opus"));
+        let models = Models::new(vec![model("one", &["x", "x", "y"]), model("two", &["z", "y"])]);
+        assert_eq!(models.ambiguous(), Some("y"));
+        assert_eq!(Models::new(vec![model("one", &["x", "x", "one"]), model("two", &[])]).ambiguous(), None);
     }
 }

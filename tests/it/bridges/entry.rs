@@ -100,3 +100,36 @@ fn a_bridge_needs_no_base_url_and_says_what_to_set() {
     let told = format!("set OPENAI_BASE_URL={here}/v1 or ANTHROPIC_BASE_URL={here}");
     assert!(line.ends_with(&told), "{line}");
 }
+
+#[test]
+fn settings_of_the_cli_that_make_no_sense_are_refused_with_what_would() {
+    for (llm, key, words) in [
+        ("bridge: {concurrency: 0}", "llm.bridge.concurrency", "expected at least 1"),
+        (
+            "claude_code: {models: {a: {aliases: [x]}, b: {aliases: [x]}}}",
+            "llm.claude_code.models",
+            "more than one",
+        ),
+        ("base_url: https://api.openai.com", "llm.base_url", "leave it out"),
+        (
+            "claude_code: {models: {a: {mode: agent}}, agent: {mcp_config: /nowhere/mcp.json}}",
+            "llm.claude_code.agent.mcp_config",
+            "mcpServers",
+        ),
+        (
+            "claude_code: {models: {a: {mode: agent}}, agent: {workspace: /dev/null}}",
+            "llm.claude_code.agent.workspace",
+            "no directory",
+        ),
+    ] {
+        let setup =
+            Proxy::bridge("claude_code").env("ANTHROPIC_API_KEY", "sk").yaml(&format!("llm: {{{llm}}}"));
+        let exit = setup.fails();
+        assert_eq!(exit.code, Some(2), "{llm}: {}", exit.stderr);
+        assert!(
+            exit.stderr.contains(&format!("{key}:")) && exit.stderr.contains(words),
+            "{llm}: {}",
+            exit.stderr
+        );
+    }
+}

@@ -69,6 +69,7 @@ impl Agents {
         folder: &Path,
         login: Option<PathBuf>,
     ) -> Result<Self, BridgeError> {
+        settings.check()?;
         let agents = Self { settings, models, folder: folder.join("agent"), login, open: Mutex::default() };
         if agents.folder.join(STORE).exists() {
             agents.open_or_say()?;

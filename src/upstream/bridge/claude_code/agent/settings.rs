@@ -1,10 +1,14 @@
 //! `llm.claude_code.agent`: what agents may do, and where.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use perimeter_settings::{duration, path, size};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::upstream::bridge::BridgeError;
 
 /// How models of `mode: agent` work. Nothing of it matters to others.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -35,6 +39,34 @@ pub struct Settings {
     /// How much a project's directory may hold before no further turn begins there. Bytes.
     #[serde(with = "size")]
     pub project_size: u64,
+}
+
+impl Settings {
+    /// What only the disk shows.
+    ///
+    /// # Errors
+    /// Where a file or directory that is named is of no use.
+    pub(super) fn check(&self) -> Result<(), BridgeError> {
+        if let Some(file) = &self.mcp_config {
+            let wrong = |why: String| {
+                let message = format!(
+                    "{}: {why}; expected a file with {{\"mcpServers\": {{…}}}}, as the CLI reads it",
+                    file.display()
+                );
+                BridgeError::new("llm.claude_code.agent.mcp_config", message)
+            };
+            let said = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+            let said: Value = serde_json::from_slice(&said).map_err(|error| wrong(error.to_string()))?;
+            if !said["mcpServers"].is_object() {
+                return Err(wrong("no mcpServers in it".to_owned()));
+            }
+        }
+        if let Some(root) = self.workspace.as_ref().filter(|root| root.exists() && !root.is_dir()) {
+            let message = format!("{} is no directory", root.display());
+            return Err(BridgeError::new("llm.claude_code.agent.workspace", message));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Settings {
