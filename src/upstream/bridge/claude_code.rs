@@ -1,6 +1,7 @@
 //! `llm.type: claude_code`: the user's own Claude Code CLI, as models.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use http::Request;
@@ -17,6 +18,7 @@ use super::{
     Ask, Backend, BridgeError, Count, Failure, Later, Out, Own, Readiness, Setup, tools as bridge_tools,
 };
 use crate::body::Body;
+use crate::config::Llm;
 use crate::upstream::Caller;
 
 pub mod agent;
@@ -65,9 +67,12 @@ struct ClaudeCode {
 
 /// A backend for the CLI that `setup` names.
 pub(super) fn backend(setup: &Setup<'_>) -> Result<Arc<dyn Backend>, BridgeError> {
-    let settings = setup.config.llm.claude_code.clone();
-    let folder = setup.config.state_dir.join("claude_code");
-    let cli = Arc::new(Cli::new(&setup.config.llm, setup.environment, &folder, setup.tasks.clone())?);
+    let nowhere = |key| move |error: io::Error| BridgeError::new(key, error.to_string());
+    let settings = setup.config.llm.claude_code.clone().anywhere().map_err(nowhere("llm.claude_code"))?;
+    let folder = std::path::absolute(setup.config.state_dir.join("claude_code"));
+    let folder = folder.map_err(nowhere("state_dir"))?;
+    let llm = Llm { claude_code: settings.clone(), ..setup.config.llm.clone() };
+    let cli = Arc::new(Cli::new(&llm, setup.environment, &folder, setup.tasks.clone())?);
     let offers = &settings.models.0;
     if offers.is_empty() {
         return Err(BridgeError::new(

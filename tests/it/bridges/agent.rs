@@ -27,6 +27,7 @@ done_() { say '{"subtype":"success","is_error":false,"usage":{"input_tokens":10,
 [ "$1" = --version ] && { say '2.1.329 (Claude Code)'; exit; }
 log "args $*"
 log "cwd $PWD"
+log "home $HOME"
 read -r initialize; log "$initialize"
 read -r user; log "$user"
 case "$user" in

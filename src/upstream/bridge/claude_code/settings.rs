@@ -1,6 +1,7 @@
 //! `llm.claude_code`: the CLI, who pays for it, its models, and how long things may take.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,18 @@ pub struct Settings {
     pub max_parked: usize,
     /// How often the CLI asks again where Anthropic fails.
     pub retries: u32,
+}
+
+impl Settings {
+    /// The same, with paths that mean the same place wherever the CLI works: agents work in projects, and what those
+    /// hold must not pass for the owner's.
+    pub(super) fn anywhere(mut self) -> io::Result<Self> {
+        let Self { auth, agent, .. } = &mut self;
+        for path in [&mut auth.login, &mut agent.mcp_config, &mut agent.workspace].into_iter().flatten() {
+            *path = std::path::absolute(&path)?;
+        }
+        Ok(self)
+    }
 }
 
 impl Default for Settings {

@@ -46,3 +46,32 @@ fn a_session_goes_on_through_whichever_door() {
     let first = option(&runs[0], "--session-id");
     assert!(runs[1..].iter().all(|run| option(run, "--resume") == first), "{runs:#?}");
 }
+
+#[test]
+fn paths_of_the_configuration_mean_the_same_place_wherever_an_agent_works() {
+    let place = Place::new();
+    std::fs::write(place.path("mcp.json"), r#"{"mcpServers": {}}"#).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = |name: &str| format!("{up}{}", place.path(name).strip_prefix("/").unwrap().display());
+    let yaml = format!(
+        "llm: {{claude_code: {{command: {}, models: {{agent: {{mode: agent}}}}, agent: {{mcp_config: {}}}}}}}\nstate_dir: {}",
+        place.path("claude").display(),
+        relative("mcp.json"),
+        relative("state"),
+    );
+    let proxy =
+        crate::support::Proxy::bridge("claude_code").env("ANTHROPIC_API_KEY", "sk").yaml(&yaml).start();
+    let mut body = chat(None, "Hi");
+    let before = [json!({"role": "user", "content": "a"}), json!({"role": "assistant", "content": "b"})];
+    body["messages"].as_array_mut().unwrap().splice(0..0, before);
+    assert_eq!(call(&proxy, "POST", "/v1/chat/completions", &body).0, 200);
+    let run = place.runs().pop().unwrap();
+    for name in ["--mcp-config", "--resume"] {
+        let path = option(&run, name).unwrap();
+        assert!(path.starts_with('/') && std::path::Path::new(path).exists(), "{name} {path}");
+    }
+    let home =
+        place.told().into_iter().find_map(|line| line.strip_prefix("home ").map(str::to_owned)).unwrap();
+    assert!(home.starts_with('/'), "{home}");
+}
