@@ -8,7 +8,7 @@ use super::settings::{Permission, Settings};
 use super::workspace;
 
 /// Fields of the built-in tools' inputs that name a file or a directory.
-const FILES: [&str; 3] = ["file_path", "notebook_path", "path"];
+const FILES: [&str; 4] = ["file_path", "filePath", "notebook_path", "path"];
 
 /// Why an agent in `project` may not use `tool` with `input`, in words for the model; `None`: it may.
 pub(super) fn refusal(settings: &Settings, project: &Path, tool: &str, input: &Value) -> Option<String> {
@@ -20,10 +20,26 @@ pub(super) fn refusal(settings: &Settings, project: &Path, tool: &str, input: &V
         Permission::Everything => None,
         Permission::Project => {
             let named = FILES.iter().filter_map(|name| input.get(name)?.as_str());
-            let mut outside = named.filter(|file| !workspace::is_within(project, Path::new(file)));
-            outside.next().map(|file| format!("{file} is outside of the project, and may not be used."))
+            let outside = named.filter(|file| !is_within(project, file)).chain(far(project, tool, input));
+            let outside = outside.into_iter().next();
+            outside.map(|file| format!("{file} is outside of the project, and may not be used."))
         }
     }
+}
+
+/// Whether what the CLI takes `file` for is in the project: it leaves out spaces around it, and `~` is its home, which
+/// holds what others have said.
+fn is_within(project: &Path, file: &str) -> bool {
+    let file = file.trim();
+    !file.starts_with('~') && !file.contains('\0') && workspace::is_within(project, Path::new(file))
+}
+
+/// The pattern of `Glob`, if it could mean files elsewhere: it may begin with a directory of its own.
+fn far<'a>(project: &Path, tool: &str, input: &'a Value) -> Option<&'a str> {
+    let pattern = input.get("pattern")?.as_str().filter(|_| tool == "Glob")?;
+    let plain = pattern.trim().split(['*', '?', '[', '{', '\\']).next().unwrap_or_default();
+    let climbs = pattern.contains("..") || ["{/", ",/", "{~", ",~"].iter().any(|way| pattern.contains(way));
+    (climbs || !is_within(project, plain)).then_some(pattern)
 }
 
 /// Whether `named` of the settings means `tool`: itself, or the MCP server that it is of.
@@ -37,6 +53,42 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn no_way_of_naming_a_file_leads_out_of_the_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(project.join("src")).unwrap();
+        std::os::unix::fs::symlink("/etc", project.join("link")).unwrap();
+        let tools = ["Read", "Glob", "Grep", "LSP"].map(str::to_owned).to_vec();
+        let settings = Settings { tools, ..Settings::default() };
+        let within = project.join("src").to_str().unwrap().to_owned();
+        for (tool, input, allowed) in [
+            ("Read", json!({"file_path": "src/~x"}), true),
+            ("Read", json!({"file_path": "~/.claude/projects/x.jsonl"}), false),
+            ("Read", json!({"file_path": "~"}), false),
+            ("Read", json!({"file_path": " /etc/passwd"}), false),
+            ("Read", json!({"file_path": "\t~/x "}), false),
+            ("Read", json!({"file_path": "src/\0/../../x"}), false),
+            ("Read", json!({"file_path": "link/passwd"}), false),
+            ("Read", json!({"file_path": "src/../../x"}), false),
+            ("LSP", json!({"filePath": "/etc/passwd"}), false),
+            ("Glob", json!({"pattern": "**/*.rs"}), true),
+            ("Glob", json!({"pattern": "src/*.{rs,toml}"}), true),
+            ("Glob", json!({"pattern": format!("{within}/**")}), true),
+            ("Glob", json!({"pattern": "/etc/*"}), false),
+            ("Glob", json!({"pattern": "../**"}), false),
+            ("Glob", json!({"pattern": "{..,src}/*"}), false),
+            ("Glob", json!({"pattern": "{src,/etc}/*"}), false),
+            ("Glob", json!({"pattern": "~/*"}), false),
+            ("Glob", json!({"pattern": "link/*"}), false),
+            ("Glob", json!({"pattern": "*", "path": "/etc"}), false),
+            ("Grep", json!({"pattern": "/api/v1 ..", "path": "src"}), true),
+        ] {
+            let refusal = refusal(&settings, &project, tool, &input);
+            assert_eq!(refusal.is_none(), allowed, "{tool} {input}: {refusal:?}");
+        }
+    }
 
     #[test]
     fn a_tool_is_allowed_if_it_is_named_and_its_files_are_of_the_project() {
