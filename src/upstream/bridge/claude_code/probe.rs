@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
@@ -223,8 +224,11 @@ async fn ask(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
+    // What it has started goes with it, also where nobody waits any more.
+    let _group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
     let mut said = Vec::new();
     let read = async {
         if let Some(stdout) = child.stdout.take() {
@@ -234,6 +238,17 @@ async fn ask(
     };
     timeout(PATIENCE, read).await??;
     Ok(said)
+}
+
+/// A group of processes, killed when it is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _gone = kill_process_group(group, Signal::KILL);
+        }
+    }
 }
 
 /// The number in "2.1.329 (Claude Code)".
@@ -291,6 +306,37 @@ mod tests {
         let (ready, runs) = readiness("echo 2.2.0", login, 0o700, Credential::Login).await;
         assert!(ready.ready, "{}", ready.missing);
         assert_eq!((&ready.detail["auth"], runs), (&json!("claude.ai"), 2));
+    }
+
+    #[tokio::test]
+    async fn a_cli_that_does_not_answer_is_ended_with_all_that_it_has_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let children = folder.path().join("children");
+        let hang = format!("{{ sleep 300 & echo $! > '{}'; sleep 300; }}", children.display());
+        let program = cli(folder.path(), &hang, "", 0o700);
+        let found = find(&program, OsStr::new(""));
+        let asking = look(found, Credential::Missing, env(folder.path()), folder.path());
+        let started = async {
+            loop {
+                let child = fs::read_to_string(&children).unwrap_or_default();
+                if let Ok(child) = child.trim().parse::<i32>() {
+                    return child;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let child = tokio::select! {
+            _ = asking => panic!("it has answered"),
+            child = started => Pid::from_raw(child).unwrap(),
+        };
+        // Dropped by now.
+        let deadline = Instant::now() + PATIENCE;
+        let stat =
+            || fs::read_to_string(format!("/proc/{}/stat", child.as_raw_nonzero())).unwrap_or_default();
+        while rustix::process::test_kill_process(child).is_ok() && !stat().contains(") Z ") {
+            assert!(Instant::now() < deadline, "it goes on: {}", stat());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[tokio::test]
