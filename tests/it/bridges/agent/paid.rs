@@ -73,7 +73,10 @@ fn a_project_that_holds_too_much_begins_no_turn() {
     std::fs::write(&file, vec![0; 100_000]).unwrap();
     let (status, error) = say(&proxy, Some(id), "Two");
     assert_eq!((status, &error["error"]["param"]), (402, &json!("project_id")), "{error}");
+    assert_eq!(say(&proxy, None, "In a session of its own").0, 402);
     assert_eq!(place.runs().len(), 1);
+    let sessions = call(&proxy, "GET", "/v1/sessions", &Value::Null).1;
+    assert_eq!(sessions["pagination"]["total_items"], 1, "of what was refused nothing is left");
     std::fs::remove_file(file).unwrap();
     assert_eq!(say(&proxy, Some(id), "Two").0, 200);
 }

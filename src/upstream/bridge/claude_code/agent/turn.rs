@@ -15,8 +15,8 @@ use super::said::{Said, transcribe};
 use super::store::now;
 use super::store::sessions::{self, Answered, Session, Speaker, Thread};
 use super::{Agent, uuid, workspace};
-use crate::upstream::bridge::ask::Format;
-use crate::upstream::bridge::event::Event;
+use crate::upstream::bridge::ask::{Effort, Format};
+use crate::upstream::bridge::event::{Event, Left};
 use crate::upstream::bridge::{Ask, Failure, Kind, Out};
 
 mod run;
@@ -114,20 +114,42 @@ impl Agent {
     ) -> Result<(), Failure> {
         let said = Said::read(&ask)?;
         let taken = self.take(&ask, &said, &left).await?;
+        let made = taken.made_for.clone().map(|owner| (owner, taken.session.id.clone()));
+        let ended = self.converse(ask.effort, launch, out, &said, taken).await;
+        if let (Err(_), Some((owner, id))) = (&ended, made) {
+            // Nothing was said in it, and nobody has heard of it.
+            let forget = move |store: &_| Ok::<_, Failure>(sessions::remove_unsaid(store, &owner, &id)?);
+            // Where the store does not work, that is why it ended, and what is told.
+            let _left = self.store.run(forget).await;
+        }
+        ended
+    }
+
+    /// The turn of a session that is taken for it.
+    async fn converse(
+        &self,
+        effort: Option<Effort>,
+        launch: Launch,
+        out: Out,
+        said: &Said,
+        taken: Taken,
+    ) -> Result<(), Failure> {
         self.measure(&taken).await?;
         self.charge(&taken.session)?;
-        let history = self.history(&taken.session, &said).await?;
+        let history = self.history(&taken.session, said).await?;
         let known = self.thread(&taken.session);
         let is_known = known.is_some();
         let thread = match known {
             Some(thread) => thread,
             None => self.thread_of(&taken, &history).await?,
         };
-        let new = self.begin(&taken, &thread, &said).await?;
+        let new = self.begin(&taken, &thread, said).await?;
         let mut telling = Telling::new(out);
-        telling.head(&taken).await?;
-        let going = Going { launch: &launch, effort: ask.effort, taken: &taken, said: &said };
-        let mut ended = self.run(&going, &thread, is_known, &mut telling).await;
+        let going = Going { launch: &launch, effort, taken: &taken, said };
+        let mut ended = match telling.head(&taken).await {
+            Ok(()) => self.run(&going, &thread, is_known, &mut telling).await,
+            Err(Left) => Ok(Ended::Stopped),
+        };
         let mut spent = if is_known { taken.session.thread.cost } else { 0.0 };
         if matches!(ended, Ok(Ended::Lost)) {
             tracing::warn!(

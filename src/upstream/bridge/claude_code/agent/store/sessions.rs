@@ -175,6 +175,13 @@ pub(in super::super) fn remove(store: &Connection, owner: &str, id: &str) -> Res
     Ok(store.execute("DELETE FROM sessions WHERE id = ?1 AND owner = ?2", [id, owner])? > 0)
 }
 
+/// Removes the session of this id, if it is `owner`'s and nothing was ever said in it.
+pub(in super::super) fn remove_unsaid(store: &Connection, owner: &str, id: &str) -> Result<(), StoreError> {
+    let sql = "DELETE FROM sessions WHERE id = ?1 AND owner = ?2 AND message_count = 0";
+    store.execute(sql, [id, owner])?;
+    Ok(())
+}
+
 /// Removes all that were last used before `time`, but for `except`. Says which, with the CLI's id of each.
 pub(in super::super) fn expire(
     store: &Connection,

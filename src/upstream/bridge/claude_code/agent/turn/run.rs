@@ -353,10 +353,10 @@ impl Telling {
     }
 
     /// Says whose turn this is at once: the model may take longer than the response's head waits.
-    pub(super) async fn head(&self, taken: &Taken) -> Result<(), Failure> {
+    pub(super) async fn head(&self, taken: &Taken) -> Result<(), Left> {
         let (session, project) = (taken.session.id.clone(), taken.session.project_id.clone());
         let head = Head { session: Some(session), project: Some(project), ..Head::default() };
-        self.out.say(Event::Head(head)).await.map_err(left)
+        self.out.say(Event::Head(head)).await
     }
 
     async fn say(&mut self, events: Vec<Event>) -> Result<(), Failure> {
