@@ -99,7 +99,7 @@ impl Bridge {
         if let Some(kept) = door::responses::own(&head.method, path, head.uri.query(), &caller, &self.kept) {
             return Ok(json_response(StatusCode::OK, &kept?));
         }
-        if path == "/v1/messages/count_tokens" {
+        if matches!(path, "/v1/messages/count_tokens" | "/messages/count_tokens") {
             method(&head, &[Method::POST])?;
             let body = self.read(&head, body).await?;
             return self.count(self.reader(&head.headers, &body, caller, id)).await;

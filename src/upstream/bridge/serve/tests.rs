@@ -367,3 +367,13 @@ async fn a_compressed_body_is_refused_by_that_name() {
     }
     set.idle().await;
 }
+
+#[tokio::test]
+async fn tokens_are_counted_with_and_without_the_version_in_the_path() {
+    let set = set(Vec::new());
+    for path in ["/v1/messages/count_tokens", "/messages/count_tokens"] {
+        let request = Request::post(path).body(Body::full(asks(false).to_string())).unwrap();
+        let response = set.bridge.clone().answer(request).await;
+        assert_eq!(text(response).await, "{\"input_tokens\":7}");
+    }
+}
