@@ -64,6 +64,12 @@ fn openais_sdk_talks_to_stackspot() {
 }
 
 #[test]
+fn responses_of_openais_sdk_come_from_stackspot() {
+    let (_spot, perimeter) = stackspot();
+    script("python/bridge_responses.py", &Provider::start(), &perimeter.url);
+}
+
+#[test]
 fn anthropics_sdk_talks_to_stackspot() {
     let (_spot, perimeter) = stackspot();
     script("python/bridge_anthropic.py", &Provider::start(), &perimeter.url);
@@ -98,6 +104,12 @@ fn openais_sdk_talks_to_claude_code() {
     let (provider, perimeter) = claude_code();
     script("python/bridge_openai.py", &provider, &perimeter.url);
     provider.await_leaving(BRIDGED);
+}
+
+#[test]
+fn responses_of_openais_sdk_come_from_claude_code() {
+    let (provider, perimeter) = claude_code();
+    script("python/bridge_responses.py", &provider, &perimeter.url);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 """Anthropic's SDK before a bridge: whatever is behind it, it is as before Anthropic."""
 
-from anthropic import Anthropic, BadRequestError, NotFoundError, RateLimitError
+from anthropic import Anthropic, APIError, BadRequestError, NotFoundError, RateLimitError, beta_tool
+from pydantic import BaseModel
 
 from transcript import BASE_URL
 
@@ -52,7 +53,39 @@ for call, kind in [
     except kind as error:
         assert error.body["type"] == "error" and error.body["request_id"], error
 
+
+
+# Answers of a schema.
+class Colour(BaseModel):
+    colour: str
+
+
+parsed = client.messages.parse(**asked(user("Which hue?")), output_format=Colour)
+assert parsed.parsed_output == Colour(colour="red"), parsed
+
+
+# The SDK runs the tools. It asks for a thread first, and goes on without one.
+@beta_tool
+def weather(city: str) -> str:
+    """Looks out."""
+    return "18 degrees"
+
+
+runner = client.beta.messages.tool_runner(**asked(user("How are Köln and Recife?"), tools=[weather]))
+assert runner.until_done().content[0].text == "It is 18 degrees."
+
+# What breaks off has failed, and says which request it was.
+try:
+    with client.messages.stream(**asked(user("Then it breaks off."))) as stream:
+        stream.get_final_message()
+    raise AssertionError("a whole answer")
+except APIError as error:
+    assert error.body["request_id"] == stream.response.headers["request-id"], error
+
+raw = client.messages.with_raw_response.create(**asked(user("Hello!")), extra_headers={"x-request-id": "my-17"})
+assert raw.headers["request-id"] == raw.headers["x-request-id"] == "my-17", raw.headers
+
 assert client.messages.count_tokens(model="bridged", messages=[user("Hello!")]).input_tokens > 0
-assert [model.id for model in client.models.list()] == ["bridged"]
+assert [model.id for model in client.models.list(limit=1)] == ["bridged"]
 assert client.models.retrieve("bridged").display_name
 print("complete")
