@@ -103,7 +103,7 @@ try:
 except RateLimitError as error:
     assert error.code == "rate_limit_exceeded", error
     # Where the backend says how long, the client is told; the CLI keeps that to itself.
-    assert int(error.response.headers.get("retry-after", 1)) > 0, error.response.headers
+    assert int(error.response.headers["retry-after"]) > 0, error.response.headers
 try:
     client.chat.completions.create(model="birdged", messages=user("Hello!"))
     raise AssertionError("a model of that name")
