@@ -147,6 +147,11 @@ impl Cli {
         matches!(&self.credential, Some(Credential::Secret("ANTHROPIC_API_KEY", _)))
     }
 
+    /// Whether nothing that a run leaves behind is of use to anybody: where there is a login, the CLI keeps that.
+    pub(super) fn keeps_nothing(&self) -> bool {
+        !matches!(self.credential, Some(Credential::Login(_)))
+    }
+
     /// The environment of a run whose home is `home`.
     pub(super) fn environment(&self, home: &Path) -> Vec<(&'static str, OsString)> {
         let mut all = self.environment.clone();

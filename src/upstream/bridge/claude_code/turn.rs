@@ -188,6 +188,10 @@ impl Turns<'_> {
                 Ok(Next::Line) => {}
                 Ok(Next::Tools(done)) => return self.tools(ask, waiting, done, speaker).await,
                 Ok(Next::End(done)) => {
+                    if self.cli.keeps_nothing() {
+                        // It would take its time, and its memory, where another could run.
+                        waiting.process.kill();
+                    }
                     drop(waiting);
                     speaker.check(&done)?;
                     return Ok(speaker.done(done).await?);
