@@ -21,7 +21,7 @@ use super::lines::{Lines, TooLong};
 /// From being asked to stop to being told to.
 const TILL_TERM: Duration = Duration::from_millis(200);
 /// From being told to stop to being stopped.
-const TILL_KILL: Duration = Duration::from_millis(700);
+const TILL_KILL: Duration = Duration::from_millis(500);
 /// How long what a process has said may be on its way once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What is kept of the complaints of a process. Bytes.
