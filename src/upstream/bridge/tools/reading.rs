@@ -257,6 +257,10 @@ impl Reading {
     /// Reads a char that is of no marker.
     fn plain(&mut self, c: char) {
         if !c.is_whitespace() {
+            if self.fresh && !self.blocks.text.is_empty() {
+                // Some APIs have one text for all of it.
+                self.blocks.say("\n\n");
+            }
             self.line_start = false;
             self.fresh = false;
             self.fenced = false;

@@ -68,7 +68,7 @@ const CORPUS: &[(&str, &str, &str)] = &[
     ),
     (
         "I look:\n```\nFUNCTION_CALL_START\nweather\narguments: {}\nFUNCTION_CALL_END\n```\nDone.",
-        r#""I look:" weather{} "Done.""#,
+        r#""I look:" weather{} "\n\nDone.""#,
         FINE,
     ),
     (
@@ -90,10 +90,10 @@ const CORPUS: &[(&str, &str, &str)] = &[
         r#"weather{} "```sh\nls\n```\n""#,
         FINE,
     ),
-    // Text and calls in their order, without the space between them.
+    // Text and calls in their order, without the space between them; texts are paragraphs of their own.
     (
         "I look.\n\nFUNCTION_CALL_START\nweather\narguments: {}\nFUNCTION_CALL_END\n\nDone.\n",
-        r#""I look." weather{} "Done.\n""#,
+        r#""I look." weather{} "\n\nDone.\n""#,
         FINE,
     ),
     (
@@ -103,7 +103,7 @@ const CORPUS: &[(&str, &str, &str)] = &[
     ),
     (
         "A\nTOOL_CALL_START{\"name\":\"weather\"}TOOL_CALL_END\nB\nFUNCTION_CALL_START\nsearch\narguments: {}\nFUNCTION_CALL_END\nC",
-        r#""A" weather{} "B" search{} "C""#,
+        r#""A" weather{} "\n\nB" search{} "\n\nC""#,
         FINE,
     ),
     // Not at the beginning of a line, not in these letters, not this word.
