@@ -80,7 +80,7 @@ try:
         stream.get_final_message()
     raise AssertionError("a whole answer")
 except APIError as error:
-    assert error.body["request_id"] == stream.response.headers["request-id"], error
+    assert error.body["request_id"] == error.response.headers["request-id"], error
 
 raw = client.messages.with_raw_response.create(**asked(user("Hello!")), extra_headers={"x-request-id": "my-17"})
 assert raw.headers["request-id"] == raw.headers["x-request-id"] == "my-17", raw.headers
