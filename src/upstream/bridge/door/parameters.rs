@@ -1,10 +1,12 @@
 //! Parameters that several doors read alike.
 
+use std::collections::HashSet;
+
 use http::HeaderMap;
 
 use super::fields::{Field, Object, Shape};
 use crate::upstream::bridge::Failure;
-use crate::upstream::bridge::ask::{Effort, Warnings};
+use crate::upstream::bridge::ask::{Effort, Tool, Warnings};
 
 /// Messages of a request: as many as Anthropic takes (<https://docs.claude.com/en/api/messages>).
 pub(super) const MOST_MESSAGES: usize = 100_000;
@@ -235,6 +237,23 @@ pub(super) fn effort(field: &Field<'_>) -> Result<Effort, Failure> {
         "max" => Ok(Effort::Max),
         _ => Err(field.unknown(&word, "one of none, minimal, low, medium, high, xhigh, max")),
     }
+}
+
+/// The name of one of the request's tools.
+///
+/// # Errors
+/// Where it is of none.
+pub(super) fn known_tool(field: &Field<'_>, tools: &HashSet<String>) -> Result<String, Failure> {
+    let name = field.text()?;
+    if tools.contains(&name) {
+        return Ok(name);
+    }
+    Err(field.unknown(&name, "the name of one of the tools of the request"))
+}
+
+/// The names of tools.
+pub(super) fn names(tools: &[Tool]) -> HashSet<String> {
+    tools.iter().map(|tool| tool.name.clone()).collect()
 }
 
 /// The name of a tool, in characters that every provider takes.

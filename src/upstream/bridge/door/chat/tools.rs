@@ -109,7 +109,7 @@ fn choice(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<To
     let kind = choice.need("type", "one of function, allowed_tools")?;
     let word = kind.text()?;
     let read = match word.as_str() {
-        "function" => ToolChoice::Named(named(&mut choice, tools, &mut rule.warnings)?),
+        "function" => ToolChoice::Named(named(&mut choice, &parameters::names(tools), &mut rule.warnings)?),
         "allowed_tools" => allowed(choice.need("allowed_tools", "an object")?, tools, rule)?,
         _ => {
             rule.refuse(&kind, &format!("{word:?}, but only functions can be used here"))?;
@@ -130,27 +130,22 @@ fn required(field: &Field<'_>, tools: &[Tool]) -> Result<ToolChoice, Failure> {
 }
 
 /// The name in `{"type": "function", "function": {"name": …}}`.
-fn named(choice: &mut Object<'_>, tools: &[Tool], warnings: &mut Warnings) -> Result<String, Failure> {
+fn named(
+    choice: &mut Object<'_>,
+    tools: &HashSet<String>,
+    warnings: &mut Warnings,
+) -> Result<String, Failure> {
     let mut function = choice.need("function", "an object with a name")?.object()?;
-    let name = known(&function.need("name", "the name of a tool")?, tools)?;
+    let name = parameters::known_tool(&function.need("name", "the name of a tool")?, tools)?;
     function.finish(warnings);
     Ok(name)
-}
-
-fn known(field: &Field<'_>, tools: &[Tool]) -> Result<String, Failure> {
-    let name = field.text()?;
-    if tools.iter().any(|tool| tool.name == name) {
-        Ok(name)
-    } else {
-        Err(field.unknown(&name, "the name of one of the tools of the request"))
-    }
 }
 
 /// `allowed_tools`: `{"mode": "auto", "tools": [{"type": "function", "function": {"name": …}}]}`.
 fn allowed(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<ToolChoice, Failure> {
     let mut allowed = field.object()?;
     let mode = allowed.need("mode", "one of auto, required")?;
-    let mut names = HashSet::new();
+    let (mut names, all) = (HashSet::new(), parameters::names(tools));
     for item in allowed.need("tools", "a list of tools")?.list(MOST_TOOLS)? {
         let mut item = item.object()?;
         let kind = item.need("type", "\"function\"")?;
@@ -158,7 +153,7 @@ fn allowed(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<T
             rule.refuse(&kind, "only functions can be used here")?;
             continue;
         }
-        names.insert(named(&mut item, tools, &mut rule.warnings)?);
+        names.insert(named(&mut item, &all, &mut rule.warnings)?);
         item.finish(&mut rule.warnings);
     }
     allowed.finish(&mut rule.warnings);
@@ -181,7 +176,10 @@ fn former_choice(field: Field<'_>, tools: &[Tool], warnings: &mut Warnings) -> R
         },
         Shape::Object => {
             let mut choice = field.object()?;
-            let name = known(&choice.need("name", "the name of a function")?, tools)?;
+            let name = parameters::known_tool(
+                &choice.need("name", "the name of a function")?,
+                &parameters::names(tools),
+            )?;
             choice.finish(warnings);
             Ok(ToolChoice::Named(name))
         }

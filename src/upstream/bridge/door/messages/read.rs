@@ -202,10 +202,7 @@ fn choice(body: &mut Object<'_>, tools: &[Tool], notes: &mut Notes) -> Result<(T
         "any" => ToolChoice::Required,
         "tool" => {
             let name = choice.need("name", "the name of a tool")?;
-            let named = name.text()?;
-            if !tools.iter().any(|tool| tool.name == named) {
-                return Err(name.unknown(&named, "the name of one of the tools"));
-            }
+            let named = parameters::known_tool(&name, &parameters::names(tools))?;
             ToolChoice::Named(named)
         }
         other => return Err(kind.unknown(other, RIGHT)),

@@ -84,9 +84,9 @@ fn chosen(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<To
     let mut choice = field.object()?;
     let kind = choice.need("type", "\"function\" or \"allowed_tools\"")?;
     let read = match kind.text()?.as_str() {
-        "function" => ToolChoice::Named(named(&mut choice, tools)?),
+        "function" => ToolChoice::Named(named(&mut choice, &parameters::names(tools))?),
         "allowed_tools" => {
-            let mut names = HashSet::new();
+            let (mut names, all) = (HashSet::new(), parameters::names(tools));
             for allowed in choice.need("tools", "a list of tools")?.list(MOST_TOOLS)? {
                 let mut allowed = allowed.object()?;
                 let kind = allowed.need("type", "\"function\"")?;
@@ -94,7 +94,7 @@ fn chosen(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<To
                     rule.refuse(&kind, "only functions can be used here")?;
                     continue;
                 }
-                names.insert(named(&mut allowed, tools)?);
+                names.insert(named(&mut allowed, &all)?);
                 allowed.finish(&mut rule.warnings);
             }
             tools.retain(|tool| names.contains(&tool.name));
@@ -109,12 +109,6 @@ fn chosen(field: Field<'_>, tools: &mut Vec<Tool>, rule: &mut Rule) -> Result<To
     Ok(read)
 }
 
-fn named(choice: &mut Object<'_>, tools: &[Tool]) -> Result<String, Failure> {
-    let field = choice.need("name", "the name of a tool")?;
-    let name = field.text()?;
-    if tools.iter().any(|tool| tool.name == name) {
-        Ok(name)
-    } else {
-        Err(field.unknown(&name, "the name of one of the tools of the request"))
-    }
+fn named(choice: &mut Object<'_>, tools: &HashSet<String>) -> Result<String, Failure> {
+    parameters::known_tool(&choice.need("name", "the name of a tool")?, tools)
 }
