@@ -23,7 +23,7 @@ use crate::upstream::bridge::event::{Begin, Done, Event, Head, Left, Stop, Usage
 use crate::upstream::bridge::{Failure, Kind, Out};
 
 /// How long a turn that is given up may take to say so, and what it has cost.
-const TILL_STOPPED: Duration = Duration::from_millis(600);
+const TILL_STOPPED: Duration = Duration::from_millis(500);
 /// And then to end by itself.
 const TILL_KILLED: Duration = Duration::from_millis(200);
 /// How long the CLI may take to write its transcript once it has answered.
