@@ -1,131 +1,20 @@
 //! The bridge to Claude Code, with the real CLI, before a scripted API of Anthropic's: what the CLI asks is what the
 //! client asked, and what the client gets is what the API answered.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde_json::{Value, json};
 
 use crate::perimeter::Perimeter;
-use crate::process::{ANTHROPIC_KEY, installed};
+
+mod api;
+
+use api::{Api, answer, text};
 
 /// A pixel.
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-
-/// What it answers, by how many requests have come and the body of the last.
-type Script = fn(usize, &Value) -> (u16, Value);
-
-/// Anthropic's API, as far as the CLI needs it.
-struct Api {
-    address: SocketAddr,
-    bodies: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Api {
-    fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, bodies) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<Value>>>::default());
-        let kept = Arc::clone(&bodies);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let kept = Arc::clone(&kept);
-                thread::spawn(move || converse(stream, &kept, script));
-            }
-        });
-        Self { address, bodies }
-    }
-
-    /// What it was asked.
-    fn bodies(&self) -> Vec<Value> {
-        self.bodies.lock().unwrap().clone()
-    }
-
-    /// A bridge to the CLI, which asks here. More settings of the CLI.
-    fn bridge(&self, more: &str) -> Perimeter {
-        let llm = format!(
-            "claude_code, api_key: {ANTHROPIC_KEY}, claude_code: {{command: '{}', retries: 0{more}}}",
-            installed("claude").display()
-        );
-        Perimeter::start(&llm, &format!("http://{}", self.address))
-    }
-}
-
-fn converse(stream: TcpStream, bodies: &Mutex<Vec<Value>>, script: Script) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut stream = stream;
-    loop {
-        let (mut line, mut length) = (String::new(), 0);
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let asked = line.starts_with("POST /v1/messages?");
-        while line.trim_end() != "" {
-            line.clear();
-            reader.read_line(&mut line).ok()?;
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        let (status, kind, said) = if asked {
-            let body: Value = serde_json::from_slice(&body).ok()?;
-            let count = {
-                let mut bodies = bodies.lock().unwrap();
-                bodies.push(body.clone());
-                bodies.len()
-            };
-            match script(count, &body) {
-                (200, events) => (200, "text/event-stream", stream_of(&events)),
-                (status, error) => (status, "application/json", error.to_string()),
-            }
-        } else {
-            (200, "application/json", String::new())
-        };
-        // A stream that lacks its last event is not over yet.
-        let more = usize::from(said.starts_with("event") && !said.contains("message_stop"));
-        let length = said.len() + more;
-        let head =
-            format!("HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(said.as_bytes()).ok()?;
-    }
-}
-
-fn stream_of(events: &Value) -> String {
-    let events = events.as_array().unwrap().iter();
-    events.map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())).collect()
-}
-
-/// An answer of these blocks, each with its deltas.
-fn answer(blocks: &[(Value, &[Value])], stop: &str) -> Value {
-    let usage = json!({"input_tokens": 11, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 3,
-        "output_tokens": 1});
-    let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5-5",
-        "content": [], "stop_reason": null, "stop_sequence": null, "usage": usage});
-    let mut events = vec![json!({"type": "message_start", "message": message})];
-    for (index, (block, deltas)) in blocks.iter().enumerate() {
-        events.push(json!({"type": "content_block_start", "index": index, "content_block": block}));
-        events.extend(
-            deltas.iter().map(|delta| json!({"type": "content_block_delta", "index": index, "delta": delta})),
-        );
-        events.push(json!({"type": "content_block_stop", "index": index}));
-    }
-    events.push(json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null},
-        "usage": {"output_tokens": 5}}));
-    events.push(json!({"type": "message_stop"}));
-    json!(events)
-}
-
-fn text(text: &str) -> Value {
-    let deltas: Vec<_> =
-        text.split_inclusive(' ').map(|word| json!({"type": "text_delta", "text": word})).collect();
-    answer(&[(json!({"type": "text", "text": ""}), &deltas)], "end_turn")
-}
 
 /// Two calls at once.
 fn calls() -> Value {
@@ -306,6 +195,16 @@ fn tools_answer_to_a_process_that_waits_as_to_a_new_one() {
     assert_eq!(waiting.0["content"][2]["input"], json!({"city": "Rome"}));
     let conversations = |asked: &[Value]| asked.iter().map(conversation).collect::<Vec<_>>();
     assert_eq!(conversations(&waiting.2), conversations(&new.2));
+    // All else that is asked is the same, down to the last setting, but for the name of the session.
+    let rest = |asked: &[Value]| {
+        let mut all = asked.to_vec();
+        for body in &mut all {
+            let body = body.as_object_mut().unwrap();
+            body.retain(|key, _| key != "messages" && key != "metadata");
+        }
+        all
+    };
+    assert_eq!(rest(&waiting.2), rest(&new.2));
     let session = |body: &Value| body["metadata"]["user_id"].as_str().unwrap().to_owned();
     assert_eq!(session(&waiting.2[0]), session(&waiting.2[1]), "the same process");
     assert_ne!(session(&new.2[0]), session(&new.2[1]), "another process");
