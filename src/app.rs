@@ -114,7 +114,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
     // A bridge has the key for its backend, and gives it to no one.
     let credential =
         if bridged { None } else { Credential::of(&config).map_err(no_header("llm.api_key"))? };
-    let entry = bridged.then(|| Entry::of(&config));
+    let entry = if bridged { Some(entry(&config)?) } else { None };
     let main = runtime()?;
     let _inside = main.enter();
     let mut signals = Signals::new()?;
@@ -194,6 +194,14 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
 
 fn no_header<E>(key: &'static str) -> impl FnOnce(E) -> RunError {
     move |_| RunError::HeaderValue { key }
+}
+
+/// Who may come in to a bridge. Callers are told apart with a secret, so that what is theirs stays theirs in the next
+/// run.
+fn entry(config: &Config) -> Result<Entry, RunError> {
+    let secret = watchers::mask_key(config);
+    let secret = secret.map_err(|source| RunError::System { what: "random bytes", source })?;
+    Ok(Entry::of(config, &secret))
 }
 
 /// The bridge that the configuration asks for; what it counts is counted with the others.

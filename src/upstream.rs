@@ -64,9 +64,11 @@ impl Caller {
         Self("local".into())
     }
 
-    /// Whoever shows this key of `server.client_keys`. The key cannot be read out of it, and is the same in every run.
-    pub fn with_key(key: &str) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
+    /// Whoever shows this key of `server.client_keys`, as whoever knows `secret` tells keys apart: without it not even
+    /// a guess at the key can be tried.
+    pub fn with_key(key: &str, secret: &[u8]) -> Self {
+        let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+        let digest = ring::hmac::sign(&secret, key.as_bytes());
         Self(digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into())
     }
 

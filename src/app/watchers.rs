@@ -112,14 +112,14 @@ fn name(kind: &str, taken: &[String]) -> String {
     names.find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
-fn mask_key(config: &Config) -> std::io::Result<[u8; 32]> {
+pub(super) fn mask_key(config: &Config) -> std::io::Result<[u8; 32]> {
     match state::mask_key(&config.state_dir) {
         Ok(key) => Ok(key),
         Err(error) => {
             let place = config.state_dir.display();
             tracing::warn!(
                 %error,
-                "no key in {place}: the fingerprints of masked credentials are those of this run only"
+                "no key in {place}: the fingerprints of credentials are those of this run only"
             );
             state::random()
         }

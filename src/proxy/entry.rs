@@ -1,6 +1,7 @@
 //! Who may use an upstream that spends its owner's money on every request, whatever credential the request brings.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::request::Parts;
 
@@ -15,12 +16,14 @@ use crate::upstream::Caller;
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     keys: ClientKeys,
+    /// What callers are told apart with: the same in every run.
+    secret: Arc<[u8]>,
 }
 
 impl Entry {
-    /// As `config` says. (That there are keys beyond loopback has been checked.)
-    pub(crate) fn of(config: &Config) -> Self {
-        Self { keys: ClientKeys::of(config) }
+    /// As `config` says. (That there are keys beyond loopback has been checked.) Keys are told apart with `secret`.
+    pub(crate) fn of(config: &Config, secret: &[u8]) -> Self {
+        Self { keys: ClientKeys::of(config), secret: secret.into() }
     }
 
     /// Who sends a request with this head; `local` is our end of its connection.
@@ -30,7 +33,7 @@ impl Entry {
             return Err((Refusal::Foreign, "the request comes from a web page that is not ours"));
         }
         if let Some(key) = self.keys.shown_anywhere(&head.headers) {
-            return Ok(Caller::with_key(key.reveal()));
+            return Ok(Caller::with_key(key.reveal(), &self.secret));
         }
         if !self.keys.is_empty() {
             let why =
@@ -53,7 +56,8 @@ mod tests {
 
     #[track_caller]
     fn check(keys: &[&str], fields: &[(&str, &str)], expected: Result<Caller, Refusal>) {
-        let entry = Entry { keys: ClientKeys::new(keys.iter().map(|key| Secret::new(*key)).collect()) };
+        let keys_known = keys.iter().map(|key| Secret::new(*key)).collect();
+        let entry = Entry { keys: ClientKeys::new(keys_known), secret: b"secret".as_slice().into() };
         let mut request = Request::builder().uri("/v1/models");
         for (name, value) in fields {
             request = request.header(*name, *value);
@@ -78,7 +82,7 @@ mod tests {
     #[test]
     fn where_there_are_keys_one_of_them_has_to_be_shown() {
         let here = ("host", "localhost:4000");
-        let one = || Ok(Caller::with_key("one"));
+        let one = || Ok(Caller::with_key("one", b"secret"));
         check(&["one", "two"], &[here], Err(Refusal::ClientKey));
         check(&["one", "two"], &[here, ("authorization", "Bearer on")], Err(Refusal::ClientKey));
         check(&["one", "two"], &[here, ("authorization", "Bearer one")], one());

@@ -192,7 +192,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     fn callers() -> [Caller; 3] {
-        ["a", "b", "c"].map(Caller::with_key)
+        ["a", "b", "c"].map(|key| Caller::with_key(key, b""))
     }
 
     #[tokio::test]

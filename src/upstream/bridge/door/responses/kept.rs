@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_response_is_kept_for_whoever_asked_and_for_nobody_else() {
-        let (kept, ours, other) = (Kept::default(), Caller::local(), Caller::with_key("k"));
+        let (kept, ours, other) = (Kept::default(), Caller::local(), Caller::with_key("k", b""));
         kept.keep("a".to_owned(), earlier(&ours, None, 1));
         kept.keep("b".to_owned(), earlier(&ours, Some("a"), 1));
         assert_eq!(kept.clone().chain(&ours, "b").unwrap().len(), 2);

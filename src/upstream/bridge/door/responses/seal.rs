@@ -71,7 +71,7 @@ mod tests {
             let sealed = seal.seal(&ours, &thought).unwrap();
             assert_ne!(seal.seal(&ours, &thought).unwrap(), sealed);
             assert_eq!(seal.open(&ours, &sealed), Some(thought));
-            assert_eq!(seal.open(&Caller::with_key("k"), &sealed), None);
+            assert_eq!(seal.open(&Caller::with_key("k", b""), &sealed), None);
             assert_eq!(Seal::new(b"b").open(&ours, &sealed), None);
             let forged: String = sealed.chars().rev().collect();
             assert_eq!(seal.open(&ours, &forged), None);

@@ -114,7 +114,7 @@ fn two_at_once_do_not_speak_into_each_other() {
 fn names_are_each_callers_and_each_agents_own() {
     let all = Conversations::new();
     let mut other = ask(turns(&["hi"]));
-    other.caller = Caller::with_key("k");
+    other.caller = Caller::with_key("k", b"");
     let ids = [
         all.enter(&ask(turns(&["hi"])), "chat", "agent").id.clone(),
         all.enter(&ask(turns(&["hi"])), "chat", "other").id.clone(),

@@ -142,7 +142,7 @@ fn a_response_belongs_to_whoever_asked_and_can_be_deleted() {
     let response = answered(&kept, json!({}), &says("a"));
     let path = format!("/v1/responses/{}", id(&response));
     let call = |method: &Method, path: &str, caller: &Caller| own(method, path, None, caller, &kept).unwrap();
-    let (ours, other) = (Caller::local(), Caller::with_key("k"));
+    let (ours, other) = (Caller::local(), Caller::with_key("k", b""));
     let kind = |result: Result<Value, Failure>| result.unwrap_err().kind;
     assert_eq!(kind(call(&Method::GET, &path, &other)), Kind::NotFound);
     assert_eq!(kind(call(&Method::DELETE, &path, &other)), Kind::NotFound);
