@@ -14,7 +14,7 @@ use crate::upstream::bridge::BridgeError;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The directory that all projects are below; unset: `claude_code/workspace` in `state_dir`.
+    /// The directory that all projects are below; unset: `claude_code/agent/workspace` in `state_dir`.
     #[serde(deserialize_with = "path::some")]
     pub workspace: Option<PathBuf>,
     /// The tools that an agent has, by the CLI's names for them: `Read`, `Bash`, `mcp__server`, `mcp__server__tool`.
