@@ -171,11 +171,15 @@ impl Proxy {
         self.log.tell(|said| said.hung_up = true);
     }
 
-    /// The most memory it has ever had, in bytes.
+    /// The most memory it has ever had, in bytes, without the pages of the program's own files: those are read as they
+    /// are needed, and held by nobody.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM in /proc");
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is in /proc");
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        };
+        of("VmHWM:").saturating_sub(of("RssFile:"))
     }
 
     /// Its process.
