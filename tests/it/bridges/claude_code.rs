@@ -143,8 +143,10 @@ fn every_capture_says_the_same_through_every_door() {
         let body = json!({"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
         let messages = post(&proxy, "/v1/messages", &body);
         let responses = post(&proxy, "/v1/responses", &json!({"model": name, "input": "hi"}));
+        let completion = post(&proxy, "/v1/completions", &json!({"model": name, "prompt": "hi"}));
         let status = chat.head.status();
         assert_eq!(responses.head.status(), status, "{name}: {}", responses.body);
+        assert_eq!(completion.head.status(), status, "{name}: {}", completion.body);
         if status != 200 {
             assert!(messages.head.status() == status || messages.head.status() == 529, "{name}");
             assert!(json(&chat)["error"]["code"].is_string(), "{name}: {}", chat.body);
@@ -157,6 +159,7 @@ fn every_capture_says_the_same_through_every_door() {
             items.map(|item| item["text"].as_str().unwrap()).collect::<String>()
         };
         let said = message["content"].as_str().unwrap_or_default();
+        assert_eq!(json(&completion)["choices"][0]["text"], said, "{name}");
         assert_eq!(texts(&messages["content"], "text"), said, "{name}");
         let output = responses["output"].as_array().unwrap();
         let output: Vec<_> = output.iter().filter_map(|item| item["content"].as_array()).flatten().collect();
