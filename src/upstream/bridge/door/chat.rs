@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions` (<https://platform.openai.com/docs/api-reference/chat>).
 
 use super::fields::{self, Field, Object};
-use super::parameters::{self, Rule};
+use super::parameters::{self, Rule, SAMPLING};
 use super::{Failure, Reader, Reading};
 use crate::upstream::bridge::Ask;
 use crate::upstream::bridge::ask::{Effort, Format, Prompt, Warnings};
@@ -16,14 +16,8 @@ pub(super) use shapes::{Figures, finish_reason};
 /// Parts of a message, and calls of tools in one.
 const MOST_PARTS: usize = 10_000;
 
-/// Parameters that have no effect here and yet do no harm, with OpenAI's defaults.
-const HARMLESS: [(&str, &str); 12] = [
-    ("temperature", "1"),
-    ("top_p", "1"),
-    ("frequency_penalty", "0"),
-    ("presence_penalty", "0"),
-    ("logit_bias", "{}"),
-    ("seed", "null"),
+/// Parameters besides [`SAMPLING`] that have no effect here and yet do no harm, with OpenAI's defaults.
+const HARMLESS: [(&str, &str); 6] = [
     ("store", "false"),
     ("service_tier", "\"auto\""),
     ("prediction", "null"),
@@ -46,8 +40,7 @@ const HARMFUL: [(&str, &str, &str); 7] = [
 pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let mut body = fields::object(reader.body)?;
     let mut rule = Rule { lenient: reader.lenient, warnings: Warnings::default() };
-    let model =
-        parameters::name_in(&body.need("model", "the name of a model, as GET /v1/models lists them,")?)?;
+    let model = parameters::model(&mut body)?;
     let prompt = body.text("system_prompt")?.filter(|prompt| !prompt.is_empty());
     let messages = body.need("messages", "a list of messages")?;
     let conversation = parameters::conversation(reader.headers, &mut body, None, &mut rule.warnings)?;
@@ -62,6 +55,7 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     parameters::end_user(&mut body, &mut rule.warnings)?;
     let session = parameters::name(&mut body, "session_id")?;
     let project = parameters::name(&mut body, "project_id")?;
+    rule.ignore(&mut body, &SAMPLING);
     rule.ignore(&mut body, &HARMLESS);
     for (name, default, message) in HARMFUL {
         rule.only(&mut body, name, default, message)?;

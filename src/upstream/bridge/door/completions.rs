@@ -4,21 +4,11 @@ use serde::Serialize;
 
 use super::chat::{Figures, finish_reason};
 use super::fields::{self, Field, Shape};
-use super::parameters::{self, Rule};
+use super::parameters::{self, Rule, SAMPLING};
 use super::{Failure, Reader, Reading, Writer, errors, wire};
 use crate::upstream::bridge::Ask;
 use crate::upstream::bridge::ask::{Block, Format, Role, ToolChoice, Turn, Warnings};
 use crate::upstream::bridge::event::{Answer, Begin, Event};
-
-/// Parameters that have no effect here and yet do no harm, with OpenAI's defaults.
-const HARMLESS: [(&str, &str); 6] = [
-    ("temperature", "1"),
-    ("top_p", "1"),
-    ("frequency_penalty", "0"),
-    ("presence_penalty", "0"),
-    ("logit_bias", "{}"),
-    ("seed", "null"),
-];
 
 /// Parameters that change what the answer means, with OpenAI's defaults.
 const HARMFUL: [(&str, &str, &str); 5] = [
@@ -32,8 +22,7 @@ const HARMFUL: [(&str, &str, &str); 5] = [
 pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let mut body = fields::object(reader.body)?;
     let mut rule = Rule { lenient: reader.lenient, warnings: Warnings::default() };
-    let model =
-        parameters::name_in(&body.need("model", "the name of a model, as GET /v1/models lists them,")?)?;
+    let model = parameters::model(&mut body)?;
     let prompt = prompt(&body.need("prompt", "a string")?)?;
     let max_tokens = parameters::tokens(&mut body, "max_tokens")?;
     let stop = parameters::stop(&mut body)?;
@@ -41,7 +30,7 @@ pub(super) fn read(reader: Reader<'_>) -> Result<Reading, Failure> {
     let include_usage = parameters::include_usage(&mut body, &mut rule.warnings)?;
     let conversation = parameters::conversation(reader.headers, &mut body, None, &mut rule.warnings)?;
     parameters::end_user(&mut body, &mut rule.warnings)?;
-    rule.ignore(&mut body, &HARMLESS);
+    rule.ignore(&mut body, &SAMPLING);
     for (name, default, message) in HARMFUL {
         rule.only(&mut body, name, default, message)?;
     }

@@ -23,6 +23,16 @@ const LONGEST_STOP: usize = 1024;
 /// Bytes of the name of a conversation.
 const LONGEST_NAME: usize = 512;
 
+/// How the next token is chosen, with OpenAI's defaults: no backend can be told.
+pub(super) const SAMPLING: [(&str, &str); 6] = [
+    ("temperature", "1"),
+    ("top_p", "1"),
+    ("frequency_penalty", "0"),
+    ("presence_penalty", "0"),
+    ("logit_bias", "{}"),
+    ("seed", "null"),
+];
+
 /// What becomes of parameters that cannot be honoured and would change what the answer means.
 #[derive(Debug)]
 pub(super) struct Rule {
@@ -159,6 +169,14 @@ pub(super) fn conversation(
 /// Where it is none.
 pub(super) fn name(object: &mut Object<'_>, key: &str) -> Result<Option<String>, Failure> {
     object.take(key).map(|field| name_in(&field)).transpose()
+}
+
+/// The model that is asked.
+///
+/// # Errors
+/// Where there is none, or no name of one.
+pub(super) fn model(object: &mut Object<'_>) -> Result<String, Failure> {
+    name_in(&object.need("model", "the name of a model, as GET /v1/models lists them,")?)
 }
 
 /// Who the client's own user is: for whoever watches, and for nobody here. `user` is what `safety_identifier` was called
