@@ -31,7 +31,8 @@ Environment:
                      what the file leaves unset of cylestio_trace
   CLIENT_ID, CLIENT_SECRET, REALM, GENAI_AGENT_ID
                      what the file leaves unset of llm.stackspot, with --type stackspot
-  ANTHROPIC_API_KEY  the key for the CLI, with --type claude_code
+  ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN
+                     what the CLI shows Anthropic, with --type claude_code, where the file does not say
   and whatever a configuration names as ${VAR} or ${VAR:-default}
 
 Exit codes:
