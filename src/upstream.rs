@@ -9,8 +9,10 @@ use http::{Request, Response};
 
 use crate::body::{Body, BoxError};
 
+mod bell;
 pub mod bridge;
 mod connect;
+mod connection;
 mod http1;
 mod own;
 mod pool;

@@ -13,16 +13,19 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::Builder;
-use hyper_util::rt::TokioIo;
 use tokio_util::task::TaskTracker;
 
 use super::connect::Connector;
-use super::pool::{Connection, Pool};
+use super::connection::{Connection, Sending};
+use super::pool::Pool;
 use super::{Handover, Upstream, UpstreamError};
 use crate::body::Body;
 use crate::metrics::Metrics;
 use crate::raw_head::RawHead;
+
+/// A connection that rested less is taken as it is: what happened to it, the runtime has told when it told of the
+/// request.
+const AT_WORK: Duration = Duration::from_millis(10);
 
 /// One provider, as one forwarding thread sees it.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub(crate) struct HttpUpstream(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     connector: Connector,
-    pool: Arc<Pool>,
+    pool: Pool,
     tasks: TaskTracker,
     metrics: Arc<Metrics>,
 }
@@ -39,7 +42,7 @@ struct Inner {
 impl HttpUpstream {
     /// A provider reached by `connector`. Connections live on `tasks`.
     pub(crate) fn new(connector: Connector, tasks: TaskTracker, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Inner { connector, pool: Arc::default(), tasks, metrics }))
+        Self(Arc::new(Inner { connector, pool: Pool::default(), tasks, metrics }))
     }
 
     /// As the service that the proxy calls.
@@ -57,7 +60,7 @@ impl HttpUpstream {
 }
 
 impl Inner {
-    async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    async fn send(self: &Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let mut connecting = Duration::ZERO;
         let raw = request.extensions_mut().remove::<Arc<RawHead>>();
         loop {
@@ -73,7 +76,7 @@ impl Inner {
             };
             let sent = Instant::now();
             connection.heads.expect(raw.clone());
-            match connection.sender.try_send_request(request).await {
+            match connection.send(request).await {
                 Ok(response) => {
                     if reused {
                         self.metrics.upstream_reused();
@@ -83,7 +86,7 @@ impl Inner {
                 }
                 // hyper gives the request back only if not a byte of it was written.
                 Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if reused => request = unsent,
+                    Some(unsent) if reused => request = unsent.map(Sending::unsent),
                     _ => return Err(classify(failed.into_error())),
                 },
             }
@@ -92,38 +95,29 @@ impl Inner {
 
     async fn pooled(&self) -> Option<Connection> {
         loop {
-            let connection = self.pool.take()?;
-            // Lets the runtime look at its sockets first (no measurable cost, see bench/RESULTS.md): what was closed
-            // or reset before this request came is then known to be.
+            let (mut connection, rested) = self.pool.take()?;
+            if rested < AT_WORK {
+                return Some(connection);
+            }
+            // Lets the runtime look at its sockets first: what was closed or reset before this request came is then
+            // known to be.
             tokio::task::yield_now().await;
-            if connection.sender.is_ready() {
+            if connection.is_ready() == Some(true) {
                 return Some(connection);
             }
         }
     }
 
     async fn connect(&self) -> Result<Connection, UpstreamError> {
-        let stream = self.connector.connect().await?;
-        let heads = stream.heads();
-        let (mut sender, connection) = Builder::new()
-            .allow_obsolete_multiline_headers_in_responses(true)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(classify)?;
+        let connection = Connection::open(self.connector.connect().await?).await.map_err(classify)?;
         self.metrics.upstream_opened();
-        let task = self.tasks.spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "upstream connection ended");
-            }
-        });
-        sender.ready().await.map_err(classify)?;
-        Ok(Connection::new(sender, heads, task.abort_handle()))
+        Ok(connection)
     }
 
     fn receive(
-        &self,
+        self: &Arc<Self>,
         response: Response<Incoming>,
-        connection: Connection,
+        mut connection: Connection,
         handover: Handover,
     ) -> Response<Body> {
         let (mut parts, incoming) = response.into_parts();
@@ -131,9 +125,10 @@ impl Inner {
         if let Some(raw) = connection.heads.take_response() {
             parts.extensions.insert(raw);
         }
+        connection.answered(&self.tasks);
         let mut lease = Lease {
             connection: Some(connection),
-            pool: self.pool.clone(),
+            upstream: self.clone(),
             keep_alive: keep_alive(&parts.headers),
         };
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -156,21 +151,34 @@ struct Leased {
 #[derive(Debug)]
 struct Lease {
     connection: Option<Connection>,
-    pool: Arc<Pool>,
+    upstream: Arc<Inner>,
     keep_alive: Option<Duration>,
 }
 
 impl Lease {
+    fn poll(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.connection {
+            Some(connection) => connection.poll_body(body, cx),
+            None => Pin::new(body).poll_frame(cx),
+        }
+    }
+
     fn give_back(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.pool.put(connection, self.keep_alive);
+        if let Some(mut connection) = self.connection.take()
+            && connection.rest(&self.upstream.tasks)
+        {
+            self.upstream.pool.put(connection, self.keep_alive);
         }
     }
 
     /// From here on the connection is a tunnel's.
     fn detach(&mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.detach();
+            connection.detach(&self.upstream.tasks);
         }
     }
 }
@@ -183,12 +191,13 @@ impl HttpBody for Leased {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let this = &mut *self;
+        let frame = ready!(this.lease.poll(&mut this.incoming, cx));
         match &frame {
-            Some(Err(_)) => self.lease.connection = None,
+            Some(Err(_)) => this.lease.connection = None,
             // Whoever reads this body may stop at its last frame and never ask for the `None`.
-            Some(Ok(_)) if !self.incoming.is_end_stream() => {}
-            _ => self.lease.give_back(),
+            Some(Ok(_)) if !this.incoming.is_end_stream() => {}
+            _ => this.lease.give_back(),
         }
         Poll::Ready(frame)
     }

@@ -3,44 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
-use tokio::task::AbortHandle;
-
-use super::stream::Heads;
-use crate::body::Body;
+use super::connection::Connection;
 
 /// How long a connection is kept idle where the provider does not say.
 const IDLE_FOR: Duration = Duration::from_secs(30);
-
-/// A connection to the provider: our end of it, and the task that drives it.
-///
-/// Dropping it ends the task, whatever that is doing: hyper's connection would otherwise go on trying to write to a
-/// provider that does not read, long after the exchange is over and the client gone.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) sender: SendRequest<Body>,
-    pub(super) heads: Heads,
-    task: Option<AbortHandle>,
-}
-
-impl Connection {
-    pub(super) fn new(sender: SendRequest<Body>, heads: Heads, task: AbortHandle) -> Self {
-        Self { sender, heads, task: Some(task) }
-    }
-
-    /// Lets the task end by itself.
-    pub(super) fn detach(mut self) {
-        self.task = None;
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-}
 
 /// The latest used comes out first: it is the least likely to have been closed by the other side, and those that
 /// are not needed grow old.
@@ -52,42 +18,50 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
+    since: Instant,
     until: Instant,
 }
 
+impl Idle {
+    /// Whether it takes a request now; none where it is to be given up.
+    fn is_ready(&mut self, now: Instant) -> Option<bool> {
+        if now >= self.until { None } else { self.connection.is_ready() }
+    }
+}
+
 impl Pool {
-    /// A connection that is ready for a request as far as can be known.
-    pub(super) fn take(&self) -> Option<Connection> {
+    /// A connection that is ready for a request as far as can be known, and how long it rested.
+    pub(super) fn take(&self) -> Option<(Connection, Duration)> {
         let now = Instant::now();
         let mut idle = self.lock();
         // From the end, and no further than needed: the old ones are `sweep`'s.
         for at in (0..idle.len()).rev() {
-            let (sender, until) = (&idle[at].connection.sender, idle[at].until);
-            if sender.is_closed() || now >= until {
-                drop(idle.remove(at));
-            } else if sender.is_ready() {
-                return Some(idle.remove(at).connection);
+            match idle[at].is_ready(now) {
+                None => drop(idle.remove(at)),
+                Some(true) => {
+                    let taken = idle.remove(at);
+                    return Some((taken.connection, now.saturating_duration_since(taken.since)));
+                }
+                // It still sends the rest of an early-answered request; it stays until it has.
+                Some(false) => {}
             }
-            // Else it still sends the rest of an early-answered request; it stays until it has.
         }
         None
     }
 
     /// Keeps a connection whose exchange is over, for as long as its provider says it would.
     pub(super) fn put(&self, connection: Connection, keep_alive: Option<Duration>) {
-        if connection.sender.is_closed() {
-            return;
-        }
         let idle_for = idle_for(keep_alive);
         if !idle_for.is_zero() {
-            self.lock().push(Idle { connection, until: Instant::now() + idle_for });
+            let since = Instant::now();
+            self.lock().push(Idle { connection, since, until: since + idle_for });
         }
     }
 
-    /// Drops, and thereby closes, what has been idle for too long.
+    /// Drops, and thereby closes, what has been idle for too long, or was closed by the other side.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.lock().retain(|entry| !entry.connection.sender.is_closed() && now < entry.until);
+        self.lock().retain_mut(|idle| idle.is_ready(now).is_some());
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {

@@ -1,0 +1,245 @@
+//! One connection to the provider: our end of it, and what drives it.
+//!
+//! Whoever has an exchange on it drives it ([`Bell`]). Only what goes on when its exchange is over, or goes both ways
+//! at once, gets a task: the rest of a request that was answered early, and a tunnel.
+
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+use super::bell::Bell;
+use super::stream::{Heads, Stream};
+use crate::body::{Body, BoxError};
+
+/// A connection to the provider.
+///
+/// Dropping it closes it, whatever it is doing: hyper's connection would otherwise go on trying to write to a provider
+/// that does not read, long after the exchange is over and the client gone.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Sending>,
+    pub(super) heads: Heads,
+    driver: Driver,
+    bell: Bell,
+    /// Whether a request's body is not all hyper's yet.
+    sending: Arc<AtomicBool>,
+    /// Whether the head of a response came, and with it, most likely, the beginning of its body.
+    fresh: bool,
+}
+
+/// hyper's connection.
+type Engine = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// Who drives it.
+enum Driver {
+    /// Whoever has an exchange on it.
+    Here(Engine),
+    /// A task that ends with it.
+    Task(AbortHandle),
+    /// A task that ends by itself, or nobody any more.
+    Gone,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Here(_) => "Here",
+            Self::Task(_) => "Task",
+            Self::Gone => "Gone",
+        })
+    }
+}
+
+impl Connection {
+    /// Speaks HTTP/1.1 on `stream`.
+    pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
+        let heads = stream.heads();
+        let (sender, engine) = Builder::new()
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        Ok(Self {
+            sender,
+            heads,
+            driver: Driver::Here(Box::pin(engine.with_upgrades())),
+            bell: Bell::new(),
+            sending: Arc::default(),
+            fresh: false,
+        })
+    }
+
+    /// Sends `request` and waits for the head of its response.
+    ///
+    /// # Errors
+    /// hyper's, with the request where nothing of it was written.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
+        self.sending.store(true, Relaxed);
+        let sending = self.sending.clone();
+        let request = request.map(|body| Sending { body, sending });
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let Self { driver, bell, .. } = self;
+        bell.ring();
+        std::future::poll_fn(|cx| {
+            bell.answer(cx, |cx| {
+                driver.drive(cx);
+                answer.as_mut().poll(cx)
+            })
+        })
+        .await
+    }
+
+    /// Polls `body`, that of a response that came here.
+    pub(super) fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { driver, bell, fresh, .. } = self;
+        if !matches!(driver, Driver::Here(_)) {
+            return Pin::new(body).poll_frame(cx);
+        }
+        bell.answer(cx, |cx| {
+            if std::mem::take(fresh)
+                && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx)
+            {
+                return Poll::Ready(frame);
+            }
+            driver.drive(cx);
+            Pin::new(&mut *body).poll_frame(cx)
+        })
+    }
+
+    /// A response has begun: nobody looks here any more but for its body. What is not yet sent of the request goes on
+    /// by itself.
+    pub(super) fn answered(&mut self, tasks: &TaskTracker) {
+        if self.sending.load(Relaxed) {
+            self.hand_to_task(tasks);
+        }
+        self.fresh = true;
+    }
+
+    /// Whether it may be kept for another exchange. What is still to be sent goes on by itself.
+    pub(super) fn rest(&mut self, tasks: &TaskTracker) -> bool {
+        if !self.sender.is_ready() {
+            self.look();
+        }
+        if !self.sender.is_ready() && !self.sender.is_closed() {
+            self.hand_to_task(tasks);
+        }
+        self.bell.rest();
+        !self.sender.is_closed()
+    }
+
+    /// Whether it takes a request now; none where it never will again.
+    pub(super) fn is_ready(&mut self) -> Option<bool> {
+        self.look();
+        if self.sender.is_closed() { None } else { Some(self.sender.is_ready()) }
+    }
+
+    /// Finds out what happened since somebody looked last.
+    fn look(&mut self) {
+        let Self { driver, bell, .. } = self;
+        let nobody = Context::from_waker(std::task::Waker::noop());
+        let _ = bell.answer(&nobody, |cx| -> Poll<()> {
+            driver.drive(cx);
+            Poll::Pending
+        });
+    }
+
+    /// Lets a task drive it from here on, for as long as it is held.
+    fn hand_to_task(&mut self, tasks: &TaskTracker) {
+        if let Driver::Here(engine) = std::mem::replace(&mut self.driver, Driver::Gone) {
+            self.driver = Driver::Task(tasks.spawn(drive(engine)).abort_handle());
+        }
+    }
+
+    /// From here on the connection is a tunnel's, and ends by itself.
+    pub(super) fn detach(mut self, tasks: &TaskTracker) {
+        self.hand_to_task(tasks);
+        self.driver = Driver::Gone;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Driver::Task(task) = &self.driver {
+            task.abort();
+        }
+    }
+}
+
+async fn drive(engine: Engine) {
+    tell(engine.await);
+}
+
+fn tell(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "upstream connection ended");
+    }
+}
+
+impl Driver {
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Self::Here(engine) = self
+            && let Poll::Ready(result) = engine.as_mut().poll(cx)
+        {
+            tell(result);
+            *self = Self::Gone;
+        }
+    }
+}
+
+/// The body of a request; its end says that hyper has all of it.
+#[derive(Debug)]
+pub(super) struct Sending {
+    body: Body,
+    sending: Arc<AtomicBool>,
+}
+
+impl Sending {
+    /// The request that hyper could not send.
+    pub(super) fn unsent(mut self) -> Body {
+        std::mem::replace(&mut self.body, Body::full(Bytes::new()))
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.sending.store(false, Relaxed);
+    }
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
