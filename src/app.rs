@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::prices::PricesError;
 use crate::proxy::serve::Serve;
 use crate::proxy::{Credential, Entry, Gateway, Target};
+use crate::raw_head::Shows;
 use crate::registry::{Hire, HireError};
 use crate::upstream::bridge::{BridgeError, Home, HomeError};
 use crate::upstream::{self, Connector, ConnectorError, HttpUpstream, TlsError, Upstream, client_config};
@@ -364,6 +365,7 @@ impl Worker {
             entry: self.entry,
             credential: self.credential,
             apis: self.apis,
+            shows: if self.upstream.is_none() && self.admin.is_none() { Shows::Needed } else { Shows::All },
             says_continue: self.upstream.is_none(),
             upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),
             journal: self.journal.clone(),

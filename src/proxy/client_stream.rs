@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 
 use super::head_scan::HeadScan;
 use crate::metrics::Metrics;
-use crate::raw_head::{HeadWriter, RawHead, take_out};
+use crate::raw_head::{HeadWriter, RawHead, Shows};
 
 /// How long a client may go on sending what nobody will read, so that it gets to read our answer instead of a
 /// reset (RFC 9112 section 9.6).
@@ -75,10 +75,10 @@ impl Drop for OpenConnection {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, open: OpenConnection) -> (Self, Handle) {
+    pub(super) fn new(tcp: TcpStream, open: OpenConnection, shows: Shows) -> (Self, Handle) {
         let handle = Handle(Arc::new(Mutex::new(Inner {
             tcp,
-            scan: HeadScan::new(),
+            scan: HeadScan::new(shows),
             writer: HeadWriter::default(),
             drained: None,
             open_exchanges: 0,
@@ -221,10 +221,9 @@ impl AsyncRead for ClientStream {
         if result.is_err() || read.is_empty() {
             inner.read_ended = true;
         } else if !inner.upgraded {
-            // Never all of it: what is taken out is within a head.
-            if let Some(words) = inner.scan.feed(read) {
-                take_out(buf, before, words);
-            }
+            // Never none of it: the empty line behind a head is shown.
+            let shown = inner.scan.feed(read);
+            buf.set_filled(before + shown);
         }
         Poll::Ready(result)
     }

@@ -25,7 +25,7 @@ use crate::body::Body;
 use crate::error::{Failure, chain};
 use crate::journal::{Journal, Lane, RequestHead, ResponseHead};
 use crate::metrics::{Metrics, Outcome, Refusal};
-use crate::raw_head::RawHead;
+use crate::raw_head::{RawHead, Shows};
 use crate::upstream::{Handover, Upstream, UpstreamError};
 
 /// What one forwarding thread forwards with.
@@ -43,6 +43,8 @@ pub(crate) struct Gateway {
     pub apis: ApiRule,
     /// Who answers.
     pub upstream: Upstream,
+    /// What hyper is shown of a request's head.
+    pub shows: Shows,
     /// Whether it says itself, with a 100, that it wants a body which a client holds back. One in this process just
     /// reads it.
     pub says_continue: bool,

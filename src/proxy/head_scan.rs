@@ -9,12 +9,11 @@
 //! that hyper sees, or sees one that it does not trust, the connection ends after that exchange.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::Instant;
 
 use memchr::memchr;
 
-use crate::raw_head::RawHead;
+use crate::raw_head::{RawHead, Shows};
 
 /// The watch over one connection.
 #[derive(Debug)]
@@ -31,6 +30,7 @@ pub(super) struct HeadScan {
     bare_lf: bool,
     /// hyper may take for a body what is not taken for it here.
     unsure: bool,
+    shows: Shows,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,8 @@ enum Framing {
 const MAX_READY: usize = 64;
 
 impl HeadScan {
-    pub(super) fn new() -> Self {
+    /// What hyper is shown of heads is `shows`.
+    pub(super) fn new(shows: Shows) -> Self {
         Self {
             place: Place::Head,
             head: RawHead::default(),
@@ -73,33 +74,34 @@ impl HeadScan {
             framing: Framing::None,
             bare_lf: false,
             unsure: false,
+            shows,
         }
     }
 
-    /// The client sent `bytes`. In a request's target, what hyper would refuse is hidden from it; and of the first head
-    /// that ends in them, gives the part that need not be passed on.
-    pub(super) fn feed(&mut self, bytes: &mut [u8]) -> Option<Range<usize>> {
-        let mut idle = None;
-        let mut passed = 0;
+    /// The client sent `bytes`. In a request's target, what hyper would refuse is hidden from it. What hyper is shown of
+    /// them is moved to their beginning; returns its length.
+    pub(super) fn feed(&mut self, bytes: &mut [u8]) -> usize {
+        let (mut passed, mut left) = (0, 0);
         while passed < bytes.len() {
             let rest = &mut bytes[passed..];
-            passed += match self.place {
-                Place::Head => {
-                    let (len, words) = self.head(rest);
-                    idle = idle.or(words.map(|words| words.start + passed..words.end + passed));
-                    len
-                }
-                Place::ChunkSize | Place::Trailers => self.body_line(rest),
-                Place::Sized(left) => self.skip(rest, left, Place::Sized, Place::Head),
-                Place::Chunk(left) => self.skip(rest, left, Place::Chunk, Place::ChunkSize),
+            let (len, shown) = match self.place {
+                Place::Head => self.head(rest),
+                Place::ChunkSize | Place::Trailers => twice(self.body_line(rest)),
+                Place::Sized(size) => twice(self.skip(rest, size, Place::Sized, Place::Head)),
+                Place::Chunk(size) => twice(self.skip(rest, size, Place::Chunk, Place::ChunkSize)),
                 Place::Upgrade { .. } => {
                     self.place = Place::Upgrade { came: true };
-                    break;
+                    twice(rest.len())
                 }
-                Place::Lost => break,
+                Place::Lost => twice(rest.len()),
             };
+            if left < passed {
+                bytes.copy_within(passed..passed + shown, left);
+            }
+            passed += len;
+            left += shown;
         }
-        idle
+        left
     }
 
     /// Passes over `left` bytes; returns how many of them were there.
@@ -144,32 +146,30 @@ impl HeadScan {
         self.place == Place::Head && self.ready.is_empty() && self.began.is_none()
     }
 
-    /// Takes what belongs to a head; returns its length, and what of it need not be passed on.
-    fn head(&mut self, bytes: &mut [u8]) -> (usize, Option<Range<usize>>) {
+    /// Takes what belongs to a head; returns its length, and that of what hyper is shown of it.
+    fn head(&mut self, bytes: &mut [u8]) -> (usize, usize) {
         if self.head.is_empty() {
             // Empty lines before a request line are nothing (RFC 9112 section 2.2).
             match bytes {
                 [b'\n', ..] => {
                     self.bare_lf = true;
-                    return (1, None);
+                    return twice(1);
                 }
-                [b'\r', b'\n', ..] => return (2, None),
+                [b'\r', b'\n', ..] => return twice(2),
                 _ => {}
             }
         }
         let (len, ended) = self.head.feed_request(bytes);
         if !ended {
             self.began.get_or_insert_with(Instant::now);
-            return (len, None);
+            return twice(len);
         }
-        if self.head.lines().count() == 1 {
+        if self.head.len() == 1 {
             self.head = RawHead::default();
             self.began = None;
-            return (len, None);
+            return twice(len);
         }
-        let words = self.head.idle_words(len);
-        self.head_ended();
-        (len, words)
+        (len, self.head_ended(&mut bytes[..len]))
     }
 
     fn field(&mut self, line: &[u8]) {
@@ -220,22 +220,31 @@ impl HeadScan {
         };
     }
 
-    fn head_ended(&mut self) {
+    /// A head is whole, `read` its last bytes; returns how much of them hyper is shown.
+    fn head_ended(&mut self, read: &mut [u8]) -> usize {
         self.began = None;
-        let head = std::mem::take(&mut self.head);
-        head.lines().for_each(|line| self.field(line));
+        let mut head = std::mem::take(&mut self.head);
+        let is_kept = self.ready.len() < MAX_READY;
+        let shown = if is_kept { head.show(read, self.shows) } else { read.len() };
+        head.shown().for_each(|line| self.field(line));
         self.place = match std::mem::replace(&mut self.framing, Framing::None) {
             Framing::Upgrade => Place::Upgrade { came: false },
             Framing::None | Framing::Sized(0) => Place::Head,
             Framing::Sized(length) => Place::Sized(length),
             Framing::Chunked => Place::ChunkSize,
         };
-        if self.ready.len() >= MAX_READY {
+        if is_kept {
+            self.ready.push_back(head);
+        } else {
             self.place = Place::Lost;
-            return;
         }
-        self.ready.push_back(head);
+        shown
     }
+}
+
+/// So many bytes, all of which hyper is shown.
+fn twice(len: usize) -> (usize, usize) {
+    (len, len)
 }
 
 /// What a line of a head says of the body.
@@ -288,7 +297,7 @@ mod tests {
     use super::*;
 
     fn fed(bytes: &[u8]) -> HeadScan {
-        let mut scan = HeadScan::new();
+        let mut scan = HeadScan::new(Shows::Needed);
         scan.feed(&mut bytes.to_vec());
         scan
     }
@@ -320,12 +329,14 @@ mod tests {
         const HEAD: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
         const FRAME: &[u8] = b"\x82\x05 \x80\x81\"<\xff\nConnection: keep-alive\r\n\r\n";
         let mut bytes = [HEAD, FRAME].concat();
-        let mut scan = HeadScan::new();
-        assert_eq!(scan.feed(&mut bytes), None);
+        let mut scan = HeadScan::new(Shows::Needed);
+        let len = bytes.len();
+        assert_eq!(scan.feed(&mut bytes), len);
         assert_eq!(bytes, [HEAD, FRAME].concat());
         assert!(scan.take_head().1);
         scan.not_upgraded();
-        assert_eq!(scan.feed(&mut bytes), None);
+        let len = bytes.len();
+        assert_eq!(scan.feed(&mut bytes), len);
         assert!(!scan.take_head().1);
 
         let mut scan = fed(HEAD);
@@ -376,7 +387,7 @@ mod tests {
             }
             bytes.extend_from_slice(b"\r\n");
             bytes.extend_from_slice(b"\n\nhello worl\n");
-            let mut scan = HeadScan::new();
+            let mut scan = HeadScan::new(Shows::Needed);
             let mut rest = &bytes[..];
             for cut in cuts {
                 let (now, later) = rest.split_at(cut.min(rest.len()));

@@ -72,7 +72,7 @@ impl Serve {
     async fn connection(self, tcp: TcpStream, open: OpenConnection) {
         let Ok(local) = socket::prepare(&tcp).and_then(|()| tcp.local_addr()) else { return };
         let Ok(peer) = tcp.peer_addr() else { return };
-        let (stream, handle) = ClientStream::new(tcp, open);
+        let (stream, handle) = ClientStream::new(tcp, open, self.gateway.shows);
         let client = Client { stream: handle.clone(), local, peer };
         let service = service_fn(|request| {
             let (gateway, client) = (self.gateway.clone(), client.clone());

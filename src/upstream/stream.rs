@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::raw_head::{HeadReader, HeadWriter, RawHead, take_out};
+use crate::raw_head::{HeadReader, HeadWriter, RawHead};
 
 /// A connection to a provider.
 ///
@@ -94,10 +94,9 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(transport!(self, io => Pin::new(io).poll_read(cx, buf)))?;
-        let idle = self.heads.lock().1.feed(&buf.filled()[before..]);
-        if let Some(words) = idle {
-            take_out(buf, before, words);
-        }
+        // Never none of it: the empty line behind a head is shown.
+        let shown = self.heads.lock().1.feed(&mut buf.filled_mut()[before..]);
+        buf.set_filled(before + shown);
         Poll::Ready(Ok(()))
     }
 }

@@ -1,0 +1,49 @@
+//! Keeping the heads of responses.
+
+use super::{RawHead, Shows};
+
+/// Keeps the head of a response as it came.
+#[derive(Debug, Default)]
+pub(crate) struct HeadReader {
+    reading: Option<RawHead>,
+    read: Option<RawHead>,
+}
+
+/// hyper gives a head up that is longer.
+const MAX_HEAD: usize = 512 * 1024;
+
+impl HeadReader {
+    /// What is read next is a head.
+    pub(crate) fn expect(&mut self) {
+        *self = Self { reading: Some(RawHead::default()), read: None };
+    }
+
+    /// The head, where it has come whole.
+    pub(crate) fn take(&mut self) -> Option<RawHead> {
+        self.read.take()
+    }
+
+    /// The other end sent `bytes`. What hyper is shown of them is moved to their beginning; returns its length.
+    pub(crate) fn feed(&mut self, bytes: &mut [u8]) -> usize {
+        let mut passed = 0;
+        while let Some(head) = &mut self.reading {
+            let (len, ended) = head.feed(&bytes[passed..]);
+            if !ended {
+                if head.bytes.len() > MAX_HEAD {
+                    self.reading = None;
+                }
+                break;
+            }
+            let mut head = std::mem::take(head);
+            // After an informational head (RFC 9110 section 15.2) comes another one, and an empty line is none.
+            if head.lines.len() > 1 && !head.is_informational() {
+                let left = head.show(&mut bytes[passed..passed + len], Shows::Needed);
+                bytes.copy_within(passed + len.., passed + left);
+                *self = Self { reading: None, read: Some(head) };
+                return bytes.len() - len + left;
+            }
+            passed += len;
+        }
+        bytes.len()
+    }
+}
