@@ -75,8 +75,15 @@ impl Drop for OpenConnection {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, open: OpenConnection, shows: Shows) -> (Self, Handle) {
-        let handle = Handle(Arc::new(Mutex::new(Inner {
+    pub(super) fn new(handle: Handle) -> Self {
+        Self { handle, linger: None }
+    }
+}
+
+impl Handle {
+    /// A client's socket; `shows` is what hyper is shown of its heads.
+    pub(super) fn new(tcp: TcpStream, open: OpenConnection, shows: Shows) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
             tcp,
             scan: HeadScan::new(shows),
             writer: HeadWriter::default(),
@@ -88,12 +95,23 @@ impl ClientStream {
             upgraded: false,
             in_hand: None,
             open,
-        })));
-        (Self { handle: handle.clone(), linger: None }, handle)
+        })))
     }
-}
 
-impl Handle {
+    /// Whether nothing is under way, and hyper holds nothing of the client's, and nothing for it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let inner = self.lock();
+        inner.open_exchanges == 0
+            && inner.scan.is_idle()
+            && !(inner.write_blocked || inner.read_ended || inner.upgraded)
+    }
+
+    /// Waits until the client says something, or leaves.
+    pub(super) fn poll_stirs(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error is told by whoever reads next.
+        self.lock().tcp.poll_read_ready(cx).map(|_| ())
+    }
+
     /// A head was read and its exchange begins. Gives the head as it came, and whether the connection may be used for
     /// another one after it.
     pub(super) fn open_exchange(&self) -> (OpenExchange, Option<RawHead>, bool) {

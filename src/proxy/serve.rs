@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -69,11 +70,26 @@ impl Serve {
         Ok((tcp, OpenConnection::new(self.gateway.metrics.clone(), place)))
     }
 
-    async fn connection(self, tcp: TcpStream, open: OpenConnection) {
+    async fn connection(mut self, tcp: TcpStream, open: OpenConnection) {
         let Ok(local) = socket::prepare(&tcp).and_then(|()| tcp.local_addr()) else { return };
         let Ok(peer) = tcp.peer_addr() else { return };
-        let (stream, handle) = ClientStream::new(tcp, open, self.gateway.shows);
-        let client = Client { stream: handle.clone(), local, peer };
+        let client = Client { stream: Handle::new(tcp, open, self.gateway.shows), local, peer };
+        loop {
+            tokio::select! {
+                biased;
+                () = std::future::poll_fn(|cx| client.stream.poll_stirs(cx)) => {}
+                _ = self.stop.wait_for(|stop| *stop) => return,
+            }
+            // Boxed: while the connection rests, nothing is held but the socket.
+            if Box::pin(self.awake(&client)).await.is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Serves a connection until it is over, or has nothing to do for a while.
+    async fn awake(&self, client: &Client) -> ControlFlow<()> {
+        let handle = &client.stream;
         let service = service_fn(|request| {
             let (gateway, client) = (self.gateway.clone(), client.clone());
             async move { Ok::<_, Infallible>(gateway.serve(client, request).await) }
@@ -82,7 +98,7 @@ impl Serve {
             .auto_date_header(false)
             // Ours counts from the first byte of a head; hyper's would end idle connections.
             .header_read_timeout(None)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(ClientStream::new(handle.clone())), service)
             .with_upgrades();
         let mut connection = pin!(connection);
         let mut watch = pin!(Watch::new(handle.clone(), self.header_timeout));
@@ -91,13 +107,23 @@ impl Serve {
         loop {
             tokio::select! {
                 biased;
-                result = connection.as_mut() => return self.ended(result),
-                why = watch.as_mut() => return self.given_up(why, &handle),
+                result = connection.as_mut() => {
+                    self.ended(result);
+                    return ControlFlow::Break(());
+                }
+                seen = watch.as_mut() => match seen {
+                    Seen::AtRest if stopping => return ControlFlow::Break(()),
+                    Seen::AtRest => return ControlFlow::Continue(()),
+                    Seen::GivenUp(why) => {
+                        self.given_up(why, handle);
+                        return ControlFlow::Break(());
+                    }
+                },
                 _ = stop.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                     if handle.has_only_part_of_a_head() {
-                        return;
+                        return ControlFlow::Break(());
                     }
                 }
             }
@@ -144,7 +170,16 @@ enum GivenUp {
     HeadTooSlow,
 }
 
-/// Looks at a connection now and then, while it has something under way; costs an idle one nothing.
+/// What a look at a connection finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nothing is under way, and hyper holds nothing: its buffers need not be kept.
+    AtRest,
+    /// It is to be ended.
+    GivenUp(GivenUp),
+}
+
+/// Looks at a connection now and then, while it has something under way, and once when it has not any more.
 #[derive(Debug)]
 struct Watch {
     handle: Handle,
@@ -158,19 +193,22 @@ impl Watch {
         Self { handle, header_timeout, beat: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: false }
     }
 
-    fn look(&self) -> Option<GivenUp> {
+    fn look(&self) -> Option<Seen> {
         if self.handle.has_client_left() {
-            return Some(GivenUp::ClientLeft);
+            return Some(Seen::GivenUp(GivenUp::ClientLeft));
+        }
+        if self.handle.is_at_rest() {
+            return Some(Seen::AtRest);
         }
         let is_slow = self.handle.head_began().is_some_and(|began| began.elapsed() >= self.header_timeout);
-        is_slow.then_some(GivenUp::HeadTooSlow)
+        is_slow.then_some(Seen::GivenUp(GivenUp::HeadTooSlow))
     }
 }
 
 impl Future for Watch {
-    type Output = GivenUp;
+    type Output = Seen;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<GivenUp> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Seen> {
         loop {
             if !self.armed {
                 if !self.handle.needs_watching() {
@@ -182,8 +220,8 @@ impl Future for Watch {
             }
             ready!(self.beat.as_mut().poll(cx));
             self.armed = false;
-            if let Some(why) = self.look() {
-                return Poll::Ready(why);
+            if let Some(seen) = self.look() {
+                return Poll::Ready(seen);
             }
         }
     }
