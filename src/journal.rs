@@ -11,13 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, request, response};
+use http::{request, response};
 use perimeter_interceptor::{BodyEnd, Failure, Interest, Peer, SpanContext};
 
 use crate::memory::Memory;
 use crate::queue;
 use crate::raw_head::RawHead;
 use crate::weight;
+
+mod appetite;
+
+pub(crate) use appetite::Appetite;
 
 /// Something that passed.
 #[derive(Debug)]
@@ -103,24 +107,6 @@ impl RequestHead {
             None => Self::Parts(Box::new(parts.clone())),
         }
     }
-
-    /// Whether it is a call, and whether it would be a socket of calls, as `appetite` has it.
-    fn is(&self, appetite: &Appetite) -> (bool, bool) {
-        let is = |method: &Method, path: &str| {
-            ((appetite.is_call)(method, path), (appetite.is_socket)(method, path))
-        };
-        let raw = match self {
-            Self::Parts(parts) => return is(&parts.method, parts.uri.path()),
-            Self::Raw(raw) => raw,
-        };
-        let mut words = raw.split(|byte| *byte == b' ' || *byte == b'\r');
-        let (Some(method), Some(target)) = (words.next(), words.next()) else { return (false, false) };
-        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        match Method::from_bytes(method) {
-            Ok(method) => is(&method, &String::from_utf8_lossy(path)),
-            Err(_) => (false, false),
-        }
-    }
 }
 
 /// A response's head, as cheaply as it can be had.
@@ -162,28 +148,6 @@ struct Inner {
     losses: Arc<Losses>,
     appetite: Appetite,
     stopped: AtomicBool,
-}
-
-/// Of which bodies somebody wants to hear. The others are not told, only that they ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Appetite {
-    /// What everyone together wants.
-    pub interest: Interest,
-    /// Whether a request with this method and path is a call that can be read.
-    pub is_call: fn(&Method, &str) -> bool,
-    /// Whether one that becomes a WebSocket carries calls that can be read.
-    pub is_socket: fn(&Method, &str) -> bool,
-}
-
-impl Appetite {
-    /// Everything.
-    #[cfg(test)]
-    pub(crate) const ALL: Self =
-        Self { interest: Interest::ALL, is_call: |_, _| true, is_socket: |_, _| true };
-
-    fn wants(&self, chunks: Interest, is_read: bool) -> bool {
-        self.interest.includes(chunks) || (is_read && self.interest.includes(Interest::LLM))
-    }
 }
 
 /// What was lost on the way to the scribe.
@@ -233,8 +197,7 @@ impl Journal {
             RequestHead::Parts(parts) => weight::uri(&parts.uri) + weight::headers(&parts.headers),
         };
         let Inner { losses, appetite, .. } = &*self.0;
-        let reads = appetite.interest.includes(Interest::LLM);
-        let (is_call, is_socket) = if reads { head.is(appetite) } else { (false, false) };
+        let reads = appetite::reads(&self.0, &head);
         let exchange = losses.exchanges.fetch_add(1, Relaxed);
         let what = What::Request { head, client, span };
         if !self.offer(exchange, at, what, text + HEAD) {
@@ -245,9 +208,9 @@ impl Journal {
             journal: self.clone(),
             exchange,
             from,
-            tells: appetite.wants(chunks, is_call),
-            tells_upgraded: appetite.wants(Interest::UPGRADED_CHUNKS, is_socket),
-            is_measured: is_call && from == Peer::Upstream,
+            tells: appetite.wants(chunks, reads.call),
+            tells_upgraded: appetite.wants(Interest::UPGRADED_CHUNKS, reads.socket),
+            is_measured: reads.call && from == Peer::Upstream,
             asked: None,
             unseen: 0,
             open: true,
