@@ -19,10 +19,13 @@ const MANY: usize = 512;
 /// How long nothing came before a dozing reader sleeps, and the next sender has to wake it.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// Memory is taken so many bytes ahead for what is small: each look at what all share costs as much as giving an item.
+const AHEAD: usize = 16 * 1024;
+
 /// Makes a queue for `capacity` bytes, of which each also counts as `memory`.
 pub(crate) fn bounded<T>(capacity: usize, memory: Arc<Memory>) -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State { items: Vec::new(), closed: false, reader: Reader::Awake }),
+        state: Mutex::new(State { items: Vec::new(), ahead: 0, closed: false, reader: Reader::Awake }),
         changed: Condvar::new(),
         weight: Arc::default(),
         capacity,
@@ -36,6 +39,7 @@ pub(crate) fn bounded<T>(capacity: usize, memory: Arc<Memory>) -> (Sender<T>, Re
 struct Shared<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
+    /// Changed by who holds the lock.
     weight: Arc<AtomicUsize>,
     capacity: usize,
     memory: Arc<Memory>,
@@ -44,6 +48,8 @@ struct Shared<T> {
 #[derive(Debug)]
 struct State<T> {
     items: Vec<T>,
+    /// Memory that was taken for items to come, bytes.
+    ahead: usize,
     /// Whether nobody is left who could give.
     closed: bool,
     reader: Reader,
@@ -60,43 +66,25 @@ impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// The end that gives, to be shared. When it is gone, the reader comes to its end.
-#[derive(Debug)]
-pub(crate) struct Sender<T>(Arc<Shared<T>>);
-
-impl<T> Sender<T> {
     /// Whether `weight` more would fit. A big item may not use the last eighth, which is kept for small ones.
-    pub(crate) fn has_room(&self, weight: usize) -> bool {
-        let capacity = self.0.capacity;
+    fn has_room(&self, weight: usize) -> bool {
+        let capacity = self.capacity;
         let capacity = if weight > capacity / 64 { capacity - capacity / 8 } else { capacity };
-        self.0.weight.load(Relaxed).saturating_add(weight) <= capacity
+        self.weight.load(Relaxed).saturating_add(weight) <= capacity
     }
 
-    /// Gives `item`, if it fits.
-    pub(crate) fn offer(&self, item: T, weight: usize) -> bool {
-        if !self.has_room(weight) || !self.0.memory.take(weight) {
-            return false;
-        }
-        self.0.weight.fetch_add(weight, Relaxed);
-        self.give(item);
-        true
+    fn is_half_full(&self) -> bool {
+        self.weight.load(Relaxed) > self.capacity / 2
     }
 
-    /// Gives an item that must arrive.
-    pub(crate) fn push(&self, item: T, weight: usize) {
-        self.0.memory.take_anyhow(weight);
-        self.0.weight.fetch_add(weight, Relaxed);
-        self.give(item);
-    }
-
-    fn give(&self, item: T) {
-        let mut state = self.0.lock();
+    /// Puts in an item whose memory is taken.
+    fn give(&self, mut state: MutexGuard<'_, State<T>>, item: T, weight: usize) {
+        self.weight.store(self.weight.load(Relaxed) + weight, Relaxed);
         state.items.push(item);
         let wake = match state.reader {
             Reader::Awake => false,
-            Reader::Dozing => state.items.len() == MANY || self.0.is_half_full(),
+            Reader::Dozing => state.items.len() == MANY || self.is_half_full(),
             Reader::Asleep => true,
         };
         if wake {
@@ -104,19 +92,55 @@ impl<T> Sender<T> {
         }
         drop(state);
         if wake {
-            self.0.changed.notify_one();
+            self.changed.notify_one();
         }
+    }
+}
+
+impl<T> State<T> {
+    /// Takes memory for an item, if there is any.
+    fn take(&mut self, memory: &Memory, weight: usize) -> bool {
+        if weight > AHEAD {
+            return memory.take(weight);
+        }
+        if self.ahead < weight {
+            if !memory.take(AHEAD) {
+                return memory.take(weight);
+            }
+            self.ahead += AHEAD;
+        }
+        self.ahead -= weight;
+        true
+    }
+}
+
+/// The end that gives, to be shared. When it is gone, the reader comes to its end.
+#[derive(Debug)]
+pub(crate) struct Sender<T>(Arc<Shared<T>>);
+
+impl<T> Sender<T> {
+    /// Gives `item`, if it fits.
+    pub(crate) fn offer(&self, item: T, weight: usize) -> bool {
+        let mut state = self.0.lock();
+        let fits = self.0.has_room(weight) && state.take(&self.0.memory, weight);
+        if fits {
+            self.0.give(state, item, weight);
+        }
+        fits
+    }
+
+    /// Gives an item that must arrive.
+    pub(crate) fn push(&self, item: T, weight: usize) {
+        let mut state = self.0.lock();
+        if !state.take(&self.0.memory, weight) {
+            self.0.memory.take_anyhow(weight);
+        }
+        self.0.give(state, item, weight);
     }
 
     /// How many bytes wait.
     pub(crate) fn weight(&self) -> &Arc<AtomicUsize> {
         &self.0.weight
-    }
-}
-
-impl<T> Shared<T> {
-    fn is_half_full(&self) -> bool {
-        self.weight.load(Relaxed) > self.capacity / 2
     }
 }
 
@@ -161,6 +185,7 @@ impl<T> Receiver<T> {
             state = wait(shared, state, Reader::Dozing, DOZE.min(patience));
         }
         loop {
+            shared.memory.give_back(mem::take(&mut state.ahead));
             if !state.items.is_empty() {
                 mem::swap(&mut state.items, batch);
                 state.reader = Reader::Awake;
@@ -186,7 +211,9 @@ impl<T> Receiver<T> {
 
     /// What weighed `weight` is no longer held.
     pub(crate) fn release(&self, weight: usize) {
-        self.shared.weight.fetch_sub(weight, Relaxed);
+        let state = self.shared.lock();
+        self.shared.weight.store(self.shared.weight.load(Relaxed).saturating_sub(weight), Relaxed);
+        drop(state);
         self.shared.memory.give_back(weight);
     }
 }
@@ -230,8 +257,10 @@ mod tests {
         assert!(sender.offer(4, 10), "a small one may");
         sender.push(5, 500);
         assert!(!sender.offer(6, 1));
-        assert_eq!((sender.weight().load(Relaxed), memory.used()), (1070, 1070));
+        assert_eq!(sender.weight().load(Relaxed), 1070);
+        assert!((1070..1070 + AHEAD).contains(&memory.used()));
         assert_eq!(all(&mut receiver), [1, 2, 4, 5]);
+        assert_eq!((sender.weight().load(Relaxed), memory.used()), (1070, 1070));
         receiver.release(1070);
         assert_eq!((sender.weight().load(Relaxed), memory.used()), (0, 0));
     }
@@ -304,8 +333,7 @@ mod tests {
         drop(sender);
         let (mut came, mut batch) = ([0; 4], Vec::new());
         while receiver.take(&mut batch, Duration::from_secs(60)) != Taken::Closed {
-            // Each of them looks before it gives, and all may look at once.
-            assert!(weight.load(Relaxed) <= CAPACITY + 4 * LARGEST);
+            assert!(weight.load(Relaxed) <= CAPACITY);
             for (thread, weight) in batch.drain(..) {
                 came[thread] += weight;
                 receiver.release(weight);
