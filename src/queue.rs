@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use crate::memory::Memory;
 
 /// How long what came may wait for a dozing reader.
-const DOZE: Duration = Duration::from_millis(2);
+const DOZE: Duration = Duration::from_millis(20);
 
 /// Dozing reader: so many items wake it early.
-const MANY: usize = 512;
+const MANY: usize = 4096;
 
 /// How long nothing came before a dozing reader sleeps, and the next sender has to wake it.
 const QUIET: Duration = Duration::from_millis(50);
