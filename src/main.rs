@@ -19,9 +19,12 @@ fn main() -> ExitCode {
 fn keep_freed_memory() {
     /// `mi_option_purge_delay` (mimalloc.h; milliseconds), which the crate has no name for.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    /// `mi_option_arena_purge_mult`: how many times as long large blocks are kept.
+    const FOR_LARGE_BLOCKS: libmimalloc_sys::mi_option_t = 24;
     #[expect(unsafe_code, reason = "the crate has no safe way; see above for what it is worth")]
-    // SAFETY: it stores a number in a table of the allocator's, before any thread is started.
+    // SAFETY: it stores numbers in a table of the allocator's, before any thread is started.
     unsafe {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, 10_000);
+        libmimalloc_sys::mi_option_set(FOR_LARGE_BLOCKS, 1);
     }
 }
