@@ -24,6 +24,9 @@ use worker::Worker;
 /// What an interceptor's place at an exchange weighs besides the notices: its end, which must arrive, is paid for here.
 const SEAT: usize = 512;
 
+/// A parcel with more notices grows as it is filled.
+const MANY: usize = 1024;
+
 /// All interceptors that are hired, as the scribe sees them.
 #[derive(Debug)]
 pub(crate) struct Crew {
@@ -41,8 +44,11 @@ struct Member {
     /// What goes out next.
     parcel: Parcel,
     /// The exchanges that it was told of.
-    told: HashMap<ExchangeId, Told>,
+    told: Followed,
 }
+
+/// Exchanges that an interceptor was told of. It is looked into for each notice; nobody outside chooses their ids.
+type Followed = HashMap<ExchangeId, Told, foldhash::fast::RandomState>;
 
 /// Notices on their way to an interceptor. What they weigh is given back as they go, also where nobody takes them.
 #[derive(Debug)]
@@ -54,8 +60,9 @@ struct Parcel {
 }
 
 impl Parcel {
-    fn new(gauge: Arc<Gauge>, memory: Arc<Memory>) -> Self {
-        Self { notices: VecDeque::new(), gauge, memory }
+    /// With room for `expected` notices.
+    fn new(gauge: Arc<Gauge>, memory: Arc<Memory>, expected: usize) -> Self {
+        Self { notices: VecDeque::with_capacity(expected), gauge, memory }
     }
 
     /// The next notice.
@@ -221,8 +228,8 @@ impl Crew {
     }
 
     fn seat(&mut self, interest: Interest, gauge: Arc<Gauge>, mailbox: mpsc::Sender<Parcel>) {
-        let parcel = Parcel::new(gauge.clone(), self.memory.clone());
-        self.members.push(Member { interest, gauge, mailbox, parcel, told: HashMap::new() });
+        let parcel = Parcel::new(gauge.clone(), self.memory.clone(), 0);
+        self.members.push(Member { interest, gauge, mailbox, parcel, told: Followed::default() });
     }
 
     /// What anybody wants to hear.
@@ -237,16 +244,17 @@ impl Crew {
 
     /// Puts `notice` into the parcel of each who wants it and has room for it.
     pub(crate) fn tell(&mut self, notice: &Notice) {
-        let mut weight = None;
+        let mut weighed = None;
         for member in &mut self.members {
             if member.gauge.retired.load(Relaxed) {
-                member.told = HashMap::new();
+                member.told = Followed::default();
                 continue;
             }
             match notice {
                 Notice::Exchange { exchange, what, .. } if member.interest.wants(what) => {
-                    let weight = *weight.get_or_insert_with(|| weight::of(exchange, what));
-                    member.tell(&self.memory, notice, weight);
+                    let (weight, loses) =
+                        *weighed.get_or_insert_with(|| (weight::of(exchange, what), loses(what)));
+                    member.tell(&self.memory, notice, weight, loses);
                 }
                 Notice::Exchange { .. } => {}
                 // Nothing was paid for these before, so nothing bounds how many there are.
@@ -273,7 +281,9 @@ impl Crew {
             if member.parcel.notices.is_empty() {
                 continue;
             }
-            let next = Parcel::new(member.gauge.clone(), self.memory.clone());
+            // As many as last time, but for a burst.
+            let expected = member.parcel.notices.len().min(MANY);
+            let next = Parcel::new(member.gauge.clone(), self.memory.clone(), expected);
             let parcel = std::mem::replace(&mut member.parcel, next);
             if member.mailbox.send(parcel).is_err() {
                 // Its thread is gone, which only a fault of ours can do.
@@ -284,7 +294,7 @@ impl Crew {
 }
 
 impl Member {
-    fn tell(&mut self, memory: &Memory, notice: &Notice, weight: usize) {
+    fn tell(&mut self, memory: &Memory, notice: &Notice, weight: usize, loses: Option<(Peer, usize)>) {
         let Notice::Exchange { exchange, elapsed, what } = notice else { return };
         match what {
             What::RequestHead(_) => {
@@ -305,7 +315,7 @@ impl Member {
             }
             _ => {
                 let Some(quiet) = self.told.get(&exchange.id).map(|told| told.quiet) else { return };
-                match loses(what) {
+                match loses {
                     None => self.put(memory, notice.clone(), weight),
                     Some(_) if !quiet && self.offer(memory, notice, weight) => {}
                     Some((from, bytes)) => {
