@@ -15,8 +15,8 @@ use super::{Clue, REDACTED, is_random, is_word, run};
 
 /// What a secret may be called.
 pub(super) struct Name {
-    /// Its words, as in `access token`.
-    words: &'static str,
+    /// Its words, as in `access_token`.
+    words: &'static [&'static str],
     strength: Strength,
 }
 
@@ -33,34 +33,34 @@ enum Strength {
 }
 
 const NAMES: &[Name] = &[
-    Name { words: "password", strength: Strength::Password },
-    Name { words: "passwd", strength: Strength::Password },
-    Name { words: "passphrase", strength: Strength::Password },
-    strong("secret"),
-    strong("secret key"),
-    strong("api key"),
-    strong("api token"),
-    strong("access token"),
-    strong("refresh token"),
-    strong("auth token"),
-    strong("id token"),
-    strong("session token"),
-    strong("bearer token"),
-    strong("security token"),
-    strong("private key"),
-    strong("signing key"),
-    strong("encryption key"),
-    strong("authorization"),
-    Name { words: "secret access key", strength: Strength::Aws },
-    Name { words: "account key", strength: Strength::Weak },
-    Name { words: "shared access key", strength: Strength::Weak },
-    Name { words: "token", strength: Strength::Weak },
-    Name { words: "credential", strength: Strength::Weak },
-    Name { words: "credentials", strength: Strength::Weak },
-    Name { words: "cookie", strength: Strength::Weak },
+    Name { words: &["password"], strength: Strength::Password },
+    Name { words: &["passwd"], strength: Strength::Password },
+    Name { words: &["passphrase"], strength: Strength::Password },
+    strong(&["secret"]),
+    strong(&["secret", "key"]),
+    strong(&["api", "key"]),
+    strong(&["api", "token"]),
+    strong(&["access", "token"]),
+    strong(&["refresh", "token"]),
+    strong(&["auth", "token"]),
+    strong(&["id", "token"]),
+    strong(&["session", "token"]),
+    strong(&["bearer", "token"]),
+    strong(&["security", "token"]),
+    strong(&["private", "key"]),
+    strong(&["signing", "key"]),
+    strong(&["encryption", "key"]),
+    strong(&["authorization"]),
+    Name { words: &["secret", "access", "key"], strength: Strength::Aws },
+    Name { words: &["account", "key"], strength: Strength::Weak },
+    Name { words: &["shared", "access", "key"], strength: Strength::Weak },
+    Name { words: &["token"], strength: Strength::Weak },
+    Name { words: &["credential"], strength: Strength::Weak },
+    Name { words: &["credentials"], strength: Strength::Weak },
+    Name { words: &["cookie"], strength: Strength::Weak },
 ];
 
-const fn strong(words: &'static str) -> Name {
+const fn strong(words: &'static [&'static str]) -> Name {
     Name { words, strength: Strength::Strong }
 }
 
@@ -69,10 +69,8 @@ pub(super) fn find(text: &[u8], floor: usize, from: usize) -> Option<Clue<Name>>
     memchr2_iter(b':', b'=', text.get(from..)?).find_map(|sign| {
         let sign = from + sign;
         let before = before_quote(text.get(floor..sign)?.trim_ascii_end());
-        if !may_end_name(before) {
-            return None;
-        }
-        let names = NAMES.iter().filter_map(|name| Some((name.length_at_end_of(before)?, name)));
+        let names = names_that_may_end(before);
+        let names = names.iter().filter_map(|name| Some((name.length_at_end_of(before)?, *name)));
         let (length, kind) = names.max_by_key(|(length, _)| *length)?;
         let end = floor + before.len();
         Some(Clue { kind, at: end - length..end, next: sign + 1 })
@@ -90,19 +88,20 @@ fn before_quote(text: &[u8]) -> &[u8] {
     quoted.get(..quoted.len() - slashes).unwrap_or_default()
 }
 
-/// A quick look at its last two letters: nearly all that stands before a colon is no secret's name.
-fn may_end_name(text: &[u8]) -> bool {
-    let Some(end) = text.last_chunk::<2>() else { return false };
+/// Those that end with the last two letters of this: nearly always none.
+fn names_that_may_end(text: &[u8]) -> &'static [&'static Name] {
+    let Some(end) = text.last_chunk::<2>() else { return &[] };
     let letter = |byte: u8| usize::from(byte.to_ascii_lowercase().wrapping_sub(b'a'));
-    let ends = ENDS.get(letter(end[0])).and_then(|ends| ends.get(letter(end[1])));
-    ends.is_some_and(|ends| *ends)
+    ENDS.get(letter(end[0])).and_then(|ends| ends.get(letter(end[1]))).map_or(&[], |names| names)
 }
 
-/// The two letters that names end with.
-static ENDS: LazyLock<[[bool; 26]; 26]> = LazyLock::new(|| {
+/// Names by the two letters that they end with.
+static ENDS: LazyLock<[[Vec<&'static Name>; 26]; 26]> = LazyLock::new(|| {
     let pair = |a, b| [b'a' + a as u8, b'a' + b as u8];
-    let is_end = |end: [u8; 2]| NAMES.iter().any(|name| name.words.as_bytes().ends_with(&end));
-    array::from_fn(|a| array::from_fn(|b| is_end(pair(a, b))))
+    let ends_so =
+        |name: &Name, end: [u8; 2]| name.words.last().is_some_and(|word| word.as_bytes().ends_with(&end));
+    let names = |end| NAMES.iter().filter(|name| ends_so(name, end)).collect();
+    array::from_fn(|a| array::from_fn(|b| names(pair(a, b))))
 });
 
 /// How much of a value in text is looked at before anything is known. No key is longer.
@@ -112,7 +111,7 @@ impl Name {
     /// How much of the end of `text` is this name: `access_token`, `access-token`, `AccessToken`.
     fn length_at_end_of(&self, text: &[u8]) -> Option<usize> {
         let mut start = text;
-        for word in self.words.rsplit(' ') {
+        for word in self.words.iter().rev() {
             if start.len() < text.len() {
                 start = start.strip_suffix(b"_").or_else(|| start.strip_suffix(b"-")).unwrap_or(start);
             }
