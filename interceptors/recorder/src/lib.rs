@@ -11,6 +11,7 @@ mod ending;
 pub mod event_recorder;
 pub mod events;
 mod file;
+mod history;
 pub mod line;
 pub mod lines;
 mod members;

@@ -11,3 +11,14 @@ pub fn of(value: &impl Serialize) -> String {
         None => text,
     }
 }
+
+/// The same of what was written as JSON.
+pub(crate) fn of_json(mut json: Vec<u8>) -> String {
+    if let Some(first) = memchr::memchr2(b'\n', b'\r', &json) {
+        json.iter_mut()
+            .skip(first)
+            .filter(|byte| matches!(byte, b'\n' | b'\r'))
+            .for_each(|byte| *byte = b' ');
+    }
+    String::from_utf8(json).unwrap_or_default()
+}

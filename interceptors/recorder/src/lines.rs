@@ -71,13 +71,18 @@ impl Lines {
     /// # Errors
     /// [`WriteError`], the first time that lines cannot be written. The line is held all the same.
     pub fn push(&mut self, line: &str) -> Result<(), WriteError> {
+        self.push_written(|held| held.extend_from_slice(line.as_bytes()))
+    }
+
+    /// The same with a line that is written to what is held, at its end.
+    pub(crate) fn push_written(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), WriteError> {
         while self.stuck && self.held.len() > HOLD {
             self.flush()?;
             if self.stuck {
                 thread::sleep(RETRY);
             }
         }
-        self.held.extend_from_slice(line.as_bytes());
+        write(&mut self.held);
         self.held.push(b'\n');
         self.count += 1;
         if !self.stuck && (self.count >= self.at_most || self.held.len() >= WRITE_FROM) {

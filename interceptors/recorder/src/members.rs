@@ -8,6 +8,11 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+/// Members that list the messages, in one API or another.
+pub(crate) const LISTS: [&str; 3] = ["messages", "input", "contents"];
+/// Where Code Assist has the whole request.
+pub(crate) const INNER: &str = "request";
+
 /// An object as it was written: its members in their order, none read.
 pub(crate) struct Members<'a>(pub(crate) Vec<(String, Cow<'a, RawValue>)>);
 

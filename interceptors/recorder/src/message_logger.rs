@@ -4,6 +4,7 @@
 //! request line has its answer: a response, whole or not, or an error. Nothing is kept of an exchange but what joins
 //! the one to the other.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,20 +17,24 @@ use perimeter_redact::redact;
 
 use crate::ending::Ending;
 use crate::file::OpenError;
+use crate::history::Histories;
 use crate::lines::{Lines, WriteError};
 
 mod line;
+mod read;
 mod settings;
 mod system_prompt;
 
 pub use settings::Settings;
 
-use line::{ApiError, Body, Direction, Line, Metadata};
+use line::{ApiError, Body, Direction, Line, Logged, Metadata, Rest};
+use read::Read;
 
 /// Writes the log.
 pub struct MessageLogger {
     settings: Settings,
     lines: Lines,
+    histories: Histories,
 }
 
 impl std::fmt::Debug for MessageLogger {
@@ -47,15 +52,19 @@ impl MessageLogger {
         let path = settings.directory.join(&settings.filename);
         let Settings { max_file_size, backup_count, buffer_size, .. } = settings;
         let lines = Lines::open(&path, max_file_size, backup_count, buffer_size)?;
-        Ok(Self { settings, lines })
+        Ok(Self { settings, lines, histories: Histories::default() })
     }
 
     fn write(&mut self, mut line: Line<'_>) -> std::result::Result<(), WriteError> {
         if !self.settings.include_metadata {
-            line.metadata = None;
+            line.rest.metadata = None;
         }
-        if let Some(metadata) = &mut line.metadata {
+        if let Some(metadata) = &mut line.rest.metadata {
             metadata.call = (line.call.0 > 0).then_some(line.call.0);
+        }
+        if let Some((_, Logged::Read(body))) = &line.body {
+            let (start, rest) = line.around();
+            return self.write_around(start, body, rest);
         }
         let text = line.to_text();
         if self.settings.redact_credentials {
@@ -63,6 +72,24 @@ impl MessageLogger {
         } else {
             self.lines.push(&text)
         }
+    }
+
+    /// Writes a line whose body has been read.
+    fn write_around(
+        &mut self,
+        start: Vec<u8>,
+        body: &Read<'_>,
+        rest: Vec<u8>,
+    ) -> std::result::Result<(), WriteError> {
+        let [start, rest] = [start, rest].map(crate::line::of_json);
+        let redacted =
+            |text| if self.settings.redact_credentials { redact(text) } else { Cow::Borrowed(text) };
+        let [start, rest] = [redacted(&start), redacted(&rest)];
+        self.lines.push_written(|held| {
+            held.extend_from_slice(start.as_bytes());
+            body.write(held);
+            held.extend_from_slice(rest.as_bytes());
+        })
     }
 }
 
@@ -194,23 +221,23 @@ impl MessageLogger {
             since: if seen.upgraded { cx.elapsed } else { Duration::ZERO },
             cut: None,
         };
-        let mut request = Body::of(&call.body);
-        if !self.settings.include_system_prompts {
-            request = request.without(system_prompt::take_out_of_request);
-        }
+        let request = self.request(call);
         // A body that was not kept, such as a form's, or that there never was, is not one that was cut.
-        let partial = call.partial || request.is_none() && !call.body.is_empty();
+        let partial = call.partial || matches!(request, Logged::Null) && !call.body.is_empty();
+        let line = Line::of(cx, cx.elapsed, Direction::Request).in_call(&open).with("request", request);
         let line = Line {
-            request: Some(request.or_null()),
-            metadata: Some(Metadata {
-                path: Some(&seen.path),
-                method: Some(seen.method.as_str()),
-                is_streaming: Some(call.streaming),
-                operation: (call.operation != Operation::Chat).then(|| call.operation.as_str()),
-                partial: partial.then_some(true),
-                ..Metadata::default()
-            }),
-            ..Line::of(cx, cx.elapsed, Direction::Request).in_call(&open)
+            rest: Rest {
+                metadata: Some(Metadata {
+                    path: Some(&seen.path),
+                    method: Some(seen.method.as_str()),
+                    is_streaming: Some(call.streaming),
+                    operation: (call.operation != Operation::Chat).then(|| call.operation.as_str()),
+                    partial: partial.then_some(true),
+                    ..Metadata::default()
+                }),
+                ..line.rest
+            },
+            ..line
         };
         let written = self.write(line);
         if !seen.failed {
@@ -227,13 +254,16 @@ impl MessageLogger {
         completion: &Completion,
     ) -> std::result::Result<(), WriteError> {
         let response = self.response(&completion.body);
+        let line = Line::of(cx, cx.elapsed, Direction::Response).in_call(open).with("response", response);
         self.write(Line {
-            response: Some(response.or_raw()),
-            metadata: Some(Metadata {
-                status_code: seen.status,
-                ..Metadata::lasting(cx.elapsed.saturating_sub(open.since))
-            }),
-            ..Line::of(cx, cx.elapsed, Direction::Response).in_call(open)
+            rest: Rest {
+                metadata: Some(Metadata {
+                    status_code: seen.status,
+                    ..Metadata::lasting(cx.elapsed.saturating_sub(open.since))
+                }),
+                ..line.rest
+            },
+            ..line
         })
     }
 
@@ -247,16 +277,19 @@ impl MessageLogger {
         ending: &Ending<'_>,
     ) -> std::result::Result<(), WriteError> {
         let response = self.response(&said.body);
+        let line = Line::of(cx, elapsed, Direction::Response).in_call(open).with("response", response);
         self.write(Line {
-            response: Some(response.or_raw()),
-            metadata: Some(Metadata {
-                status_code: seen.status,
-                complete: Some(false),
-                ended_by: Some(ending.code),
-                unseen_bytes: ending.unseen_bytes(),
-                ..Metadata::lasting(elapsed.saturating_sub(open.since))
-            }),
-            ..Line::of(cx, elapsed, Direction::Response).in_call(open)
+            rest: Rest {
+                metadata: Some(Metadata {
+                    status_code: seen.status,
+                    complete: Some(false),
+                    ended_by: Some(ending.code),
+                    unseen_bytes: ending.unseen_bytes(),
+                    ..Metadata::lasting(elapsed.saturating_sub(open.since))
+                }),
+                ..line.rest
+            },
+            ..line
         })
     }
 
@@ -269,15 +302,18 @@ impl MessageLogger {
     ) -> std::result::Result<(), WriteError> {
         let body = open.cut.as_ref().map_or(&failure.body, |(_, said)| &said.body);
         let response = self.response(body);
+        let line = Line::of(cx, cx.elapsed, Direction::Response).in_call(open).with("response", response);
         self.write(Line {
-            response: Some(response.or_raw()),
-            error: Some(ApiError { kind: failure.kind.as_deref(), message: &failure.message }),
-            metadata: Some(Metadata {
-                status_code: Some(failure.status),
-                complete: open.cut.is_some().then_some(false),
-                ..Metadata::lasting(cx.elapsed.saturating_sub(open.since))
-            }),
-            ..Line::of(cx, cx.elapsed, Direction::Response).in_call(open)
+            rest: Rest {
+                error: Some(ApiError { kind: failure.kind.as_deref(), message: &failure.message }),
+                metadata: Some(Metadata {
+                    status_code: Some(failure.status),
+                    complete: open.cut.is_some().then_some(false),
+                    ..Metadata::lasting(cx.elapsed.saturating_sub(open.since))
+                }),
+                ..line.rest
+            },
+            ..line
         })
     }
 
@@ -293,25 +329,41 @@ impl MessageLogger {
             line = line.in_call(open);
         }
         self.write(Line {
-            error_type: Some(ending.code),
-            error_message: Some(ending.message),
-            metadata: Some(Metadata {
-                path: Some(&seen.path),
-                method: Some(seen.method.as_str()),
-                status_code: seen.status.filter(|_| !seen.failed),
-                unseen_bytes: ending.unseen_bytes(),
-                ..Metadata::default()
-            }),
+            rest: Rest {
+                error_type: Some(ending.code),
+                error_message: Some(ending.message),
+                metadata: Some(Metadata {
+                    path: Some(&seen.path),
+                    method: Some(seen.method.as_str()),
+                    status_code: seen.status.filter(|_| !seen.failed),
+                    unseen_bytes: ending.unseen_bytes(),
+                    ..Metadata::default()
+                }),
+                ..line.rest
+            },
             ..line
         })
     }
 
-    fn response<'a>(&self, body: &'a [u8]) -> Body<'a> {
-        let body = Body::of(body);
-        if self.settings.include_system_prompts {
-            body
-        } else {
-            body.without(system_prompt::take_out_of_response)
+    /// A request's body, never half of it.
+    fn request<'a>(&mut self, call: &'a Call) -> Logged<'a> {
+        if !self.settings.include_system_prompts {
+            return Body::of(&call.body).without(system_prompt::take_out_of_request).or_null();
+        }
+        let redacts = self.settings.redact_credentials;
+        match Read::request(&mut self.histories, &call.session, &call.body, redacts) {
+            Some(read) => Logged::Read(read),
+            None => Body::of(&call.body).or_null(),
+        }
+    }
+
+    fn response<'a>(&self, body: &'a [u8]) -> Logged<'a> {
+        if !self.settings.include_system_prompts {
+            return Body::of(body).without(system_prompt::take_out_of_response).or_raw();
+        }
+        match Read::response(body, self.settings.redact_credentials) {
+            Some(read) => Logged::Read(read),
+            None => Body::of(body).or_raw(),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! next to none where there is nothing. What is left behind is not found again.
 
 use std::borrow::Cow;
+use std::iter;
 use std::ops::Range;
 
 mod escape;
@@ -16,7 +17,7 @@ use named::Name;
 use shape::Shape;
 
 /// What stands in place of a secret.
-const REDACTED: &str = "[REDACTED]";
+pub const REDACTED: &str = "[REDACTED]";
 
 /// Replaces the secrets in JSON text by `[REDACTED]`: keys and tokens of known shapes, wherever they stand, and the
 /// values of members that are named as secrets (`"password"`, `"api_key"`, …), also in JSON inside strings. Where letters
@@ -27,6 +28,19 @@ pub fn redact(json: &str) -> Cow<'_, str> {
         Cow::Borrowed(_) => Cow::Borrowed(json),
         Cow::Owned(redacted) => Cow::Owned(redacted),
     }
+}
+
+/// Where the secrets are in JSON text that [`redact`] would replace, in their order. `None` where letters are written as
+/// code points: then they are found elsewhere.
+///
+/// Each lies within a string, and nothing outside of that string and the name before it decides about it. So what stands
+/// between two tokens may be cut out or put in, and the others stay what they are.
+pub fn secrets(json: &str) -> Option<Vec<Range<usize>>> {
+    if escape::without_code_points(json).is_some() {
+        return None;
+    }
+    let mut clues = Clues::in_text(json.as_bytes());
+    Some(iter::from_fn(|| clues.next_secret()).collect())
 }
 
 /// How far is read behind the start of a text. What begins in the start shows itself as a secret by then.

@@ -1,24 +1,58 @@
 //! What an event says beyond its envelope.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 /// The attributes of an event, by name, in the order in which they are written. Values are JSON as it was written:
 /// nobody rounds a number.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
-    own: Vec<(&'static str, Box<RawValue>)>,
+    own: Members,
     /// Those that every event has.
-    shared: Arc<[(&'static str, Box<RawValue>)]>,
+    shared: Arc<Members>,
+}
+
+/// Members of an object.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    /// `"name":value,"name":value`
+    json: Vec<u8>,
+    /// Their names, and where in it their values are.
+    values: Vec<(&'static str, Range<usize>)>,
+}
+
+impl Members {
+    fn add(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        let before = self.json.len();
+        if before > 0 {
+            self.json.push(b',');
+        }
+        self.json.push(b'"');
+        self.json.extend_from_slice(name.as_bytes());
+        self.json.extend_from_slice(b"\":");
+        let start = self.json.len();
+        if write(&mut self.json) {
+            self.values.push((name, start..self.json.len()));
+        } else {
+            self.json.truncate(before);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'static str, &RawValue)> {
+        self.values.iter().filter_map(|(name, value)| {
+            Some((*name, serde_json::from_slice(self.json.get(value.clone())?).ok()?))
+        })
+    }
 }
 
 impl Attributes {
     /// Their names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &RawValue)> {
-        self.own.iter().chain(self.shared.iter()).map(|(name, value)| (*name, &**value))
+        self.own.iter().chain(self.shared.iter())
     }
 
     /// The value of this one.
@@ -28,13 +62,25 @@ impl Attributes {
 
     /// How many bytes they are, but for those that every event has.
     pub(super) fn len(&self) -> usize {
-        self.own.iter().map(|(name, value)| name.len() + value.get().len()).sum()
+        self.own.json.len()
+    }
+
+    /// Writes them as the members of an object, without its braces.
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(&self.own.json);
+        if !self.own.json.is_empty() && !self.shared.json.is_empty() {
+            text.push(b',');
+        }
+        text.extend_from_slice(&self.shared.json);
     }
 
     pub(super) fn add(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
-        if let Ok(value) = to_raw_value(value) {
-            self.own.push((name, value));
-        }
+        self.own.add(name, |json| serde_json::to_writer(json, value).is_ok());
+    }
+
+    /// Adds JSON, if any is written.
+    pub(super) fn add_json(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        self.own.add(name, write);
     }
 
     /// Adds what there is; nothing where there is none.
@@ -44,19 +90,19 @@ impl Attributes {
         }
     }
 
-    pub(super) fn with(mut self, shared: &Arc<[(&'static str, Box<RawValue>)]>) -> Self {
+    pub(super) fn with(mut self, shared: &Arc<Members>) -> Self {
         self.shared = Arc::clone(shared);
         self
     }
 
-    pub(super) fn into_shared(self) -> Arc<[(&'static str, Box<RawValue>)]> {
+    pub(super) fn into_shared(self) -> Arc<Members> {
         self.own.into()
     }
 }
 
 impl Serialize for Attributes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.own.len() + self.shared.len()))?;
+        let mut map = serializer.serialize_map(Some(self.own.values.len() + self.shared.values.len()))?;
         for (name, value) in self.iter() {
             map.serialize_entry(name, value)?;
         }

@@ -90,13 +90,18 @@ impl Event {
 
     /// Its JSON, in one line.
     pub fn to_json(&self) -> String {
-        line::of(self)
+        let mut text = Vec::with_capacity(ENVELOPE + self.attributes.len() + MACHINE);
+        if serde_json::to_writer(&mut text, &Envelope(self)).is_err() {
+            return String::new();
+        }
+        text.pop();
+        text.extend_from_slice(b",\"attributes\":{");
+        self.attributes.write(&mut text);
+        text.extend_from_slice(b"}}");
+        line::of_json(text)
     }
-}
 
-impl Serialize for Event {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut event = serializer.serialize_struct("Event", 10)?;
+    fn serialize_envelope<S: SerializeStruct>(&self, event: &mut S) -> Result<(), S::Error> {
         event.serialize_field("schema_version", SCHEMA_VERSION)?;
         event.serialize_field("timestamp", &time::timestamp(self.at))?;
         event.serialize_field("trace_id", &trace_of(&self.session))?;
@@ -105,7 +110,29 @@ impl Serialize for Event {
         event.serialize_field("name", self.name.as_str())?;
         event.serialize_field("level", self.name.level())?;
         event.serialize_field("agent_id", &*self.agent)?;
-        event.serialize_field("session_id", &*self.session)?;
+        event.serialize_field("session_id", &*self.session)
+    }
+}
+
+/// About how long an event is without its attributes, and what they say of the machine, bytes.
+const ENVELOPE: usize = 512;
+const MACHINE: usize = 256;
+
+/// All of an event but its attributes.
+struct Envelope<'a>(&'a Event);
+
+impl Serialize for Envelope<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut event = serializer.serialize_struct("Event", 9)?;
+        self.0.serialize_envelope(&mut event)?;
+        event.end()
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut event = serializer.serialize_struct("Event", 10)?;
+        self.serialize_envelope(&mut event)?;
         event.serialize_field("attributes", &self.attributes)?;
         event.end()
     }

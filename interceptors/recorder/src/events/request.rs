@@ -7,12 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::members::Members;
+use crate::history::Histories;
+use crate::members::{INNER, LISTS, Members};
 
-/// Members that list the messages, in one API or another.
-const LISTS: [&str; 3] = ["messages", "input", "contents"];
-/// Where Code Assist has the whole request.
-const INNER: &str = "request";
 /// Members that list the tools.
 const TOOLS: [&str; 2] = ["tools", "functions"];
 
@@ -25,17 +22,32 @@ struct News {
     external_session: bool,
 }
 
-/// The request with the messages that its session had not seen, as they were written. Where the body is no JSON
+/// Writes the request with the messages that its session had not seen, as they were written. Where the body is no JSON
 /// object (it was cut, or is a form), the model, the texts, and the measures of the media that were read of it.
-pub(super) fn data(call: &Call) -> Option<Box<RawValue>> {
-    let external_session = call.session.told;
-    let Some(mut members) = Members::of(&call.body) else {
-        return to_raw_value(&what_was_read(call)).ok();
+pub(super) fn write_data(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> bool {
+    let start = json.len();
+    if write_news(call, histories, json).is_some() {
+        return true;
+    }
+    json.truncate(start);
+    serde_json::to_writer(json, &what_was_read(call)).is_ok()
+}
+
+fn write_news(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Option<()> {
+    let body = histories.cut(&call.session, &call.body, call.known);
+    let (mut members, passed) = match &body {
+        Some(body) => {
+            histories.remember(&call.session, body, &[]);
+            (Members::of(body.rest.as_bytes())?, body.messages)
+        }
+        None => (Members::of(&call.body)?, 0),
     };
-    let (total, from) = cut(&mut members, call.known).unwrap_or((call.news.len(), 0));
+    let counts = cut(&mut members, call.known.saturating_sub(passed));
+    let (total, from) = counts.map_or((call.news.len(), 0), |(total, from)| (total + passed, from + passed));
+    let external_session = call.session.told;
     let news = News { total_messages: total, new_messages: total - from, from_index: from, external_session };
     members.0.push(("_cylestio_metadata".to_owned(), Cow::Owned(to_raw_value(&news).ok()?)));
-    to_raw_value(&members).ok()
+    serde_json::to_writer(json, &members).ok()
 }
 
 /// Takes the first `known` messages out. How many there were, and how many are gone.
@@ -130,8 +142,14 @@ mod tests {
         call
     }
 
+    fn data(call: &Call) -> String {
+        let mut json = Vec::new();
+        assert!(write_data(call, &mut Histories::default(), &mut json));
+        String::from_utf8(json).unwrap()
+    }
+
     fn data_of(body: &str, known: usize) -> String {
-        data(&call(body, known)).unwrap().get().to_owned()
+        data(&call(body, known))
     }
 
     #[test]
@@ -158,7 +176,7 @@ mod tests {
     fn of_a_body_that_is_no_json_there_is_what_was_read() {
         let mut call = call(r#"{"model":"m","messages":[{"role":"user","content":"Hel"#, 0);
         call.news = vec![Turn::new(Role::User, vec![Part::Text("Hel".into())])];
-        let data: serde_json::Value = serde_json::from_str(data(&call).unwrap().get()).unwrap();
+        let data: serde_json::Value = serde_json::from_str(&data(&call)).unwrap();
         assert_eq!(data["messages"], json!([{"role": "user", "content": "Hel"}]));
         assert_eq!(data["_cylestio_metadata"]["new_messages"], 1);
     }
@@ -169,7 +187,7 @@ mod tests {
         let mut file = Media::new("audio");
         (file.media_type, file.name, file.size) = (Some("audio/mpeg".into()), Some("a.mp3".into()), 261);
         call.news = vec![Turn::new(Role::User, vec![Part::Media(file)])];
-        let data: serde_json::Value = serde_json::from_str(data(&call).unwrap().get()).unwrap();
+        let data: serde_json::Value = serde_json::from_str(&data(&call)).unwrap();
         assert_eq!(
             data["messages"][0]["media"],
             json!([{"kind": "audio", "media_type": "audio/mpeg", "name": "a.mp3", "size": 261}])

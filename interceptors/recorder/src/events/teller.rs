@@ -14,6 +14,7 @@ use super::ids::SpanId;
 use super::sessions::{Asked, Brought, Found, Known, Sessions};
 use super::{Seen, request, stream};
 use crate::ending::Ending;
+use crate::history::Histories;
 use crate::time;
 
 /// The system prompt of an agent without one.
@@ -56,15 +57,16 @@ impl<'a> Problem<'a> {
 /// Makes events of notices.
 #[derive(Debug)]
 pub(super) struct Teller {
-    machine: Arc<[(&'static str, Box<RawValue>)]>,
+    machine: Arc<attributes::Members>,
     sessions: Sessions,
+    histories: Histories,
     pub(super) told: Vec<Event>,
 }
 
 impl Teller {
     pub(super) fn new() -> Self {
         let machine = attributes::of_this_machine().into_shared();
-        Self { machine, sessions: Sessions::new(), told: Vec::new() }
+        Self { machine, sessions: Sessions::new(), histories: Histories::default(), told: Vec::new() }
     }
 
     /// Tells an event, and counts it to its session.
@@ -97,7 +99,7 @@ impl Teller {
         if call.partial {
             attributes.add("llm.request.partial", &true);
         }
-        attributes.add_some("llm.request.data", request::data(call).as_deref());
+        attributes.add_json("llm.request.data", |json| request::write_data(call, &mut self.histories, json));
         self.tell_of(&open, Name::CallStart, open.at(cx, since), Spans::of_call(&open), attributes);
         match seen.failed.take() {
             Some((at, failure)) => {

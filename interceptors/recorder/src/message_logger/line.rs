@@ -8,22 +8,32 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Open;
+use super::read::Read;
 use crate::{line, time};
 
-/// A line. The order of its fields is the order in the file.
-#[derive(Serialize)]
+/// A line: what stands before a body, the body, and what stands behind it. The order of their fields is the order in the
+/// file.
 pub(super) struct Line<'a> {
-    pub(super) timestamp: String,
+    pub(super) start: Start<'a>,
+    /// The body, and its name.
+    pub(super) body: Option<(&'static str, Logged<'a>)>,
+    pub(super) rest: Rest<'a>,
+    pub(super) call: CallId,
+}
+
+#[derive(Serialize)]
+pub(super) struct Start<'a> {
+    timestamp: String,
     #[serde(serialize_with = "in_words")]
-    pub(super) exchange_id: ExchangeId,
-    pub(super) session_id: Option<&'a str>,
+    exchange_id: ExchangeId,
+    session_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) session: Option<Place<'a>>,
-    pub(super) direction: Direction,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) request: Option<Logged<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) response: Option<Logged<'a>>,
+    session: Option<Place<'a>>,
+    direction: Direction,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Rest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,8 +44,6 @@ pub(super) struct Line<'a> {
     pub(super) provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) metadata: Option<Metadata<'a>>,
-    #[serde(skip)]
-    pub(super) call: CallId,
 }
 
 /// Where a call stands in its session, and who makes it.
@@ -124,37 +132,59 @@ impl Metadata<'_> {
 impl<'a> Line<'a> {
     /// A line about what was told `elapsed` after the exchange began.
     pub(super) fn of(cx: Cx<'a>, elapsed: Duration, direction: Direction) -> Self {
-        Self {
+        let start = Start {
             timestamp: time::timestamp(time::after(cx.exchange.began, elapsed)),
             exchange_id: cx.exchange.id,
             session_id: cx.exchange.labels.session.as_deref(),
             session: None,
             direction,
-            request: None,
-            response: None,
-            error_type: None,
-            error_message: None,
-            error: None,
-            model: None,
-            provider: None,
-            metadata: None,
-            call: CallId::default(),
-        }
+        };
+        Self { start, body: None, rest: Rest::default(), call: CallId::default() }
     }
 
     /// That it is about this call.
     pub(super) fn in_call(mut self, open: &'a Open) -> Self {
-        self.session_id = Some(&open.session.id);
-        self.session = Some(Place::of(&open.session));
-        self.model = open.model.as_deref();
-        self.provider = open.dialect.split('_').next();
+        self.start.session_id = Some(&open.session.id);
+        self.start.session = Some(Place::of(&open.session));
+        self.rest.model = open.model.as_deref();
+        self.rest.provider = open.dialect.split('_').next();
         self.call = open.call;
+        self
+    }
+
+    /// That it has this body.
+    pub(super) fn with(mut self, name: &'static str, body: Logged<'a>) -> Self {
+        self.body = Some((name, body));
         self
     }
 
     /// Its JSON, in one line.
     pub(super) fn to_text(&self) -> String {
-        line::of(self)
+        let (mut json, rest) = self.around();
+        if let Some((_, body)) = &self.body
+            && serde_json::to_writer(&mut json, body).is_err()
+        {
+            json.extend_from_slice(b"null");
+        }
+        json.extend_from_slice(&rest);
+        line::of_json(json)
+    }
+
+    /// What stands before the body, and behind it. Without a body they are one object.
+    pub(super) fn around(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut start = serde_json::to_vec(&self.start).unwrap_or_default();
+        let mut rest = serde_json::to_vec(&self.rest).unwrap_or_default();
+        // One object goes on in the other.
+        start.pop();
+        if let Some(brace) = rest.first_mut() {
+            *brace = b',';
+        }
+        if let Some((name, _)) = &self.body {
+            start.extend_from_slice(b",\"");
+            start.extend_from_slice(name.as_bytes());
+            start.extend_from_slice(b"\":");
+        }
+        (start, rest)
     }
 }
 
@@ -167,8 +197,13 @@ fn in_words<S: Serializer>(id: &ExchangeId, serializer: S) -> Result<S::Ok, S::E
 #[serde(untagged)]
 pub(super) enum Logged<'a> {
     Json(Cow<'a, RawValue>),
-    Raw { raw: Cow<'a, str> },
+    Raw {
+        raw: Cow<'a, str>,
+    },
     Null,
+    /// JSON that has been read, and is written by itself.
+    #[serde(skip)]
+    Read(Read<'a>),
 }
 
 /// A body, which may be JSON.
@@ -184,10 +219,6 @@ impl<'a> Body<'a> {
             Ok(json) => Self::Json(Cow::Borrowed(json)),
             Err(_) => Self::Other(bytes),
         }
-    }
-
-    pub(super) fn is_none(&self) -> bool {
-        matches!(self, Self::Other(_))
     }
 
     /// The same with something taken out of its JSON.

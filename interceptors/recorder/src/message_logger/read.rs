@@ -1,0 +1,136 @@
+//! Bodies that are written as they are: nothing is made of them but what is in the file.
+
+use std::ops::Range;
+
+use perimeter_interceptor::Session;
+use perimeter_redact::{REDACTED, secrets};
+
+use crate::history::Histories;
+
+/// JSON in one line, and where in it the secrets are that are to be replaced.
+pub(super) struct Read<'a> {
+    json: &'a [u8],
+    secrets: Vec<Range<usize>>,
+}
+
+impl<'a> Read<'a> {
+    /// A request. `None` where it has to be read otherwise: it is no object, has line ends, or space around it, or
+    /// letters as code points.
+    pub(super) fn request(
+        histories: &mut Histories,
+        session: &Session,
+        json: &'a [u8],
+        redacts: bool,
+    ) -> Option<Self> {
+        if json.trim_ascii().len() < json.len() {
+            return None;
+        }
+        let body = histories.cut(session, json, usize::MAX)?;
+        if memchr::memchr2(b'\n', b'\r', body.rest.as_bytes()).is_some() {
+            return None;
+        }
+        let mut found = if redacts { secrets(&body.rest)? } else { Vec::new() };
+        for secret in &mut found {
+            *secret = body.place(secret.start)..body.place(secret.end);
+        }
+        found.extend(histories.found(session, &body));
+        found.sort_unstable_by_key(|secret| secret.start);
+        histories.remember(session, &body, &found);
+        Some(Self { json, secrets: found })
+    }
+
+    /// An answer, likewise.
+    pub(super) fn response(json: &'a [u8], redacts: bool) -> Option<Self> {
+        let text = str::from_utf8(json).ok().filter(|text| text.trim_ascii().len() == text.len())?;
+        serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
+        if memchr::memchr2(b'\n', b'\r', json).is_some() {
+            return None;
+        }
+        let secrets = if redacts { secrets(text)? } else { Vec::new() };
+        Some(Self { json, secrets })
+    }
+
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
+        let mut written = 0;
+        for secret in &self.secrets {
+            text.extend_from_slice(self.json.get(written..secret.start).unwrap_or_default());
+            text.extend_from_slice(REDACTED.as_bytes());
+            written = secret.end;
+        }
+        text.extend_from_slice(self.json.get(written..).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perimeter_redact::redact;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Messages as they may be written, some with secrets.
+    const MESSAGES: [&str; 9] = [
+        r#"{"role":"user","content":"Read the file."}"#,
+        r#"{"role":"user","content":"My key is sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7 and no other."}"#,
+        r#"{"role":"tool","content":"{\"password\": \"hunter2\", \"api_key\":\"x\"}"}"#,
+        r#"{"role":"tool","password":"hunter2"}"#,
+        r#"{"role":"assistant","content":"token: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3In0.dozjgNryP4J3jVmN"}"#,
+        r#"{"content":"postgres://me:Secret1@db/x"}"#,
+        r#""sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7""#,
+        r#"{"content":"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----"}"#,
+        r#"{"content":"\u0073k-proj-aB3dE5gH7jK9mN1pQ3sT5vW7"}"#,
+    ];
+
+    fn message() -> impl Strategy<Value = String> {
+        (0..MESSAGES.len() * 4, 0..3000_usize).prop_map(|(which, more)| match MESSAGES.get(which) {
+            Some(message) => (*message).to_owned(),
+            None => format!("{{\"role\":\"user\",\"content\":\"{}\"}}", "a\\\"b ".repeat(more / 5)),
+        })
+    }
+
+    fn written(read: &Read<'_>) -> String {
+        let mut text = Vec::new();
+        read.write(&mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_of_a_conversation_changes_nothing_of_what_is_written(
+            messages in prop::collection::vec(message(), 1..24),
+            edited in message(),
+            calls in prop::collection::vec((0..24_usize, any::<bool>()), 1..8),
+        ) {
+            let session = Session::new("s");
+            let mut histories = Histories::default();
+            for (count, edits) in calls {
+                let mut said = messages[..=count.min(messages.len() - 1)].to_vec();
+                if edits {
+                    let last = said.len() - 1;
+                    said[last / 2].clone_from(&edited);
+                }
+                let body = format!(r#"{{"key":"AKIAIOSFODNN7EXAMPLE","messages":[{}],"token":[]}}"#, said.join(","));
+                let has_code_points = body.contains("\\u0073");
+                let read = Read::request(&mut histories, &session, body.as_bytes(), true);
+                if let Some(read) = &read {
+                    prop_assert_eq!(written(read), redact(&body));
+                }
+                prop_assert!(read.is_some() || has_code_points);
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_not_be_a_line_or_no_json_is_left_to_others() {
+        let mut histories = Histories::default();
+        let mut is_read = |json: &str| {
+            let request = Read::request(&mut histories, &Session::new("s"), json.as_bytes(), true);
+            (request.is_some(), Read::response(json.as_bytes(), true).is_some())
+        };
+        assert_eq!(is_read(r#"{"messages":[1]}"#), (true, true));
+        assert_eq!(is_read("[1]"), (false, true));
+        for other in ["{\n}", " {}", "{} ", "{}\r\n", "{", "", r#"{"a":"\u0073"}"#, "\u{c}{}"] {
+            assert_eq!(is_read(other), (false, false), "{other:?}");
+        }
+    }
+}
