@@ -79,10 +79,11 @@ impl Sum for Usd {
 /// Dollars, all the digits that there are but at least two: `0.0042`, `1.50`.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:012}", self.0 % Self::DOLLAR);
-        let cents = digits.get(..2).unwrap_or_default();
-        let rest = digits.get(2..).unwrap_or_default().trim_end_matches('0');
-        write!(f, "{}.{cents}{rest}", self.0 / Self::DOLLAR)
+        let (mut part, mut digits) = (self.0 % Self::DOLLAR, 12);
+        while digits > 2 && part.is_multiple_of(10) {
+            (part, digits) = (part / 10, digits - 1);
+        }
+        write!(f, "{}.{part:0digits$}", self.0 / Self::DOLLAR)
     }
 }
 

@@ -27,7 +27,9 @@ impl Redaction {
 
     /// The first `limit` characters of a text, and a `…` if there are more.
     pub(crate) fn start(self, text: &str, limit: usize) -> Cow<'_, str> {
-        match text.char_indices().nth(limit) {
+        // No more characters than bytes.
+        let cut = if text.len() > limit { text.char_indices().nth(limit) } else { None };
+        match cut {
             Some((at, _)) => (self.bytes(text, at).into_owned() + "…").into(),
             None => self.bytes(text, text.len()),
         }

@@ -31,6 +31,18 @@ struct Clusters<'a> {
     at: usize,
 }
 
+impl<'a> Clusters<'a> {
+    /// What has not been looked at.
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    /// So many bytes of it, up to a cluster's end, need not be.
+    fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+}
+
 impl<'a> Iterator for Clusters<'a> {
     type Item = (usize, &'a str);
 
@@ -45,6 +57,13 @@ impl<'a> Iterator for Clusters<'a> {
         self.at += cluster.len();
         Some((at, cluster))
     }
+}
+
+/// The visible ASCII that a text begins with, which is its own glyphs and a cell each: all that nothing joins with.
+fn plain(text: &str) -> &str {
+    let run = text.bytes().take_while(|byte| matches!(byte, b'!'..=b'~')).count();
+    let joins = text.as_bytes().get(run).is_some_and(|byte| !byte.is_ascii());
+    text.get(..run - usize::from(joins && run > 0)).unwrap_or_default()
 }
 
 fn glyph(cluster: &str) -> Glyph<'_> {
@@ -138,7 +157,14 @@ impl Iterator for Rows<'_> {
     fn next(&mut self) -> Option<String> {
         let text = self.rest?;
         let mut row = Row::default();
-        for (at, cluster) in clusters(text) {
+        let mut clusters = clusters(text);
+        loop {
+            let word = plain(clusters.rest());
+            if !word.is_empty() && row.cells + word.len() <= self.width {
+                row.mark(word, word.len());
+                clusters.pass(word.len());
+            }
+            let Some((at, cluster)) = clusters.next() else { return self.end(row, None) };
             let behind = &text[at + cluster.len()..];
             match glyph(cluster) {
                 Glyph::Break => return self.end(row, Some(behind)),
@@ -153,7 +179,6 @@ impl Iterator for Rows<'_> {
                 Glyph::Mark(mark, cells) => row.mark(&mark, cells),
             }
         }
-        self.end(row, None)
     }
 }
 
@@ -195,7 +220,7 @@ impl Row {
     fn mark(&mut self, mark: &str, cells: usize) {
         self.shown.push_str(mark);
         self.cells += cells;
-        self.begun |= !mark.trim().is_empty();
+        self.begun = self.begun || !mark.trim().is_empty();
     }
 
     fn break_between_words(&mut self) -> Option<usize> {
@@ -216,9 +241,18 @@ pub fn line(text: &str, width: Option<usize>) -> String {
     let mut row = Row::default();
     // How much of it leaves room for the `…`.
     let mut room = 0;
-    for (_, cluster) in clusters(text) {
+    let mut clusters = clusters(text);
+    loop {
+        let word = plain(clusters.rest());
+        if !word.is_empty() && row.cells + word.len() < width {
+            row.mark(word, word.len());
+            room = row.shown.len();
+            clusters.pass(word.len());
+        }
+        let Some((_, cluster)) = clusters.next() else { return row.finish() };
         let (mark, cells) = match glyph(cluster) {
             Glyph::Break => (" ".into(), 1),
+            Glyph::Blank(1) => (" ".into(), 1),
             Glyph::Blank(cells) => (" ".repeat(cells).into(), cells),
             Glyph::Mark(_, 0) => continue,
             Glyph::Mark(mark, cells) => (mark, cells),
@@ -232,7 +266,6 @@ pub fn line(text: &str, width: Option<usize>) -> String {
             room = row.shown.len();
         }
     }
-    row.finish()
 }
 
 /// The first rows of a text that are not empty, the last with a `…` if there are more.
@@ -292,6 +325,10 @@ pub(crate) fn squeeze(text: &str, limit: usize) -> String {
 
 /// The first `limit` characters of a text, and a `…` if there are more.
 pub(crate) fn start(text: &str, limit: usize) -> Cow<'_, str> {
+    // No more characters than bytes.
+    if text.len() <= limit {
+        return text.into();
+    }
     match text.char_indices().nth(limit) {
         Some((at, _)) => (text[..at].to_owned() + "…").into(),
         None => text.into(),

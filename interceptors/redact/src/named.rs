@@ -68,6 +68,9 @@ const fn strong(words: &'static [&'static str]) -> Name {
 pub(super) fn find(text: &[u8], floor: usize, from: usize) -> Option<Clue<Name>> {
     memchr2_iter(b':', b'=', text.get(from..)?).find_map(|sign| {
         let sign = from + sign;
+        if is_name_of_nothing(text.get(..sign)?) {
+            return None;
+        }
         let before = before_quote(text.get(floor..sign)?.trim_ascii_end());
         let names = names_that_may_end(before);
         let names = names.iter().filter_map(|name| Some((name.length_at_end_of(before)?, *name)));
@@ -86,6 +89,14 @@ fn before_quote(text: &[u8]) -> &[u8] {
     };
     let slashes = quoted.iter().rev().take_while(|byte| **byte == b'\\').count();
     quoted.get(..quoted.len() - slashes).unwrap_or_default()
+}
+
+/// A quick look at the name of a member of JSON, quotes and all: whether it ends with two letters that no name here does.
+fn is_name_of_nothing(text: &[u8]) -> bool {
+    match text.last_chunk::<3>() {
+        Some([a, b, b'"']) => b.is_ascii_alphanumeric() && names_that_may_end(&[*a, *b]).is_empty(),
+        _ => false,
+    }
 }
 
 /// Those that end with the last two letters of this: nearly always none.

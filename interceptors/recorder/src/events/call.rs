@@ -1,12 +1,12 @@
 //! A call from its request to its answer.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use perimeter_interceptor::{
-    Call, CallId, Completion, CostSource, Cx, ExchangeId, Operation, Session, ToolUse, Usage,
+    Call, CallId, Completion, CostSource, Cx, ExchangeId, Operation, Session, ToolUse, Usage, Usd,
 };
-use serde_json::value::RawValue;
 
 use super::attributes::Attributes;
 use super::ids::SpanId;
@@ -156,7 +156,7 @@ fn add_cost(attributes: &mut Attributes, said: &Completion) {
         attributes.add("llm.cost.source", "unknown");
         return;
     };
-    attributes.add_some("llm.cost.usd", dollars(cost.total).as_deref());
+    add_dollars(attributes, "llm.cost.usd", cost.total);
     match &cost.source {
         CostSource::Prices { model, tier, as_of } => {
             attributes.add("llm.cost.source", "prices");
@@ -170,14 +170,14 @@ fn add_cost(attributes: &mut Attributes, said: &Completion) {
                 ("llm.cost.output_usd", cost.output),
                 ("llm.cost.tools_usd", cost.tools),
             ] {
-                attributes.add_some(name, dollars(part).as_deref());
+                add_dollars(attributes, name, part);
             }
         }
         _ => attributes.add("llm.cost.source", "provider"),
     }
 }
 
-/// A number with all its digits.
-pub(super) fn dollars(amount: perimeter_interceptor::Usd) -> Option<Box<RawValue>> {
-    RawValue::from_string(amount.to_string()).ok()
+/// Adds a number with all its digits.
+pub(super) fn add_dollars(attributes: &mut Attributes, name: &'static str, amount: Usd) {
+    attributes.add_json(name, |json| write!(json, "{amount}").is_ok());
 }

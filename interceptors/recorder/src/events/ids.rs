@@ -48,13 +48,24 @@ impl fmt::Display for SpanId {
 
 impl Serialize for SpanId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        Hex(self.0.to_be_bytes()).serialize(serializer)
     }
 }
 
 /// The trace of a session: 32 hexadecimal digits.
-pub(super) fn trace_of(session: &str) -> String {
-    format!("{:x}", md5::compute(session))
+pub(super) fn trace_of(session: &str) -> impl Serialize {
+    Hex(md5::compute(session).0)
+}
+
+/// Two hexadecimal digits for each byte.
+struct Hex<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> Serialize for Hex<BYTES> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        let digits = self.0.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        serializer.serialize_str(str::from_utf8(digits.as_flattened()).unwrap_or_default())
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +74,8 @@ mod tests {
 
     #[test]
     fn traces_are_named_as_the_predecessor_named_them() {
-        assert_eq!(trace_of("a1fc86b8-2cfa-4958-ac14-79a3483b0577"), "3d956e555151813a4aa7bd233ba78a64");
+        let trace = serde_json::to_string(&trace_of("a1fc86b8-2cfa-4958-ac14-79a3483b0577")).unwrap();
+        assert_eq!(trace, "\"3d956e555151813a4aa7bd233ba78a64\"");
     }
 
     /// The trace exporter names its spans like this, too (its `spans/ids.rs`), so that a call is found there by its events.

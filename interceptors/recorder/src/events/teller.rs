@@ -360,7 +360,7 @@ fn end_of(id: &Arc<str>, known: &Known, lasted: Option<Duration>) -> Event {
     attributes.add("session.errors", &totals.errors);
     attributes.add("session.input_tokens", &totals.input);
     attributes.add("session.output_tokens", &totals.output);
-    attributes.add_some("session.cost_usd", call::dollars(totals.cost).as_deref());
+    call::add_dollars(&mut attributes, "session.cost_usd", totals.cost);
     attributes.add("session.unpriced_calls", &totals.unpriced);
     Event {
         at: known.latest,

@@ -46,6 +46,9 @@ pub(super) struct Rest<'a> {
     pub(super) metadata: Option<Metadata<'a>>,
 }
 
+/// About as long is what stands before a body, and behind it, bytes.
+const AROUND: usize = 512;
+
 /// Where a call stands in its session, and who makes it.
 #[derive(Serialize)]
 pub(super) struct Place<'a> {
@@ -172,8 +175,10 @@ impl<'a> Line<'a> {
 
     /// What stands before the body, and behind it. Without a body they are one object.
     pub(super) fn around(&self) -> (Vec<u8>, Vec<u8>) {
-        let mut start = serde_json::to_vec(&self.start).unwrap_or_default();
-        let mut rest = serde_json::to_vec(&self.rest).unwrap_or_default();
+        let [mut start, mut rest] = [(); 2].map(|()| Vec::with_capacity(AROUND));
+        // Neither can fail: all keys are names.
+        let _ = serde_json::to_writer(&mut start, &self.start);
+        let _ = serde_json::to_writer(&mut rest, &self.rest);
         // One object goes on in the other.
         start.pop();
         if let Some(brace) = rest.first_mut() {
