@@ -28,16 +28,17 @@ impl ExchangeId {
 
 impl fmt::Display for ExchangeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            bits >> 96,
-            bits >> 80 & 0xffff,
-            bits >> 64 & 0xffff,
-            bits >> 48 & 0xffff,
-            bits & 0xffff_ffff_ffff
-        )
+        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        let mut text = [b'-'; 36];
+        let mut places = text.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23));
+        for byte in self.0.to_be_bytes() {
+            for half in [byte >> 4, byte & 15] {
+                if let Some((_, place)) = places.next() {
+                    *place = digit(half);
+                }
+            }
+        }
+        f.write_str(str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct LineFile {
     /// Whether it ends in the middle of a line.
     torn: bool,
     place: Place,
+    /// Whether the path has led to it just now.
+    found: bool,
 }
 
 /// What may be at a path.
@@ -94,20 +96,24 @@ impl LineFile {
         Self::open_at(path, rotation, Place::Any)
     }
 
-    /// The same where only a file may be, of any size.
+    /// The same where only a file may be, of any size, to write to it at once.
     pub(crate) fn open_file(path: &Path) -> Result<Self, OpenError> {
-        Self::open_at(path, Rotation { max_size: 0, backups: 0 }, Place::File)
+        let file = Self::open_at(path, Rotation { max_size: 0, backups: 0 }, Place::File)?;
+        Ok(Self { found: true, ..file })
     }
 
     fn open_at(path: &Path, rotation: Rotation, place: Place) -> Result<Self, OpenError> {
-        make_directory_of(path).map_err(|(path, source)| OpenError::Directory { path, source })?;
         let failed = |source| OpenError::File { path: path.to_owned(), source };
-        let mut file = append_to(path, place).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+        let opened = append_to(path, place).or_else(|_| {
+            make_directory_of(path).map_err(|(path, source)| OpenError::Directory { path, source })?;
+            append_to(path, place).map_err(failed)
+        });
+        let (mut file, metadata) = opened?;
         let torn = is_torn(&mut file, &metadata).map_err(failed)?;
         let identity = identity(&metadata);
         let limit = identity.and(rotation.limit());
-        Ok(Self { path: path.to_owned(), rotation, file, identity, size: metadata.len(), limit, torn, place })
+        let (path, size) = (path.to_owned(), metadata.len());
+        Ok(Self { path, rotation, file, identity, size, limit, torn, place, found: false })
     }
 
     /// Where it is.
@@ -115,9 +121,10 @@ impl LineFile {
         &self.path
     }
 
-    /// Whether there is nothing in it. Opens it again first, where it is gone.
+    /// Whether there is nothing in it, asked before something is appended. Opens it again first, where it is gone.
     pub(crate) fn is_empty(&mut self) -> io::Result<bool> {
         self.find_again()?;
+        self.found = true;
         Ok(self.size == 0)
     }
 
@@ -147,7 +154,7 @@ impl LineFile {
 
     /// Opens the path once more where it does not lead to this file any longer.
     fn find_again(&mut self) -> io::Result<()> {
-        let Some(known) = self.identity else { return Ok(()) };
+        let Some(known) = self.identity.filter(|_| !std::mem::take(&mut self.found)) else { return Ok(()) };
         let found = match self.place {
             Place::Any => fs::metadata(&self.path),
             Place::File => fs::symlink_metadata(&self.path),
@@ -268,28 +275,32 @@ pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-fn append_to(path: &Path, place: Place) -> io::Result<File> {
+fn append_to(path: &Path, place: Place) -> io::Result<(File, Metadata)> {
     open_with(OpenOptions::new().read(true).append(true), path, place)
 }
 
-/// Opens a file, for its owner only; makes it where it is not there.
-pub(crate) fn open_with(options: &mut OpenOptions, path: &Path, place: Place) -> io::Result<File> {
+/// Opens a file, for its owner only; makes it where it is not there. What it was when it was opened.
+pub(crate) fn open_with(
+    options: &mut OpenOptions,
+    path: &Path,
+    place: Place,
+) -> io::Result<(File, Metadata)> {
     options.create(true).mode(0o600);
     if place == Place::File {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
     }
     let file = options.open(path)?;
-    if place == Place::File && !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if place == Place::File && !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
     }
-    only_for_us(&file)?;
-    Ok(file)
+    only_for_us(&file, &metadata)?;
+    Ok((file, metadata))
 }
 
 /// A file that was there may have been readable by others. A device or a pipe is left as it is, and so is a file of
 /// somebody else's.
-fn only_for_us(file: &File) -> io::Result<()> {
-    let metadata = file.metadata()?;
+fn only_for_us(file: &File, metadata: &Metadata) -> io::Result<()> {
     if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
         match file.set_permissions(Permissions::from_mode(0o600)) {
             Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),

@@ -21,7 +21,7 @@ use outline::Outline;
 /// So many lines of talk are remembered, those read last.
 const LINES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// A shorter body is read whole, bytes.
-const SHORT: usize = 4 << 10;
+pub(crate) const SHORT: usize = 4 << 10;
 /// A stretch is at least so long, bytes.
 const STRETCH: usize = 2 << 10;
 /// Of one body so many are remembered, and so much that was found in them: what is behind is read each time.

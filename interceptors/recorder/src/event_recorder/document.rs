@@ -73,7 +73,8 @@ impl Document {
 
     fn open_as(path: &Path, metadata: bool, pretty: bool) -> io::Result<Self> {
         make_directory_of(path).map_err(|(_, error)| error)?;
-        let file = open_with(OpenOptions::new().read(true).write(true).truncate(false), path, Place::File)?;
+        let (file, _) =
+            open_with(OpenOptions::new().read(true).write(true).truncate(false), path, Place::File)?;
         lock(&file)?;
         let about = file.metadata()?;
         let size = about.len();

@@ -16,6 +16,10 @@ pub struct Attributes {
     shared: Arc<Members>,
 }
 
+/// An event has about so many bytes of attributes, and so many of them.
+const USUAL: usize = 1 << 10;
+const MANY: usize = 32;
+
 /// Members of an object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
@@ -30,6 +34,9 @@ impl Members {
         let before = self.json.len();
         if before > 0 {
             self.json.push(b',');
+        } else {
+            self.json.reserve(USUAL);
+            self.values.reserve(MANY);
         }
         self.json.push(b'"');
         self.json.extend_from_slice(name.as_bytes());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::history::Histories;
+use crate::history::{Histories, SHORT};
 use crate::members::{INNER, LISTS, Members};
 
 /// Members that list the tools.
@@ -34,7 +34,8 @@ pub(super) fn write_data(call: &Call, histories: &mut Histories, json: &mut Vec<
 }
 
 fn write_news(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Option<()> {
-    let body = histories.cut(&call.session, &call.body, call.known);
+    let is_long = call.body.len() >= SHORT;
+    let body = if is_long { histories.cut(&call.session, &call.body, call.known) } else { None };
     let (mut members, passed) = match &body {
         Some(body) => {
             histories.remember(&call.session, body, &[]);
