@@ -35,21 +35,31 @@ fn tools(before: &str, after: &str) -> String {
     tools
 }
 
-/// By OpenAI's Chat Completions.
+/// By OpenAI's Chat Completions, streamed.
 pub(crate) fn chat() -> impl Iterator<Item = String> {
+    chats(0, ",\"stream\":true")
+}
+
+/// By OpenAI's Chat Completions, not streamed; sessions of different numbers say different things.
+pub(crate) fn session(number: u64) -> impl Iterator<Item = String> {
+    chats(number, "")
+}
+
+fn chats(session: u64, stream: &'static str) -> impl Iterator<Item = String> {
     let tools = tools("\"type\":\"function\",\"function\":{", "parameters");
-    let mut said = "{\"role\":\"system\",\"content\":\"You are a coding agent. Be brief.\"},\
-                    {\"role\":\"user\",\"content\":\"Mend the test.\"}"
-        .to_owned();
+    let task = if session == 0 { String::new() } else { format!(" It is number {session}.") };
+    let mut said = format!(
+        "{{\"role\":\"system\",\"content\":\"You are a coding agent. Be brief.\"}},\
+         {{\"role\":\"user\",\"content\":\"Mend the test.{task}\"}}"
+    );
     (0..TURNS).map(move |number| {
-        let request = format!(
-            "{{\"model\":\"gpt-5\",\"messages\":[{said}],\"tools\":[{tools}],\"stream\":true}}"
-        );
+        let request = format!("{{\"model\":\"gpt-5\",\"messages\":[{said}],\"tools\":[{tools}]{stream}}}");
+        let id = format!("call_{session}_{number}");
         let _ = write!(
             said,
-            ",{{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{{\"id\":\"call_{number}\",\"type\":\"function\",\
+            ",{{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{{\"id\":\"{id}\",\"type\":\"function\",\
              \"function\":{{\"name\":\"tool_0\",\"arguments\":\"{{\\\"path\\\":\\\"src/part_{number}.rs\\\"}}\"}}}}]}},\
-             {{\"role\":\"tool\",\"tool_call_id\":\"call_{number}\",\"content\":\"{read}\"}}",
+             {{\"role\":\"tool\",\"tool_call_id\":\"{id}\",\"content\":\"{read}\"}}",
             read = read(number),
         );
         request
@@ -140,6 +150,7 @@ mod tests {
     fn each_request_brings_all_that_was_said_before() {
         for (requests, list, first) in [
             (chat().collect::<Vec<_>>(), "messages", 2),
+            (session(7).collect(), "messages", 2),
             (messages().collect(), "messages", 1),
             (responses().collect(), "input", 1),
             (contents().collect(), "contents", 1),

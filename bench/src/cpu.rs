@@ -1,4 +1,4 @@
-//! CPU time of a process to the nanosecond, and which core may run what.
+//! CPU time of a process and of its threads, to the nanosecond.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 use rustix::io::Errno;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::cores;
 
 /// CPU time in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,13 +86,17 @@ fn on_cpu(schedstat: &str) -> io::Result<u64> {
 
 /// What the process has used once it rests: a running thread's last slice is not counted before it pauses, a proxy
 /// may still tidy up after the last byte of the last answer, and those who read along may still be behind.
-pub(crate) fn used_at_rest(pid: u32) -> io::Result<CpuTime> {
+pub(crate) fn used_at_rest(pid: u32, who: Resting) -> io::Result<CpuTime> {
     let mut before = used(pid)?;
     let mut unchanged = 0;
     for _ in 0..LOOKS_AT_MOST {
         std::thread::sleep(Duration::from_millis(2));
         let now = used(pid)?;
-        unchanged = if now == before { unchanged + 1 } else { 0 };
+        let rests = match who {
+            Resting::All => now == before,
+            Resting::Forwarding => now.forwarding == before.forwarding,
+        };
+        unchanged = if rests { unchanged + 1 } else { 0 };
         if unchanged == LOOKS_AT_REST {
             break;
         }
@@ -100,35 +105,38 @@ pub(crate) fn used_at_rest(pid: u32) -> io::Result<CpuTime> {
     Ok(before)
 }
 
+/// Who is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resting {
+    All,
+    /// The threads that forward: the others have enough to do for minutes.
+    Forwarding,
+}
+
 /// So often in a row nothing may have changed: a thread that waits for a disk or another thread does not rest yet.
 const LOOKS_AT_REST: u32 = 5;
 /// About five seconds: a program that never rests must not hold up the rest.
 const LOOKS_AT_MOST: u32 = 2500;
 
-/// Which core runs the proxy under test, and which the load generator and the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cores {
-    pub(crate) proxy: usize,
-    pub(crate) load: usize,
-}
-
-impl Cores {
-    /// The first and the last core that we may use, when there are two.
-    pub(crate) fn choose() -> io::Result<Option<Self>> {
-        let allowed = sched_getaffinity(None)?;
-        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-        Ok(match (cores.next(), cores.next_back()) {
-            (Some(proxy), Some(load)) => Some(Self { proxy, load }),
-            _ => None,
-        })
+/// Keeps all threads of a process but those that forward on this core.
+pub(crate) fn pin_observers(pid: u32, core: usize) -> io::Result<()> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        match pin_observer(&task?.path(), core) {
+            // It ended since the folder was read.
+            Err(error) if !is_gone(&error) => return Err(error),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
-/// Keeps this process, and what it starts from now on, on one core.
-pub(crate) fn pin(core: usize) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core);
-    Ok(sched_setaffinity(None, &set)?)
+fn pin_observer(task: &Path, core: usize) -> io::Result<()> {
+    let number = task.file_name().and_then(|name| name.to_str()?.parse().ok());
+    let (name, _) = thread(task)?;
+    match number.and_then(rustix::process::Pid::from_raw) {
+        Some(number) if !name.starts_with(FORWARDING) => cores::pin_thread(number, core),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) enum Error {
     NotStarted { name: String, said: String },
     #[error(
         "no perimeter at {}; build it with `cargo build --release`, or say where it is with --perimeter PATH, \
-         or leave it out with --targets direct,floor,floor2,nginx",
+         or leave it out with --targets direct,floor,servers",
         .0.display()
     )]
     NoPerimeter(PathBuf),

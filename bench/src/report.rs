@@ -1,31 +1,39 @@
-//! The figures as a table for people and as JSON for programs.
+//! The figures as tables for people and as JSON for programs.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::rounds::{Figures, Round};
+use crate::cell::Figures;
+use crate::rounds::Round;
 use crate::statistics::Spread;
-use crate::targets::Kind;
+use crate::targets::{self, Kind};
 use crate::workload::{Unit, Workload};
 
+mod goals;
 mod machine;
+mod table;
 
+use goals::Goals;
 pub(crate) use machine::Machine;
+pub(crate) use table::{aligned, ends, middle};
 
 /// A whole run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     date: String,
     machine: Machine,
+    /// Of others' programs.
+    versions: String,
     command: String,
     pinned: bool,
     rounds: usize,
     reference: &'static str,
     workloads: Vec<Section>,
+    goals: Goals,
 }
 
-/// One workload, every target.
+/// One workload, every target that was measured with it.
 #[derive(Debug, Serialize)]
 struct Section {
     workload: &'static str,
@@ -45,83 +53,111 @@ struct Row {
     cpu_to_reference: Option<Spread>,
     forwarding_to_reference: Option<Spread>,
     busy: Option<Spread>,
+    load_busy: Option<Spread>,
     p50_us: Option<Spread>,
     p99_us: Option<Spread>,
     /// More than the direct way in the same round.
     added_p50_us: Option<Spread>,
     added_p99_us: Option<Spread>,
+    first_byte_p50_us: Option<Spread>,
+    first_byte_p99_us: Option<Spread>,
+    added_first_byte_us: Option<Spread>,
     units_per_second: Option<Spread>,
+    resident_kib: Option<Spread>,
+    anonymous_kib: Option<Spread>,
+    opened: Option<Spread>,
     unseen_mib: Option<Spread>,
     logged_mib: Option<Spread>,
     logged_lines: Option<Spread>,
-    rounds: Vec<Figures>,
+    rounds: Vec<Option<Figures>>,
+}
+
+/// What is measured, and against what.
+pub(crate) struct Run<'a> {
+    pub(crate) pinned: bool,
+    pub(crate) reference: Kind,
+    pub(crate) workloads: &'a [Workload],
+    pub(crate) targets: &'a [Kind],
 }
 
 impl Report {
-    pub(crate) fn new(
-        pinned: bool,
-        reference: Kind,
-        workloads: &[Workload],
-        targets: &[Kind],
-        rounds: &[Round],
-    ) -> Self {
-        let sections = workloads.iter().enumerate().map(|(at, workload)| Section {
-            workload: workload.name,
-            unit: workload.unit,
-            connections: workload.connections,
-            requests: workload.requests,
-            targets: rows(
-                targets,
-                reference,
-                &rounds.iter().filter_map(|round| round.get(at)).collect::<Vec<_>>(),
-            ),
+    pub(crate) fn new(run: &Run<'_>, rounds: &[Round]) -> Self {
+        let sections = run.workloads.iter().enumerate().map(|(at, workload)| {
+            let rounds: Vec<_> = rounds.iter().filter_map(|round| round.get(at)).collect();
+            Section {
+                workload: workload.name,
+                unit: workload.unit,
+                connections: workload.connections,
+                requests: workload.requests,
+                targets: rows(run.targets, run.reference, &rounds),
+            }
         });
+        let sections: Vec<Section> = sections.collect();
         Self {
             date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
             machine: Machine::this(),
+            versions: targets::versions(),
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-            pinned,
+            pinned: run.pinned,
             rounds: rounds.len(),
-            reference: reference.name(),
-            workloads: sections.collect(),
+            reference: run.reference.name(),
+            goals: Goals::of(&sections),
+            workloads: sections,
         }
     }
 
     /// Markdown that is readable as it stands.
     pub(crate) fn table(&self) -> String {
+        let placement =
+            if self.pinned { "proxy on one core, load and upstream on another" } else { "not pinned" };
+        let Self { date, machine, versions, command, rounds, .. } = self;
         let mut text = format!(
-            "{}, {}, `perimeter-bench {}`, {} rounds, {}\n",
-            self.date,
-            self.machine,
-            self.command,
-            self.rounds,
-            if self.pinned { "proxy on one core, load and upstream on another" } else { "not pinned" },
+            "{date}, {machine}; {versions}; `perimeter-bench {command}`, {rounds} rounds, {placement}\n"
         );
-        for section in &self.workloads {
-            section.write(self.reference, &mut text);
+        for section in self.workloads.iter().filter(|section| !section.targets.is_empty()) {
+            let title = format!("{}: {} connections", section.workload, section.connections);
+            _ = write!(text, "\n### {title}\n\n{}", section.table(self.reference));
         }
-        text
+        text + &self.goals.table()
     }
 }
 
-fn rows(targets: &[Kind], reference: Kind, rounds: &[&Vec<Figures>]) -> Vec<Row> {
-    let column = |kind: Kind| -> Option<Vec<Figures>> {
-        let at = targets.iter().position(|target| *target == kind)?;
-        rounds.iter().map(|round| round.get(at).copied()).collect()
+fn rows(targets: &[Kind], reference: Kind, rounds: &[&Vec<Option<Figures>>]) -> Vec<Row> {
+    let column = |kind: Kind| -> Vec<Option<Figures>> {
+        let Some(at) = targets.iter().position(|target| *target == kind) else { return Vec::new() };
+        rounds.iter().map(|round| round.get(at).copied().flatten()).collect()
     };
-    let reference = column(reference).unwrap_or_default();
-    let direct = column(Kind::Direct).unwrap_or_default();
-    targets.iter().map(|kind| row(*kind, column(*kind).unwrap_or_default(), &reference, &direct)).collect()
+    let (reference, direct) = (column(reference), column(Kind::Direct));
+    let columns = targets.iter().map(|kind| (*kind, column(*kind)));
+    columns
+        .filter(|(_, rounds)| rounds.iter().any(Option::is_some))
+        .map(|(kind, rounds)| row(kind, rounds, &reference, &direct))
+        .collect()
 }
 
-fn row(kind: Kind, rounds: Vec<Figures>, reference: &[Figures], direct: &[Figures]) -> Row {
-    let spread = |of: fn(&Figures) -> Option<f64>| Spread::of(rounds.iter().filter_map(of));
-    let to_reference = |of: fn(&Figures) -> Option<f64>| {
-        Spread::of(rounds.iter().zip(reference).filter_map(|(ours, theirs)| Some(of(ours)? / of(theirs)?)))
-    };
-    let added = |of: fn(&Figures) -> f64| {
-        Spread::of(rounds.iter().zip(direct).map(|(ours, direct)| of(ours) - of(direct)))
-    };
+/// One figure of a round.
+type Figure = fn(&Figures) -> Option<f64>;
+
+/// What `how` makes of a figure of each round and the same figure of another target.
+fn between(
+    ours: &[Option<Figures>],
+    theirs: &[Option<Figures>],
+    of: Figure,
+    how: fn(f64, f64) -> f64,
+) -> Option<Spread> {
+    let rounds = ours.iter().zip(theirs);
+    Spread::of(rounds.filter_map(|(ours, theirs)| Some(how(of(ours.as_ref()?)?, of(theirs.as_ref()?)?))))
+}
+
+fn row(
+    kind: Kind,
+    rounds: Vec<Option<Figures>>,
+    reference: &[Option<Figures>],
+    direct: &[Option<Figures>],
+) -> Row {
+    let spread = |of: Figure| Spread::of(rounds.iter().flatten().filter_map(of));
+    let to_reference = |of: Figure| between(&rounds, reference, of, |ours, theirs| ours / theirs);
+    let added = |of: Figure| between(&rounds, direct, of, |ours, theirs| ours - theirs);
     Row {
         target: kind.name(),
         cpu_us: spread(|figures| figures.cpu_us),
@@ -129,11 +165,18 @@ fn row(kind: Kind, rounds: Vec<Figures>, reference: &[Figures], direct: &[Figure
         cpu_to_reference: to_reference(|figures| figures.cpu_us),
         forwarding_to_reference: to_reference(|figures| figures.forwarding_us),
         busy: spread(|figures| figures.busy),
-        p50_us: spread(|figures| Some(figures.p50_us)),
-        p99_us: spread(|figures| Some(figures.p99_us)),
+        load_busy: spread(|figures| figures.load_busy),
+        p50_us: spread(|figures| figures.p50_us),
+        p99_us: spread(|figures| figures.p99_us),
         added_p50_us: added(|figures| figures.p50_us),
         added_p99_us: added(|figures| figures.p99_us),
-        units_per_second: spread(|figures| Some(figures.units_per_second)),
+        first_byte_p50_us: spread(|figures| figures.first_byte_p50_us),
+        first_byte_p99_us: spread(|figures| figures.first_byte_p99_us),
+        added_first_byte_us: added(|figures| figures.first_byte_p50_us),
+        units_per_second: spread(|figures| figures.units_per_second),
+        resident_kib: spread(|figures| figures.resident_kib),
+        anonymous_kib: spread(|figures| figures.anonymous_kib),
+        opened: spread(|figures| figures.opened),
         unseen_mib: spread(|figures| figures.unseen_mib),
         logged_mib: spread(|figures| figures.logged_mib),
         logged_lines: spread(|figures| figures.logged_lines),
@@ -142,10 +185,9 @@ fn row(kind: Kind, rounds: Vec<Figures>, reference: &[Figures], direct: &[Figure
 }
 
 impl Section {
-    fn write(&self, reference: &str, text: &mut String) {
-        let (unit, latency) =
-            (self.unit.name(), if self.unit == Unit::Event { "lateness" } else { "latency" });
-        let header = [
+    fn table(&self, reference: &str) -> String {
+        let (unit, waits) = (self.unit.name(), if self.unit == Unit::Event { "lateness" } else { "latency" });
+        let header = vec![
             "target".to_owned(),
             format!("process µs/{unit}"),
             format!("process × {reference}"),
@@ -154,17 +196,24 @@ impl Section {
             format!("fwd × {reference}"),
             "(min–max)".to_owned(),
             "busy".to_owned(),
-            format!("{latency} p50 µs"),
+            "load busy".to_owned(),
+            format!("{waits} p50 µs"),
             "p99 µs".to_owned(),
             "added p50".to_owned(),
             "added p99".to_owned(),
+            "first byte p50 µs".to_owned(),
+            "p99 µs".to_owned(),
+            "added p50".to_owned(),
             format!("{unit}s/s"),
+            "KiB/stream".to_owned(),
+            "anonymous".to_owned(),
+            "opened/request".to_owned(),
             "unseen MiB".to_owned(),
             "lines/request".to_owned(),
         ];
-        let mut lines = vec![header.to_vec()];
+        let mut lines = vec![header];
         lines.extend(self.targets.iter().map(Row::cells));
-        _ = write!(text, "\n### {}: {} connections\n\n{}", self.workload, self.connections, aligned(&lines));
+        table::full(&lines)
     }
 }
 
@@ -179,68 +228,31 @@ impl Row {
             middle(self.forwarding_to_reference, 2),
             ends(self.forwarding_to_reference),
             middle(self.busy, 2),
+            middle(self.load_busy, 2),
             middle(self.p50_us, 0),
             middle(self.p99_us, 0),
             middle(self.added_p50_us, 0),
             middle(self.added_p99_us, 0),
+            middle(self.first_byte_p50_us, 0),
+            middle(self.first_byte_p99_us, 0),
+            middle(self.added_first_byte_us, 0),
             middle(self.units_per_second, 0),
+            middle(self.resident_kib, 1),
+            middle(self.anonymous_kib, 1),
+            middle(self.opened, 4),
             middle(self.unseen_mib, 1),
             middle(self.logged_lines, 2),
         ]
     }
 }
 
-pub(crate) fn middle(spread: Option<Spread>, digits: usize) -> String {
-    spread.map_or_else(|| "–".to_owned(), |spread| format!("{:.digits$}", spread.median))
-}
-
-pub(crate) fn ends(spread: Option<Spread>) -> String {
-    spread.map_or_else(String::new, |spread| format!("{:.2}–{:.2}", spread.min, spread.max))
-}
-
-/// A Markdown table whose columns line up in plain text too; the first line is its header.
-pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max())
-        .map(Option::unwrap_or_default)
-        .collect();
-    let mut text = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            _ = if column == 0 {
-                write!(text, "| {cell:<width$} ")
-            } else {
-                write!(text, "| {cell:>width$} ")
-            };
-        }
-        text.push_str("|\n");
-        if number == 0 {
-            for (column, width) in widths.iter().enumerate() {
-                _ = write!(text, "|{}{}", "-".repeat(width + 1), if column == 0 { "-" } else { ":" });
-            }
-            text.push_str("|\n");
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn figures(cpu_us: Option<f64>, p50_us: f64) -> Figures {
-        Figures {
-            cpu_us,
-            forwarding_us: cpu_us.map(|time| time / 2.0),
-            busy: cpu_us,
-            p50_us,
-            p99_us: p50_us,
-            units_per_second: 1.0,
-            unseen_mib: None,
-            logged_mib: None,
-            logged_lines: None,
-        }
+    fn figures(cpu_us: Option<f64>, p50_us: f64) -> Option<Figures> {
+        let forwarding_us = cpu_us.map(|time| time / 2.0);
+        Some(Figures { cpu_us, forwarding_us, p50_us: Some(p50_us), ..Figures::default() })
     }
 
     #[test]
@@ -257,27 +269,24 @@ mod tests {
     }
 
     #[test]
-    fn without_a_floor_there_are_no_ratios() {
-        let round = vec![figures(Some(20.0), 50.0)];
-        let rows = rows(&[Kind::Nginx], Kind::Floor, &[&round]);
+    fn without_a_floor_there_are_no_ratios_and_without_figures_no_row() {
+        let round = vec![figures(Some(20.0), 50.0), None];
+        let rows = rows(&[Kind::Nginx, Kind::Haproxy], Kind::Floor, &[&round]);
+        assert_eq!(rows.len(), 1);
         assert!(rows[0].cpu_to_reference.is_none() && rows[0].added_p50_us.is_none());
     }
 
     #[test]
     fn the_floor_forwards_on_all_it_has_and_perimeter_on_some() {
-        let floor = Figures { forwarding_us: Some(20.0), ..figures(Some(20.0), 50.0) };
-        let both = Figures { forwarding_us: Some(22.0), ..figures(Some(60.0), 50.0) };
-        let rows = rows(&[Kind::Floor, Kind::PerimeterBoth], Kind::Floor, &[&vec![floor, both]]);
+        let of = |cpu_us, forwarding_us| {
+            Some(Figures { cpu_us: Some(cpu_us), forwarding_us: Some(forwarding_us), ..Figures::default() })
+        };
+        let round = vec![of(20.0, 20.0), of(60.0, 22.0)];
+        let rows = rows(&[Kind::Floor, Kind::PerimeterBoth], Kind::Floor, &[&round]);
         let cells = rows[1].cells();
         assert_eq!(
             cells[..7],
             ["perimeter-both", "60.00", "3.00", "3.00–3.00", "22.00", "1.10", "1.10–1.10"]
         );
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let lines = [vec!["a".to_owned(), "µs".to_owned()], vec!["long".to_owned(), "1.00".to_owned()]];
-        assert_eq!(aligned(&lines), "| a    |   µs |\n|------|-----:|\n| long | 1.00 |\n");
     }
 }

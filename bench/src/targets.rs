@@ -1,74 +1,33 @@
-//! The processes that are measured: started on free ports, pinned, and gone when the bench is.
+//! The processes that are measured: started on free ports, each on its core, and gone when the bench is.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt as _;
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::collector;
-use crate::cpu::{self, Cores};
+use crate::cores::Cores;
+use crate::cpu;
 use crate::error::{Doing as _, Error};
-use crate::load::INTERRUPTED;
 
+mod haproxy;
+mod kind;
 mod nginx;
 mod perimeter;
+mod process;
+mod python;
+mod upstream;
+mod watch;
 
-use perimeter::Hired;
-pub(crate) use perimeter::{Logged, Watch};
-
-/// What can stand between load generator and upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
-    /// Nothing: what load generator and upstream cost by themselves.
-    Direct,
-    /// A plain pass-through made of hyper and hyper-util's client.
-    Floor,
-    /// The same again: what differs between it and the floor is noise.
-    Floor2,
-    /// perimeter without interceptors and without access lines.
-    #[value(alias = "none")]
-    Perimeter,
-    /// The same with the printer, which prints to /dev/null.
-    #[value(alias = "printer")]
-    PerimeterPrinter,
-    /// The same again: what differs between it and the printer is noise.
-    #[value(alias = "printer2")]
-    PerimeterPrinter2,
-    /// The same with the printer and the message logger, which writes files that are emptied after each workload.
-    #[value(alias = "both")]
-    PerimeterBoth,
-    /// The same with the printer and the trace exporter, which sends traces, logs and metrics to a collector.
-    #[value(alias = "otel")]
-    PerimeterOtel,
-    /// perimeter as it logs by default, into a file.
-    PerimeterLog,
-    /// nginx with a keep-alive upstream, no response buffering and room for request bodies; left out where it is
-    /// not installed.
-    Nginx,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Floor => "floor",
-            Self::Floor2 => "floor2",
-            Self::Perimeter => "perimeter",
-            Self::PerimeterPrinter => "perimeter-printer",
-            Self::PerimeterPrinter2 => "perimeter-printer2",
-            Self::PerimeterBoth => "perimeter-both",
-            Self::PerimeterOtel => "perimeter-otel",
-            Self::PerimeterLog => "perimeter-log",
-            Self::Nginx => "nginx",
-        }
-    }
-}
+pub(crate) use kind::{Kind, USUAL, Wanted};
+use nginx::Bodies;
+use perimeter::Variant;
+pub(crate) use process::{Process, launch};
+use process::{Program, Starter};
+use upstream::Side;
+pub(crate) use upstream::Upstream;
+pub(crate) use watch::{Logged, Watch};
 
 /// Something that answers, and the process whose CPU time it takes.
 pub(crate) struct Target {
@@ -78,6 +37,8 @@ pub(crate) struct Target {
     /// Of a perimeter with interceptors.
     pub(crate) watch: Option<Watch>,
     log: PathBuf,
+    /// Where its threads that do not forward are to run, if not where it runs.
+    observers: Option<usize>,
 }
 
 impl Target {
@@ -96,17 +57,13 @@ impl Target {
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(|process| process.0.id())
+        self.process.as_ref().map(Process::pid)
     }
-}
 
-/// A child that does not outlive its owner.
-pub(crate) struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+    /// Moves the threads that do not forward, where they are to be apart: also those that were started since.
+    pub(crate) fn place_observers(&self) -> Result<(), Error> {
+        let Some((pid, core)) = self.pid().zip(self.observers) else { return Ok(()) };
+        cpu::pin_observers(pid, core).doing("moving threads")
     }
 }
 
@@ -117,8 +74,7 @@ pub(crate) struct Launcher {
     cores: Option<Cores>,
     /// Configuration and logs; removed at the end.
     dir: TempDir,
-    upstream: SocketAddr,
-    _upstream: Process,
+    pub(crate) upstream: Upstream,
     collector: SocketAddr,
 }
 
@@ -126,217 +82,114 @@ impl Launcher {
     /// Starts the upstream. Without a path, perimeter is looked for beside our own executable.
     pub(crate) fn new(perimeter: Option<PathBuf>, cores: Option<Cores>) -> Result<Self, Error> {
         let bench = std::env::current_exe().doing("finding our own executable")?;
-        let perimeter = perimeter.unwrap_or_else(|| bench.with_file_name("perimeter"));
+        let perimeter = perimeter::binary(perimeter, &bench);
         let dir =
             tempfile::Builder::new().prefix("perimeter-bench-").tempdir().doing("making a directory")?;
         // The direct way has no process of its own between: what it says is what the upstream says.
         let log = dir.path().join(Kind::Direct.name());
-        let command = [bench.as_os_str(), "upstream".as_ref()];
-        let (child, address) =
-            start_listening(&bench, "upstream", &log, cores.map(|cores| cores.load), &command)?;
+        let core = cores.map(|cores| cores.load);
+        let upstream = Upstream::start(&bench, dir.path(), &log, core.into_iter().collect())?;
         let collector = collector::start().doing("starting a collector")?;
-        Ok(Self { bench, perimeter, cores, dir, upstream: address, _upstream: child, collector })
+        Ok(Self { bench, perimeter, cores, dir, upstream, collector })
     }
 
-    /// Starts a target; none when its program is one that need not be there and is not.
+    /// Starts a target that is measured with many workloads; none when its program is one that need not be there and
+    /// is not.
     pub(crate) fn start(&self, kind: Kind) -> Result<Option<Target>, Error> {
-        let log = self.log(kind);
-        let (process, address) = match kind {
-            Kind::Direct => {
-                return Ok(Some(Target { kind, address: self.upstream, process: None, watch: None, log }));
+        self.start_in(kind, kind.name(), false)
+    }
+
+    /// Starts another process of this kind, for one workload.
+    pub(crate) fn start_another(&self, kind: Kind, tls: bool) -> Result<Option<Target>, Error> {
+        let name = format!("{}-own", kind.name());
+        // What the one before wrote.
+        _ = fs::remove_dir_all(self.dir.path().join(format!("{name}.d")));
+        self.start_in(kind, &name, tls)
+    }
+
+    fn start_in(&self, kind: Kind, name: &str, tls: bool) -> Result<Option<Target>, Error> {
+        let log = self.dir.path().join(name);
+        let side = self.upstream.side(tls);
+        if kind == Kind::Direct {
+            let (address, log) = (side.address, self.dir.path().join(kind.name()));
+            return Ok(Some(Target { kind, address, process: None, watch: None, log, observers: None }));
+        }
+        let dir = self.dir.path().join(format!("{name}.d"));
+        fs::create_dir_all(&dir).doing("making a directory")?;
+        let Some(program) = self.program(kind, &dir, side)? else { return Ok(None) };
+        let starter =
+            Starter { bench: &self.bench, name: kind.name(), log: &log, cores: self.cores_of(kind) };
+        let (process, address) = starter.start(&program)?;
+        let watch = watch(kind, &dir, &log)?;
+        let observers = self.cores.filter(|_| kind == Kind::PerimeterApart).map(|cores| cores.load);
+        Ok(Some(Target { kind, address, process: Some(process), watch, log, observers }))
+    }
+
+    fn cores_of(&self, kind: Kind) -> Vec<usize> {
+        match self.cores {
+            None => Vec::new(),
+            Some(cores) if kind.is_free() => vec![cores.proxy, cores.load],
+            Some(cores) => vec![cores.proxy],
+        }
+    }
+
+    /// None where it is not installed.
+    fn program(&self, kind: Kind, dir: &Path, upstream: Side<'_>) -> Result<Option<Program>, Error> {
+        if let Some(variant) = Variant::of(kind) {
+            if variant.is_perimeters_own() && !self.perimeter.is_file() {
+                return Err(Error::NoPerimeter(self.perimeter.clone()));
             }
-            Kind::Floor | Kind::Floor2 => self.floor(kind)?,
-            Kind::Perimeter => self.perimeter(kind, Hired::Nobody, Some("warn"))?,
-            Kind::PerimeterPrinter | Kind::PerimeterPrinter2 => {
-                self.perimeter(kind, Hired::Printer, Some("warn"))?
+            let binaries = (self.bench.as_path(), self.perimeter.as_path());
+            let program = variant.program(dir, upstream, binaries, self.collector);
+            return program.map(Some).doing("configuring perimeter");
+        }
+        let program = match kind {
+            Kind::Tcp => Ok(self.ours(&["tcp"], upstream)),
+            Kind::FloorMt => Ok(self.ours(&["floor", "--workers", "2"], upstream)),
+            Kind::Nginx | Kind::NginxDefault => {
+                if nginx::version().is_none() {
+                    return Ok(None);
+                }
+                let bodies = if kind == Kind::Nginx { Bodies::Buffered } else { Bodies::Default };
+                nginx::program(dir, upstream, bodies)
             }
-            Kind::PerimeterBoth => self.perimeter(kind, Hired::Both, Some("warn"))?,
-            Kind::PerimeterOtel => self.perimeter(kind, Hired::Exporter, Some("warn"))?,
-            Kind::PerimeterLog => self.perimeter(kind, Hired::Nobody, None)?,
-            Kind::Nginx if nginx::version().is_none() => return Ok(None),
-            Kind::Nginx => self.nginx()?,
+            Kind::Haproxy if haproxy::version().is_none() => return Ok(None),
+            Kind::Haproxy => haproxy::program(dir, upstream),
+            Kind::Cylestio => match python::cylestio() {
+                None => return Ok(None),
+                Some(command) => python::run_cylestio(&command, dir, upstream),
+            },
+            Kind::Mitmproxy => match python::mitmdump() {
+                None => return Ok(None),
+                Some(command) => python::run_mitmdump(&command, dir, upstream),
+            },
+            _ => Ok(self.ours(&["floor"], upstream)),
         };
-        let watch = self.watch(kind)?;
-        Ok(Some(Target { kind, address, process: Some(process), watch, log }))
+        program.map(Some).doing(format!("configuring {}", kind.name()))
     }
 
-    fn watch(&self, kind: Kind) -> Result<Option<Watch>, Error> {
-        let messages = match kind {
-            Kind::PerimeterPrinter | Kind::PerimeterPrinter2 | Kind::PerimeterOtel => None,
-            Kind::PerimeterBoth => Some(self.messages(kind)),
-            _ => return Ok(None),
-        };
-        let log = self.log(kind);
-        let said = fs::read_to_string(&log).doing("reading a log file")?;
-        let admin = address_after("admin on http://", &said)
-            .ok_or_else(|| Error::NotStarted { name: kind.name().to_owned(), said })?;
-        Ok(Some(Watch { admin, messages }))
-    }
-
-    /// Where the message logger of a target writes.
-    fn messages(&self, kind: Kind) -> PathBuf {
-        self.dir.path().join(format!("{}-messages", kind.name()))
-    }
-
-    fn floor(&self, kind: Kind) -> Result<(Process, SocketAddr), Error> {
-        let upstream = self.upstream.to_string();
-        self.listening(
-            kind,
-            &[self.bench.as_os_str(), "floor".as_ref(), "--upstream".as_ref(), upstream.as_ref()],
-        )
-    }
-
-    fn perimeter(
-        &self,
-        kind: Kind,
-        hired: Hired,
-        log_level: Option<&str>,
-    ) -> Result<(Process, SocketAddr), Error> {
-        if !self.perimeter.is_file() {
-            return Err(Error::NoPerimeter(self.perimeter.clone()));
+    /// A proxy that is a subcommand of the bench.
+    fn ours(&self, words: &[&str], upstream: Side<'_>) -> Program {
+        let mut command = vec![self.bench.clone().into_os_string()];
+        command.extend(words.iter().map(Into::into));
+        command.extend(["--upstream".into(), upstream.address.to_string().into()]);
+        if let Some(authority) = upstream.authority {
+            command.extend(["--authority".into(), authority.into()]);
         }
-        let messages = self.messages(kind);
-        fs::create_dir_all(&messages).doing("making a directory for messages")?;
-        let config = self.dir.path().join(format!("{}.yaml", kind.name()));
-        fs::write(&config, hired.configuration(&messages, self.collector))
-            .doing("writing perimeter's configuration")?;
-        let base_url = format!("http://{}", self.upstream);
-        let mut command: Vec<&OsStr> = vec![self.perimeter.as_os_str()];
-        command.extend(["run", "--port", "0", "--type", "openai"].map(OsStr::new));
-        command.extend(["--base-url".as_ref(), base_url.as_ref(), "--config".as_ref(), config.as_os_str()]);
-        if hired == Hired::Nobody {
-            command.extend(["--interceptors", "none"].map(OsStr::new));
-        }
-        if let Some(level) = log_level {
-            command.extend(["--log-level".as_ref(), OsStr::new(level)]);
-        }
-        self.listening(kind, &command)
-    }
-
-    fn nginx(&self) -> Result<(Process, SocketAddr), Error> {
-        let address = free_port().doing("finding a port for nginx")?;
-        let config = nginx::configure(self.dir.path(), address, self.upstream).doing("configuring nginx")?;
-        let command = ["nginx".as_ref(), "-c".as_ref(), config.as_os_str(), "-e".as_ref(), "stderr".as_ref()];
-        let (name, log) = (Kind::Nginx.name(), self.log(Kind::Nginx));
-        let mut process = spawn(&self.bench, name, &log, self.proxy_core(), &command)?;
-        until_started(name, &mut process, &log, |_| TcpStream::connect(address).ok())?;
-        Ok((process, address))
-    }
-
-    fn listening(&self, kind: Kind, command: &[&OsStr]) -> Result<(Process, SocketAddr), Error> {
-        start_listening(&self.bench, kind.name(), &self.log(kind), self.proxy_core(), command)
-    }
-
-    fn log(&self, kind: Kind) -> PathBuf {
-        self.dir.path().join(kind.name())
-    }
-
-    fn proxy_core(&self) -> Option<usize> {
-        self.cores.map(|cores| cores.proxy)
+        Program::new(command)
     }
 }
 
-/// Starts a program that says on stderr where it listens.
-fn start_listening(
-    bench: &Path,
-    name: &str,
-    log: &Path,
-    core: Option<usize>,
-    command: &[&OsStr],
-) -> Result<(Process, SocketAddr), Error> {
-    let mut process = spawn(bench, name, log, core, command)?;
-    let address = until_started(name, &mut process, log, listening_address)?;
-    Ok((process, address))
+fn watch(kind: Kind, dir: &Path, log: &Path) -> Result<Option<Watch>, Error> {
+    let Some(variant) = Variant::of(kind).filter(Variant::watches) else { return Ok(None) };
+    let said = fs::read_to_string(log).doing("reading a log file")?;
+    let admin =
+        perimeter::admin(&said).ok_or_else(|| Error::NotStarted { name: kind.name().to_owned(), said })?;
+    Ok(Some(Watch { admin, files: variant.files(dir) }))
 }
 
-fn spawn(
-    bench: &Path,
-    name: &str,
-    log: &Path,
-    core: Option<usize>,
-    command: &[&OsStr],
-) -> Result<Process, Error> {
-    let log = File::create(log).doing("making a log file")?;
-    let mut launch = Command::new(bench);
-    launch.arg("launch");
-    if let Some(core) = core {
-        launch.arg("--core").arg(core.to_string());
-    }
-    launch.arg("--").args(command);
-    // What decides about a proxy in someone's shell must not decide here.
-    for variable in ["LLM_BASE_URL", "LLM_TYPE", "LLM_API_KEY", "LOG_LEVEL", "RUST_LOG"] {
-        launch.env_remove(variable);
-    }
-    // Ctrl-C goes to the whole group of a terminal's job; what it means for these processes is ours to say.
-    launch.process_group(0);
-    let child = launch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-    child.map(Process).doing(format!("starting {name}"))
-}
-
-/// What the `launch` subcommand does: becomes the program, on one core, to die when the bench dies however it dies.
-pub(crate) fn launch(core: Option<usize>, command: &[OsString]) -> Result<(), Error> {
-    use rustix::process::{Signal, set_parent_process_death_signal};
-    set_parent_process_death_signal(Some(Signal::KILL)).doing("tying a process to its parent")?;
-    if let Some(core) = core {
-        cpu::pin(core).doing("pinning a process to its core")?;
-    }
-    let (program, arguments) =
-        command.split_first().ok_or_else(|| Error::Usage("launch needs a program".into()))?;
-    Err(Command::new(program).args(arguments).exec()).doing(format!("executing {}", program.display()))
-}
-
-fn until_started<T>(
-    name: &str,
-    process: &mut Process,
-    log: &Path,
-    started: impl Fn(&str) -> Option<T>,
-) -> Result<T, Error> {
-    let mut said = String::new();
-    for _ in 0..1000 {
-        said = fs::read_to_string(log).doing("reading a log file")?;
-        if let Some(found) = started(&said) {
-            return Ok(found);
-        }
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
-        if process.0.try_wait().doing("waiting for a process")?.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Err(Error::NotStarted { name: name.to_owned(), said })
-}
-
-fn listening_address(said: &str) -> Option<SocketAddr> {
-    address_after("listening on http://", said)
-}
-
-fn address_after(words: &str, said: &str) -> Option<SocketAddr> {
-    let (_, after) = said.split_once(words)?;
-    // The line may be half written: only what something follows is whole.
-    let (address, _) = after.split_once([' ', ',', ';', '\n'])?;
-    address.parse().ok()
-}
-
-fn free_port() -> std::io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_start_line_says_where() {
-        let line = "perimeter 3 listening on http://127.0.0.1:4000 and http://[::1]:4000, forwarding to x";
-        assert_eq!(listening_address(line), "127.0.0.1:4000".parse().ok());
-        assert_eq!(
-            listening_address("floor listening on http://127.0.0.1:40\n"),
-            "127.0.0.1:40".parse().ok()
-        );
-        assert_eq!(listening_address("floor listening on http://127.0.0.1:4"), None);
-        let line = "forwarding to http://x, admin on http://127.0.0.1:4001; set OPENAI_BASE_URL=y\n";
-        assert_eq!(address_after("admin on http://", line), "127.0.0.1:4001".parse().ok());
-    }
+/// Which versions of others are measured: what is installed.
+pub(crate) fn versions() -> String {
+    let versions: Vec<String> = [nginx::version(), haproxy::version()].into_iter().flatten().collect();
+    versions.join(", ")
 }

@@ -2,38 +2,61 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
 use crate::clock;
 use crate::error::{Doing as _, Error};
-use crate::event;
-use crate::poller::{Interest, Poller, Ready};
-use crate::workload::{self, Exchange};
+use crate::poller::{Poller, Ready};
 
-const LISTENER: u64 = 0;
-/// Events that a stream without gaps writes before the others get their turn.
-const TURN: u32 = 8;
+mod certificate;
+mod connection;
+mod wire;
 
-/// Serves on a free port until it is killed; says on stderr where.
-pub(crate) fn run() -> Result<(), Error> {
-    let listener = TcpListener::bind("127.0.0.1:0").doing("opening the upstream's port")?;
-    let address = listener.local_addr().doing("asking for the upstream's port")?;
-    let mut server = Server::new(listener).doing("starting the upstream")?;
-    announce(address).doing("writing to stderr")?;
+pub(crate) use connection::OPENED;
+use connection::{Answers, Connection};
+use wire::Wire;
+
+const PLAIN: u64 = 0;
+const TLS: u64 = 1;
+
+/// Serves on a free port until it is killed, and within TLS on another; says on stderr where. Where a file is named,
+/// the certificate to trust is written into it.
+pub(crate) fn run(authority: Option<&Path>) -> Result<(), Error> {
+    let plain = TcpListener::bind("127.0.0.1:0").doing("opening the upstream's port")?;
+    let tls = authority.map(Tls::new).transpose().doing("preparing TLS")?;
+    let mut said =
+        format!("upstream listening on http://{}", plain.local_addr().doing("asking for its port")?);
+    if let Some(tls) = &tls {
+        said = format!("{said} and https://{}", tls.listener.local_addr().doing("asking for its port")?);
+    }
+    let mut server = Server::new(plain, tls).doing("starting the upstream")?;
+    writeln!(io::stderr(), "{said}").doing("writing to stderr")?;
     loop {
         server.turn().doing("serving as upstream")?;
     }
 }
 
-fn announce(address: SocketAddr) -> io::Result<()> {
-    writeln!(io::stderr(), "upstream listening on http://{address}")
+/// Where TLS is spoken.
+struct Tls {
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+}
+
+impl Tls {
+    fn new(authority: &Path) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind("127.0.0.1:0")?, config: certificate::make(authority)? })
+    }
 }
 
 struct Server {
-    listener: TcpListener,
+    plain: TcpListener,
+    tls: Option<Tls>,
     poller: Poller,
     connections: HashMap<u64, Connection>,
     next_token: u64,
@@ -43,32 +66,20 @@ struct Server {
     answers: Answers,
 }
 
-struct Answers {
-    json: Vec<u8>,
-    stream_head: Vec<u8>,
-    stream_end: Arc<[u8]>,
-}
-
-impl Answers {
-    fn new() -> Self {
-        Self {
-            json: workload::answer(),
-            stream_head: workload::stream_head(),
-            stream_end: workload::stream_end().into(),
-        }
-    }
-}
-
 impl Server {
-    fn new(listener: TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
+    fn new(plain: TcpListener, tls: Option<Tls>) -> io::Result<Self> {
         let poller = Poller::new()?;
-        poller.add(&listener, LISTENER)?;
+        let listeners = [Some((&plain, PLAIN)), tls.as_ref().map(|tls| (&tls.listener, TLS))];
+        for (listener, token) in listeners.into_iter().flatten() {
+            listener.set_nonblocking(true)?;
+            poller.add(listener, token)?;
+        }
         Ok(Self {
-            listener,
+            plain,
+            tls,
             poller,
             connections: HashMap::new(),
-            next_token: LISTENER + 1,
+            next_token: TLS + 1,
             due: BinaryHeap::new(),
             scratch: vec![0; 256 * 1024],
             answers: Answers::new(),
@@ -79,8 +90,8 @@ impl Server {
         let now = clock::now();
         let pause = self.due.peek().map(|Reverse((time, _))| Duration::from_nanos(time.saturating_sub(now)));
         for ready in self.poller.wait(pause)? {
-            if ready.token == LISTENER {
-                self.accept()?;
+            if ready.token <= TLS {
+                self.accept(ready.token)?;
             } else {
                 self.go_on(ready);
             }
@@ -89,9 +100,11 @@ impl Server {
         Ok(())
     }
 
-    fn accept(&mut self) -> io::Result<()> {
+    fn accept(&mut self, listener: u64) -> io::Result<()> {
+        let tls = self.tls.as_ref().filter(|_| listener == TLS);
+        let listener = tls.map_or(&self.plain, |tls| &tls.listener);
         loop {
-            let socket = match self.listener.accept() {
+            let socket = match listener.accept() {
                 Ok((socket, _)) => socket,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -99,8 +112,10 @@ impl Server {
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
             self.poller.add(&socket, self.next_token)?;
-            self.connections.insert(self.next_token, Connection::new(socket));
+            let wire = Wire::new(socket, tls.map(|tls| &tls.config))?;
+            self.connections.insert(self.next_token, Connection::new(wire));
             self.next_token += 1;
+            self.answers.opened += 1;
         }
     }
 
@@ -138,190 +153,5 @@ impl Server {
             Ok(_) => {}
             Err(_) => _ = self.connections.remove(&token),
         }
-    }
-}
-
-struct Connection {
-    socket: TcpStream,
-    request: Request,
-    out: Vec<u8>,
-    sent: usize,
-    stream: Option<Stream>,
-    interest: Interest,
-    /// Whether the server's heap already holds the time of our next event.
-    scheduled: bool,
-}
-
-enum Request {
-    Head(Vec<u8>),
-    Body { left: usize, exchange: Exchange },
-}
-
-struct Stream {
-    next: u32,
-    events: u32,
-    gap: u64,
-    due: u64,
-    end: Arc<[u8]>,
-}
-
-impl Stream {
-    /// Streams that are asked for at one moment do not send at one moment: each has a phase of its own.
-    fn new(events: u32, gap: Duration, token: u64, end: Arc<[u8]>) -> Self {
-        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
-        let phase = token.wrapping_mul(618_033_988_749) % gap.max(1);
-        Self { next: 0, events, gap, due: clock::now() + phase, end }
-    }
-}
-
-impl Connection {
-    fn new(socket: TcpStream) -> Self {
-        Self {
-            socket,
-            request: Request::Head(Vec::new()),
-            out: Vec::new(),
-            sent: 0,
-            stream: None,
-            interest: Interest::Read,
-            scheduled: false,
-        }
-    }
-
-    fn read(&mut self, scratch: &mut [u8], token: u64, answers: &Answers) -> io::Result<()> {
-        let read = match self.socket.read(scratch) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = scratch.get(..read).unwrap_or_default();
-        while !bytes.is_empty() {
-            bytes = self.take(bytes, token, answers)?;
-        }
-        Ok(())
-    }
-
-    /// Takes what belongs to the current part of the request, and gives back the rest.
-    fn take<'a>(&mut self, bytes: &'a [u8], token: u64, answers: &Answers) -> io::Result<&'a [u8]> {
-        let rest = match &mut self.request {
-            Request::Head(head) => {
-                let before = head.len();
-                head.extend_from_slice(bytes);
-                let Some(end) = head_end(head) else { return Ok(&[]) };
-                let (left, exchange) = asked(head.get(..end).unwrap_or_default())
-                    .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-                self.request = Request::Body { left, exchange };
-                bytes.get(end - before..).unwrap_or_default()
-            }
-            Request::Body { left, .. } => {
-                let taken = bytes.len().min(*left);
-                *left -= taken;
-                bytes.get(taken..).unwrap_or_default()
-            }
-        };
-        if let Request::Body { left: 0, exchange } = self.request {
-            self.request = Request::Head(Vec::new());
-            self.answer(exchange, token, answers);
-        }
-        Ok(rest)
-    }
-
-    fn answer(&mut self, exchange: Exchange, token: u64, answers: &Answers) {
-        match exchange {
-            Exchange::Json { .. } => self.out.extend_from_slice(&answers.json),
-            Exchange::Stream { events, gap } => {
-                self.out.extend_from_slice(&answers.stream_head);
-                self.stream = Some(Stream::new(events, gap, token, answers.stream_end.clone()));
-            }
-        }
-    }
-
-    /// Writes what waits and every event that is due; says when the next one is.
-    fn send(&mut self, poller: &Poller, token: u64) -> io::Result<Option<u64>> {
-        let now = clock::now();
-        for _ in 0..=TURN {
-            if !self.flush()? {
-                self.wait_for(Interest::ReadAndWrite, poller, token)?;
-                return Ok(None);
-            }
-            match &mut self.stream {
-                None => break,
-                Some(stream) if stream.due > now => break,
-                Some(stream) if stream.next == stream.events => {
-                    self.out.extend_from_slice(&stream.end);
-                    self.stream = None;
-                }
-                Some(stream) => {
-                    event::write_chunk(&mut self.out, clock::now(), stream.next);
-                    stream.next += 1;
-                    stream.due += stream.gap;
-                }
-            }
-        }
-        if !self.flush()? {
-            self.wait_for(Interest::ReadAndWrite, poller, token)?;
-            return Ok(None);
-        }
-        self.wait_for(Interest::Read, poller, token)?;
-        Ok(self.stream.as_ref().map(|stream| stream.due.max(now)))
-    }
-
-    /// Whether everything is written.
-    fn flush(&mut self) -> io::Result<bool> {
-        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match self.socket.write(rest) {
-                Ok(written) => self.sent += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        self.out.clear();
-        self.sent = 0;
-        Ok(true)
-    }
-
-    fn wait_for(&mut self, interest: Interest, poller: &Poller, token: u64) -> io::Result<()> {
-        if self.interest != interest {
-            poller.change(&self.socket, token, interest)?;
-            self.interest = interest;
-        }
-        Ok(())
-    }
-}
-
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
-}
-
-/// The length of the body and what the request asks for.
-fn asked(head: &[u8]) -> Option<(usize, Exchange)> {
-    let mut lines = std::str::from_utf8(head).ok()?.split("\r\n");
-    let path = lines.next()?.split(' ').nth(1)?;
-    let (mut length, mut script) = (None, None);
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse().ok();
-        } else if name.eq_ignore_ascii_case(workload::SCRIPT) {
-            script = Some(value.trim());
-        }
-    }
-    Some((length?, Exchange::asked(path, script, length?)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_says_how_long_it_is_and_what_it_wants() {
-        let request = Exchange::Json { body: 1024 }.request("host");
-        let end = head_end(&request).unwrap();
-        assert_eq!(asked(&request[..end]), Some((1024, Exchange::Json { body: 1024 })));
-        assert_eq!(request.len() - end, 1024);
-
-        let stream = Exchange::Stream { events: 20, gap: Duration::from_millis(1) };
-        let request = stream.request("host");
-        let end = head_end(&request).unwrap();
-        assert_eq!(asked(&request[..end]), Some((request.len() - end, stream)));
     }
 }

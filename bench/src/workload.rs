@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::chat;
 
-/// What CPU time is divided by.
+/// What CPU time is divided by. A MiB is one of requests, heads included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
@@ -24,10 +24,16 @@ impl Unit {
 }
 
 /// One request as its client sees it: what goes up and what must come down.
+///
+/// Another protocol (HTTP/2, WebSocket) is another kind of exchange: its bytes here, its upstream's answer in
+/// [`crate::upstream`], and what must come down in `load/answer.rs`; what is asked of a workload stays the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exchange {
     /// A POST of `body` bytes, answered by [`answer`].
     Json { body: usize },
+    /// The next turn of an agent's session ([`crate::agent::session`]), answered by [`answer`]: each connection goes
+    /// through one session after the other, and no two are the same.
+    Turn,
     /// A 1 KiB POST, answered by a stream of events `gap` apart; no gap is flat out.
     Stream { events: u32, gap: Duration },
 }
@@ -36,7 +42,7 @@ impl Exchange {
     /// The same kind of exchange, as short as it can be, to open connections and fill caches with.
     pub(crate) fn warm_up(self) -> Self {
         match self {
-            Self::Json { .. } => self,
+            Self::Json { .. } | Self::Turn => self,
             Self::Stream { .. } => Self::Stream { events: 8, gap: Duration::ZERO },
         }
     }
@@ -45,7 +51,7 @@ impl Exchange {
     /// apart. A header says so, since the path is that of the API.
     fn script(self) -> Option<String> {
         match self {
-            Self::Json { .. } => None,
+            Self::Json { .. } | Self::Turn => None,
             Self::Stream { events, gap } => Some(format!("{events}/{}", gap.as_micros())),
         }
     }
@@ -60,18 +66,23 @@ impl Exchange {
         Some(Self::Stream { events: events.parse().ok()?, gap: Duration::from_micros(gap.parse().ok()?) })
     }
 
-    /// The body of the request.
-    fn body(self) -> Vec<u8> {
+    /// The body of every request of this kind; none where each has its own.
+    fn body(self) -> Option<Vec<u8>> {
         match self {
-            Self::Json { body } => chat::request(body, false),
-            Self::Stream { .. } => chat::request(KIB, true),
+            Self::Json { body } => Some(chat::request(body, false)),
+            Self::Turn => None,
+            Self::Stream { .. } => Some(chat::request(KIB, true)),
         }
     }
 
-    /// The bytes of the request, its head shaped like the one of the OpenAI SDK.
-    pub(crate) fn request(self, host: &str) -> Vec<u8> {
+    /// The bytes of every request of this kind; none where each has its own.
+    pub(crate) fn request(self, host: &str) -> Option<Vec<u8>> {
+        self.body().map(|body| self.request_with(host, &body))
+    }
+
+    /// The bytes of a request with this body, its head shaped like the one of the OpenAI SDK.
+    pub(crate) fn request_with(self, host: &str, body: &[u8]) -> Vec<u8> {
         let script = self.script().map_or_else(String::new, |script| format!("{SCRIPT}: {script}\r\n"));
-        let body = self.body();
         let mut bytes = format!(
             "POST {PATH} HTTP/1.1\r\nHost: {host}\r\n{REQUEST_HEADERS}{script}Content-Length: {}\r\n\r\n",
             body.len()
@@ -82,6 +93,18 @@ impl Exchange {
     }
 }
 
+/// How a workload's connections are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Each sends its next request as soon as its last is answered.
+    Kept,
+    /// So does each, over a new connection for each request.
+    Reconnecting,
+    /// Each sends one request at once, and events are counted for so long while all answers go on; then the
+    /// connections are closed.
+    Held(Duration),
+}
+
 /// A workload: which exchange, over how many connections, how often in a round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workload {
@@ -90,52 +113,103 @@ pub(crate) struct Workload {
     pub(crate) unit: Unit,
     pub(crate) connections: usize,
     pub(crate) requests: u64,
+    pub(crate) way: Way,
+    /// Whether the target speaks TLS with the upstream.
+    pub(crate) tls: bool,
+    /// It is measured in each so-many-th round: what takes long is measured less often.
+    pub(crate) every: usize,
 }
 
 impl Workload {
-    /// How many units so many requests are.
-    pub(crate) fn units(&self, requests: u64) -> f64 {
-        let requests = requests as f64;
-        match (self.unit, self.exchange) {
-            (Unit::Mib, Exchange::Json { body }) => requests * mebibytes(body),
-            (Unit::Event, Exchange::Stream { events, .. }) => requests * f64::from(events),
-            _ => requests,
-        }
+    const fn new(
+        name: &'static str,
+        exchange: Exchange,
+        unit: Unit,
+        connections: usize,
+        requests: u64,
+    ) -> Self {
+        Self { name, exchange, unit, connections, requests, way: Way::Kept, tls: false, every: 1 }
+    }
+
+    const fn json(name: &'static str, body: usize, unit: Unit, connections: usize, requests: u64) -> Self {
+        Self::new(name, Exchange::Json { body }, unit, connections, requests)
+    }
+
+    const fn stream(
+        name: &'static str,
+        events: u32,
+        gap: Duration,
+        connections: usize,
+        requests: u64,
+    ) -> Self {
+        Self::new(name, Exchange::Stream { events, gap }, Unit::Event, connections, requests)
+    }
+
+    /// So many streams at once that none ends before it was measured, together 5,000 events a second: what an event
+    /// costs can be compared, and load generator and upstream keep up on one core.
+    const fn streams(name: &'static str, count: u32) -> Self {
+        let gap = Duration::from_micros(200 * count as u64);
+        let mut streams = Self::stream(name, ENDLESS, gap, count as usize, count as u64);
+        streams.way = Way::Held(Duration::from_secs(3));
+        streams.every = 3;
+        streams
+    }
+
+    const fn reconnecting(mut self) -> Self {
+        self.way = Way::Reconnecting;
+        self
+    }
+
+    const fn over_tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Whether each target gets a process of its own for it: one that has forwarded before holds memory that it
+    /// would give to these connections, and each speaks with one upstream.
+    pub(crate) fn needs_own_process(&self) -> bool {
+        self.tls || matches!(self.way, Way::Held(_))
+    }
+
+    /// The same for a target that needs so much longer that this is all there is time for.
+    pub(crate) fn for_the_slow(self) -> Self {
+        let fewer = (self.requests / 60).max(u64::try_from(self.connections).unwrap_or(u64::MAX));
+        Self { requests: fewer.min(self.requests), ..self }
+    }
+
+    /// How many descriptors a proxy needs for it.
+    pub(crate) fn descriptors(&self) -> usize {
+        2 * self.connections + 256
     }
 }
 
-fn mebibytes(bytes: usize) -> f64 {
-    bytes as f64 / (1024.0 * 1024.0)
-}
+/// More events than any stream lives to send, in the six digits that an event has for its number.
+const ENDLESS: u32 = 999_999;
 
 const KIB: usize = 1024;
 
+const MILLI: Duration = Duration::from_millis(1);
+
 /// Every workload, in the order of the report.
 pub(crate) const ALL: &[Workload] = &[
-    json_workload("w1-c1", KIB, Unit::Request, 1, 2_000),
-    json_workload("w1-c16", KIB, Unit::Request, 16, 16_000),
-    json_workload("w1-c64", KIB, Unit::Request, 64, 24_000),
-    json_workload("w2-256k", 256 * KIB, Unit::Mib, 4, 1_200),
-    json_workload("w2-2m", 2048 * KIB, Unit::Mib, 4, 200),
-    stream_workload("w3-1ms", 200, 1_000, 48),
-    stream_workload("w3-20ms", 50, 20_000, 16),
-    stream_workload("w3-flood", 200, 0, 320),
+    Workload::json("w1-c1", KIB, Unit::Request, 1, 2_000),
+    Workload::json("w1-c16", KIB, Unit::Request, 16, 16_000),
+    Workload::json("w1-c64", KIB, Unit::Request, 64, 24_000),
+    Workload::json("w2-256k", 256 * KIB, Unit::Mib, 4, 1_200),
+    Workload::json("w2-2m", 2048 * KIB, Unit::Mib, 4, 200),
+    Workload::new("w2-grow", Exchange::Turn, Unit::Mib, 4, 480),
+    Workload::new("w3-c1", Exchange::Stream { events: 5, gap: MILLI }, Unit::Request, 1, 150),
+    Workload::stream("w3-1ms", 200, MILLI, 16, 48),
+    Workload::stream("w3-20ms", 50, Duration::from_millis(20), 16, 16),
+    Workload::stream("w3-flood", 200, Duration::ZERO, 16, 320),
+    Workload::json("w4-tls", KIB, Unit::Request, 16, 8_000).over_tls(),
+    Workload::json("w5-reconnect", KIB, Unit::Request, 1, 1_000).reconnecting(),
+    Workload::json("w5-reconnect-tls", KIB, Unit::Request, 1, 1_000).reconnecting().over_tls(),
+    Workload::streams("w6-200", 200),
+    Workload::streams("w6-1000", 1_000),
+    Workload::streams("w6-5000", 5_000),
+    Workload::streams("w6-10000", 10_000),
 ];
-
-const fn json_workload(
-    name: &'static str,
-    body: usize,
-    unit: Unit,
-    connections: usize,
-    requests: u64,
-) -> Workload {
-    Workload { name, exchange: Exchange::Json { body }, unit, connections, requests }
-}
-
-const fn stream_workload(name: &'static str, events: u32, gap_micros: u64, requests: u64) -> Workload {
-    let exchange = Exchange::Stream { events, gap: Duration::from_micros(gap_micros) };
-    Workload { name, exchange, unit: Unit::Event, connections: 16, requests }
-}
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -207,8 +281,8 @@ mod tests {
     #[test]
     fn a_script_says_to_the_upstream_what_the_client_expects() {
         for Workload { exchange, .. } in ALL {
-            let length = exchange.body().len();
-            assert_eq!(Exchange::asked(PATH, exchange.script().as_deref(), length), Some(*exchange));
+            let Some(body) = exchange.body() else { continue };
+            assert_eq!(Exchange::asked(PATH, exchange.script().as_deref(), body.len()), Some(*exchange));
         }
         assert_eq!(Exchange::asked("/else", None, 0), None);
         assert_eq!(Exchange::asked(PATH, Some("some"), 0), None);
@@ -221,15 +295,15 @@ mod tests {
             [("w1-c1", 1024), ("w2-256k", 256 * 1024), ("w2-2m", 2048 * 1024), ("w3-1ms", 1024)]
         {
             let workload = ALL.iter().find(|workload| workload.name == name).unwrap();
-            assert_eq!(workload.exchange.body().len(), length, "{name}");
+            assert_eq!(workload.exchange.body().unwrap().len(), length, "{name}");
         }
     }
 
     #[test]
-    fn units_are_counted_per_request_mebibyte_and_event() {
-        let units = |name| ALL.iter().find(|workload| workload.name == name).map(|found| found.units(8));
-        assert_eq!(units("w1-c1"), Some(8.0));
-        assert_eq!(units("w2-256k"), Some(2.0));
-        assert_eq!(units("w3-1ms"), Some(1600.0));
+    fn however_many_streams_there_are_together_they_send_as_much() {
+        for workload in ALL.iter().filter(|workload| matches!(workload.way, Way::Held(_))) {
+            let Exchange::Stream { gap, .. } = workload.exchange else { panic!("{}", workload.name) };
+            assert_eq!(gap / u32::try_from(workload.connections).unwrap(), Duration::from_micros(200));
+        }
     }
 }

@@ -13,36 +13,93 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-#[test]
-fn every_workload_runs_through_the_floor_and_ends_in_a_table_and_json() {
-    let dir = tempfile::tempdir().unwrap();
-    let json = dir.path().join("run.json");
-    let output = bench(&[
-        "--targets=direct,floor",
-        "--only=w1,w2,w3-1ms,w3-flood",
-        "--requests=4",
-        "--rounds=2",
-        "--no-pin",
-        "--json",
-        json.to_str().unwrap(),
-    ])
-    .unwrap();
+/// Runs the comparison of these targets with these workloads, a few requests each; what it says as JSON and as tables.
+fn compared(targets: &str, workloads: &str) -> std::io::Result<(Value, String)> {
+    let json = tempfile::NamedTempFile::new()?;
+    let output = Command::new(env!("CARGO_BIN_EXE_perimeter-bench"))
+        .args(["--targets", targets, "--only", workloads, "--requests=4", "--rounds=1", "--no-pin", "--json"])
+        .arg(json.path())
+        .output()?;
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let table = text(&output.stdout);
-    assert!(table.contains("### w1-c64") && table.contains("| floor "), "{table}");
+    Ok((serde_json::from_slice(&fs::read(json.path())?)?, text(&output.stdout)))
+}
 
-    let report: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
-    assert_eq!(report["rounds"], 2);
+#[test]
+fn every_workload_runs_through_the_floors_and_ends_in_a_table_and_json() {
+    let (report, table) = compared("direct,tcp,floor,floor2", "w1,w2,w3-c1,w3-1ms,w3-flood,w4,w5").unwrap();
+    assert!(table.contains("### w1-c64") && table.contains("| floor "), "{table}");
+    assert!(table.contains("### floor2 to floor"), "{table}");
+    assert_eq!(report["rounds"], 1);
     let workloads = report["workloads"].as_array().unwrap();
-    assert_eq!(workloads.len(), 7);
+    assert_eq!(workloads.len(), 12);
     for workload in workloads {
-        let (direct, floor) = (&workload["targets"][0], &workload["targets"][1]);
-        assert_eq!((direct["target"].as_str(), floor["target"].as_str()), (Some("direct"), Some("floor")));
-        assert!(direct["cpu_us"].is_null());
+        let row = |name| {
+            let mut rows = workload["targets"].as_array().unwrap().iter();
+            rows.find(|row| row["target"] == name)
+        };
+        let tls = workload["workload"].as_str().unwrap().contains("tls");
+        assert_eq!(row("direct").is_none(), tls, "only proxies speak TLS: {workload}");
+        assert_eq!(row("tcp").is_none(), tls, "{workload}");
+        assert!(row("direct").is_none_or(|direct| direct["cpu_us"].is_null()));
+        let floor = row("floor").unwrap();
         assert!(floor["cpu_us"]["median"].as_f64().unwrap() > 0.0, "{workload}");
         assert_eq!(floor["cpu_to_reference"]["max"], 1.0);
         assert!(floor["p99_us"]["median"].as_f64() >= floor["p50_us"]["median"].as_f64());
+        assert!(row("floor2").is_some());
     }
+}
+
+#[test]
+fn connections_to_the_upstream_are_counted_where_each_request_has_its_own() {
+    let (report, _) = compared("tcp,floor", "w5-reconnect").unwrap();
+    let opened = |workload: usize, target: usize| {
+        report["workloads"][workload]["targets"][target]["opened"]["median"].as_f64().unwrap()
+    };
+    // Four requests: the first goes over the connection of the warm-up.
+    assert_eq!(opened(0, 0), 0.75, "the forwarder has no pool");
+    assert!(opened(0, 1) < 0.75 && opened(1, 0) < 0.75, "the floor has one, also within TLS: {report}");
+}
+
+#[test]
+fn streams_that_are_all_open_are_measured_with_what_they_hold() {
+    let (report, table) = compared("direct,floor,floor-mt", "w6-200").unwrap();
+    let [direct, floor, mt] = [0, 1, 2].map(|at| &report["workloads"][0]["targets"][at]);
+    assert!(direct["resident_kib"].is_null() && direct["load_busy"]["median"].as_f64().unwrap() > 0.0);
+    for target in [floor, mt] {
+        assert!(target["resident_kib"]["median"].as_f64().unwrap() > 1.0, "{target}");
+        assert!(target["cpu_us"]["median"].as_f64().unwrap() > 0.0, "{target}");
+    }
+    assert!(table.contains("KiB/stream"), "{table}");
+}
+
+#[test]
+fn a_slow_interceptor_is_measured_beside_an_idle_one() {
+    let (report, table) = compared("floor,floor2,slow", "w1-c64,w3-1ms").unwrap();
+    for workload in report["workloads"].as_array().unwrap() {
+        let names = workload["targets"].as_array().unwrap().iter().map(|row| row["target"].as_str().unwrap());
+        assert_eq!(names.collect::<Vec<_>>(), ["floor", "floor2", "perimeter-idle", "perimeter-slow"]);
+        for row in &workload["targets"].as_array().unwrap()[2..] {
+            let [process, forwarding] =
+                ["cpu_us", "forwarding_us"].map(|time| row[time]["median"].as_f64().unwrap());
+            assert!(process > forwarding && forwarding > 0.0, "{row}");
+        }
+    }
+    assert!(table.contains("### Targets") && table.contains("an idle interceptor"), "{table}");
+}
+
+#[test]
+fn servers_are_measured_where_they_are_installed() {
+    let (report, _) = compared("floor,servers", "w2-256k,w3-flood,w4,w5-reconnect-tls").unwrap();
+    for workload in report["workloads"].as_array().unwrap() {
+        assert!(workload["targets"].as_array().unwrap().iter().all(|row| row["cpu_us"]["median"].is_f64()));
+    }
+}
+
+#[test]
+fn an_unknown_target_is_a_usage_error_that_names_those_there_are() {
+    let output = bench(&["--targets=squid"]).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("perimeter-all"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) enum Expected {
 impl Expected {
     pub(crate) fn of(exchange: Exchange) -> Self {
         match exchange {
-            Exchange::Json { .. } => Self::Bytes(workload::answer_body()),
+            Exchange::Json { .. } | Exchange::Turn => Self::Bytes(workload::answer_body()),
             Exchange::Stream { events, .. } => Self::events(events),
         }
     }

@@ -1,113 +1,155 @@
-//! perimeter as a target: whom it hires, and what it tells about what they saw.
+//! perimeter as a target: whom it hires, and how it is told.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+
+use super::process::Program;
+use super::upstream::Side;
+use super::watch::Files;
+use super::{Kind, process};
+use crate::slow;
 
 /// The interceptors of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hired {
+enum Hired {
+    /// Nothing is said about them: the printer.
+    Default,
     Nobody,
     Printer,
     /// The printer and the message logger.
     Both,
+    /// Printer, message logger, event recorder and session detector.
+    All,
     /// The printer and the trace exporter.
     Exporter,
+    /// One that sleeps so many milliseconds over each thing it hears.
+    Sleeper(u64),
 }
 
 impl Hired {
-    /// The configuration for it, where messages are logged into `messages`, and traces go to `collector`. One worker,
-    /// since the floor has one thread: the ratio is of the work, not of the cores. JSON, which is YAML too.
-    pub(super) fn configuration(self, messages: &Path, collector: SocketAddr) -> String {
+    /// The `interceptors` of a configuration whose files are in `dir`, and whose traces go to `collector`.
+    fn configuration(self, dir: &Path, collector: SocketAddr) -> Option<Value> {
+        let files = self.files(dir);
         let printer = json!({"type": "printer"});
-        let logger = json!({"type": "message_logger", "config": {"directory": messages}});
+        let logger = json!({"type": "message_logger", "config": {"directory": files.messages}});
+        let recorder = json!({"type": "event_recorder", "config": {"output_dir": files.events}});
+        let detector = json!({"type": "session_detector", "config": {"directory": files.sessions}});
         let endpoint = format!("http://{collector}");
         let exporter = json!({"type": "trace_exporter", "config": {"endpoint": endpoint}});
-        let interceptors = match self {
-            Self::Nobody => json!([]),
-            Self::Printer => json!([printer]),
-            Self::Both => json!([printer, logger]),
-            Self::Exporter => json!([printer, exporter]),
-        };
-        json!({"server": {"workers": 1}, "interceptors": interceptors}).to_string()
-    }
-}
-
-/// What can be asked of a running perimeter about its interceptors.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    pub(super) admin: SocketAddr,
-    /// Where the message logger writes, if it is hired.
-    pub(super) messages: Option<PathBuf>,
-}
-
-impl Watch {
-    /// Bytes that passed unseen so far, over all queues; none where its metrics do not say.
-    pub(crate) fn unseen(&self) -> io::Result<Option<f64>> {
-        Ok(unseen(&self.metrics()?))
-    }
-
-    fn metrics(&self) -> io::Result<String> {
-        let mut admin = TcpStream::connect(self.admin)?;
-        admin.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(admin, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)?;
-        let mut page = String::new();
-        admin.read_to_string(&mut page)?;
-        Ok(page)
-    }
-
-    /// What was logged since the last time. It is thrown away: a long run would fill the disk.
-    pub(crate) fn take_logged(&self) -> io::Result<Option<Logged>> {
-        self.messages.as_deref().map(emptied).transpose()
-    }
-}
-
-/// What the message logger wrote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Logged {
-    pub(crate) bytes: u64,
-    pub(crate) lines: u64,
-}
-
-/// Empties every file of the folder without removing one, since its writer goes on appending.
-fn emptied(dir: &Path) -> io::Result<Logged> {
-    let mut logged = Logged::default();
-    for entry in fs::read_dir(dir)? {
-        match File::options().read(true).write(true).open(entry?.path()) {
-            Ok(file) => {
-                count(&file, &mut logged)?;
-                file.set_len(0)?;
-            }
-            // Turned over since the folder was read.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        match self {
+            Self::Default => None,
+            Self::Nobody => Some(json!([])),
+            Self::Printer => Some(json!([printer])),
+            Self::Both => Some(json!([printer, logger])),
+            Self::All => Some(json!([printer, logger, recorder, detector])),
+            Self::Exporter => Some(json!([printer, exporter])),
+            Self::Sleeper(pause) => Some(json!([{"type": slow::KIND, "config": {"pause_ms": pause}}])),
         }
     }
-    Ok(logged)
-}
 
-fn count(mut file: &File, logged: &mut Logged) -> io::Result<()> {
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        let read = file.read(&mut buffer)?;
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
-        logged.bytes += bytes.len() as u64;
-        logged.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    fn files(self, dir: &Path) -> Files {
+        let logs = matches!(self, Self::Both | Self::All);
+        let records = self == Self::All;
+        Files {
+            messages: logs.then(|| dir.join("messages")),
+            events: records.then(|| dir.join("events")),
+            sessions: records.then(|| dir.join("sessions")),
+        }
     }
 }
 
-/// The sum of the samples of each metric of unseen bytes.
-fn unseen(metrics: &str) -> Option<f64> {
-    let samples = metrics.lines().filter(|line| line.starts_with("perimeter_")).filter_map(|line| {
-        let (series, value) = line.rsplit_once(' ')?;
-        let name = series.split('{').next()?;
-        (name.contains("unseen") && name.contains("bytes")).then(|| value.parse::<f64>().ok())?
-    });
-    samples.reduce(|sum, value| sum + value)
+/// What distinguishes one perimeter from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variant {
+    hired: Hired,
+    /// Whether it logs as it does when nobody says how: one access line a request.
+    logs: bool,
+    /// As many as the floor has threads, unless two are what is measured: the ratio is of the work, not of the cores.
+    workers: usize,
+}
+
+impl Variant {
+    /// None of what is no perimeter.
+    pub(super) fn of(kind: Kind) -> Option<Self> {
+        let quiet = |hired| Some(Self { hired, logs: false, workers: 1 });
+        let logging = |hired| Some(Self { hired, logs: true, workers: 1 });
+        match kind {
+            Kind::Perimeter | Kind::PerimeterW1 => quiet(Hired::Nobody),
+            Kind::PerimeterW2 => Some(Self { hired: Hired::Nobody, logs: false, workers: 2 }),
+            Kind::PerimeterPrinter | Kind::PerimeterPrinter2 => quiet(Hired::Printer),
+            Kind::PerimeterBoth => quiet(Hired::Both),
+            Kind::PerimeterOtel => quiet(Hired::Exporter),
+            Kind::PerimeterIdle => quiet(Hired::Sleeper(0)),
+            Kind::PerimeterSlow => quiet(Hired::Sleeper(10)),
+            Kind::PerimeterLog => logging(Hired::Nobody),
+            Kind::PerimeterDefault => logging(Hired::Default),
+            Kind::PerimeterAll | Kind::PerimeterApart => logging(Hired::All),
+            _ => None,
+        }
+    }
+
+    /// Whether it is perimeter's binary, not ours with its library.
+    pub(super) fn is_perimeters_own(&self) -> bool {
+        !matches!(self.hired, Hired::Sleeper(_))
+    }
+
+    /// Whether someone watches, who may miss something.
+    pub(super) fn watches(&self) -> bool {
+        self.hired != Hired::Nobody
+    }
+
+    pub(super) fn files(&self, dir: &Path) -> Files {
+        self.hired.files(dir)
+    }
+
+    /// The program with its configuration in `dir`: `bench` for an interceptor of ours, else `perimeter`.
+    pub(super) fn program(
+        &self,
+        dir: &Path,
+        upstream: Side<'_>,
+        (bench, perimeter): (&Path, &Path),
+        collector: SocketAddr,
+    ) -> io::Result<Program> {
+        let mut config = json!({"server": {"workers": self.workers}});
+        if let (Some(object), Some(hired)) =
+            (config.as_object_mut(), self.hired.configuration(dir, collector))
+        {
+            object.insert("interceptors".to_owned(), hired);
+        }
+        let file = dir.join("perimeter.yaml");
+        // JSON is YAML too.
+        fs::write(&file, config.to_string())?;
+        let Files { messages, events, sessions } = self.files(dir);
+        for dir in [messages, events, sessions].into_iter().flatten() {
+            fs::create_dir_all(dir)?;
+        }
+        let mut command = if self.is_perimeters_own() {
+            vec![OsString::from(perimeter)]
+        } else {
+            vec![OsString::from(bench), "slow-proxy".into(), "--".into()]
+        };
+        command.extend(["run", "--port", "0", "--type", "openai", "--base-url"].map(OsString::from));
+        command.extend([upstream.url().into(), "--config".into(), file.into()]);
+        if !self.logs {
+            command.extend(["--log-level", "warn"].map(OsString::from));
+        }
+        Ok(Program { trusts: upstream.authority.map(OsString::from), ..Program::new(command) })
+    }
+}
+
+/// Where a perimeter that said this on stderr is asked about its interceptors.
+pub(super) fn admin(said: &str) -> Option<SocketAddr> {
+    process::address_after("admin on http://", said)
+}
+
+/// perimeter's binary: the one that was named, or the one beside our own executable.
+pub(super) fn binary(named: Option<PathBuf>, bench: &Path) -> PathBuf {
+    named.unwrap_or_else(|| bench.with_file_name(OsStr::new("perimeter")))
 }
 
 #[cfg(test)]
@@ -115,60 +157,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unseen_bytes_are_summed_over_queues() {
-        let page = "HTTP/1.1 200 OK\r\nx-unseen-bytes: 4\r\n\r\n\
-                    # TYPE perimeter_unseen_bytes_total counter\n\
-                    perimeter_unseen_bytes_total{queue=\"journal\"} 100\n\
-                    perimeter_unseen_bytes_total{queue=\"mailbox printer\"} 20\n\
-                    perimeter_request_bytes_total 7\n";
-        assert_eq!(unseen(page), Some(120.0));
-        assert_eq!(unseen("perimeter_request_bytes_total 7\n"), None);
-    }
-
-    #[test]
-    fn metrics_are_asked_for_at_the_admin_listener() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let watch = Watch { admin: listener.local_addr().unwrap(), messages: None };
-        let admin = std::thread::spawn(move || {
-            let (mut client, _) = listener.accept().unwrap();
-            let mut asked = Vec::new();
-            while !asked.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                client.read_exact(&mut byte).unwrap();
-                asked.extend(byte);
-            }
-            client.write_all(b"HTTP/1.1 200 OK\r\n\r\nperimeter_unseen_bytes_total 3\n").unwrap();
-            asked
-        });
-        assert_eq!(watch.unseen().unwrap(), Some(3.0));
-        assert!(admin.join().unwrap().starts_with(b"GET /metrics HTTP/1.1\r\n"));
-        assert_eq!(watch.take_logged().unwrap(), None);
-    }
-
-    #[test]
-    fn a_log_is_emptied_under_its_writer() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut log =
-            File::options().create(true).append(true).open(dir.path().join("message_log.jsonl")).unwrap();
-        log.write_all(b"one\n").unwrap();
-        assert_eq!(emptied(dir.path()).unwrap(), Logged { bytes: 4, lines: 1 });
-        log.write_all(b"two\nthree\n").unwrap();
-        assert_eq!(emptied(dir.path()).unwrap(), Logged { bytes: 10, lines: 2 });
-        assert_eq!(emptied(dir.path()).unwrap(), Logged::default());
-    }
-
-    #[test]
     fn each_configuration_names_whom_it_hires() {
         const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
         let kinds = |hired: Hired| {
-            let config: serde_json::Value =
-                serde_json::from_str(&hired.configuration(Path::new("/logs"), NOBODY)).unwrap();
-            let hired = config["interceptors"].as_array().unwrap().clone();
-            hired.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            let config = hired.configuration(Path::new("/logs"), NOBODY)?;
+            let hired = config.as_array().unwrap().clone();
+            Some(
+                hired
+                    .iter()
+                    .map(|one| one["type"].as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
         };
-        assert!(kinds(Hired::Nobody).is_empty());
-        assert_eq!(kinds(Hired::Printer), ["printer"]);
-        assert_eq!(kinds(Hired::Both), ["printer", "message_logger"]);
-        assert_eq!(kinds(Hired::Exporter), ["printer", "trace_exporter"]);
+        assert_eq!(kinds(Hired::Default), None);
+        assert_eq!(kinds(Hired::Nobody).as_deref(), Some(""));
+        assert_eq!(kinds(Hired::Printer).as_deref(), Some("printer"));
+        assert_eq!(kinds(Hired::Both).as_deref(), Some("printer message_logger"));
+        assert_eq!(
+            kinds(Hired::All).as_deref(),
+            Some("printer message_logger event_recorder session_detector")
+        );
+        assert_eq!(kinds(Hired::Exporter).as_deref(), Some("printer trace_exporter"));
+        assert_eq!(kinds(Hired::Sleeper(10)).as_deref(), Some("sleeper"));
     }
 }

@@ -1,0 +1,43 @@
+//! Which core may run what.
+
+use std::io;
+
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Which core runs the proxy under test, and which the load generator and the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cores {
+    pub(crate) proxy: usize,
+    pub(crate) load: usize,
+}
+
+impl Cores {
+    /// The first and the last core that we may use, when there are two.
+    pub(crate) fn choose() -> io::Result<Option<Self>> {
+        let allowed = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        Ok(match (cores.next(), cores.next_back()) {
+            (Some(proxy), Some(load)) => Some(Self { proxy, load }),
+            _ => None,
+        })
+    }
+}
+
+/// Keeps this process, and what it starts from now on, on these cores.
+pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
+    Ok(sched_setaffinity(None, &set_of(cores))?)
+}
+
+/// Keeps one thread, of whatever process, on a core.
+pub(crate) fn pin_thread(thread: Pid, core: usize) -> io::Result<()> {
+    Ok(sched_setaffinity(Some(thread), &set_of(&[core]))?)
+}
+
+fn set_of(cores: &[usize]) -> CpuSet {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core);
+    }
+    set
+}

@@ -1,0 +1,164 @@
+//! Children on cores of their own: started, waited for until they listen, and gone when the bench is.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::cores;
+use crate::error::{Doing as _, Error};
+use crate::load::INTERRUPTED;
+
+/// A child that does not outlive its owner.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// What is started.
+pub(super) struct Program {
+    pub(super) command: Vec<OsString>,
+    /// Where it will listen; one that picks its port says so on stderr.
+    pub(super) listens: Option<SocketAddr>,
+    /// A certificate (PEM) that it is told to trust by the environment.
+    pub(super) trusts: Option<OsString>,
+}
+
+impl Program {
+    /// One that says on stderr where it listens.
+    pub(super) fn new<S: AsRef<OsStr>>(command: impl IntoIterator<Item = S>) -> Self {
+        let command = command.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        Self { command, listens: None, trusts: None }
+    }
+
+    pub(super) fn at(self, address: SocketAddr) -> Self {
+        Self { listens: Some(address), ..self }
+    }
+}
+
+/// How children are started: by this executable, which pins itself and becomes them.
+pub(super) struct Starter<'a> {
+    pub(super) bench: &'a Path,
+    pub(super) name: &'a str,
+    /// What the child writes to stderr.
+    pub(super) log: &'a Path,
+    /// Where it may run; none: everywhere.
+    pub(super) cores: Vec<usize>,
+}
+
+impl Starter<'_> {
+    /// Starts a program, and waits until it listens.
+    pub(super) fn start(&self, program: &Program) -> Result<(Process, SocketAddr), Error> {
+        let mut process = self.spawn(program)?;
+        let address = self.until_started(&mut process, |said| match program.listens {
+            Some(address) => TcpStream::connect(address).ok().map(|_| address),
+            None => listening_address(said),
+        })?;
+        Ok((process, address))
+    }
+
+    fn spawn(&self, program: &Program) -> Result<Process, Error> {
+        let log = File::create(self.log).doing("making a log file")?;
+        let mut launch = Command::new(self.bench);
+        launch.arg("launch");
+        for core in &self.cores {
+            launch.arg("--core").arg(core.to_string());
+        }
+        launch.arg("--").args(&program.command);
+        // What decides about a proxy in someone's shell must not decide here.
+        for variable in ["LLM_BASE_URL", "LLM_TYPE", "LLM_API_KEY", "LOG_LEVEL", "RUST_LOG", "SSL_CERT_DIR"] {
+            launch.env_remove(variable);
+        }
+        if let Some(file) = &program.trusts {
+            launch.env("SSL_CERT_FILE", file);
+        }
+        // Ctrl-C goes to the whole group of a terminal's job; what it means for these processes is ours to say.
+        launch.process_group(0);
+        let child = launch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        child.map(Process).doing(format!("starting {}", self.name))
+    }
+
+    fn until_started<T>(
+        &self,
+        process: &mut Process,
+        started: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, Error> {
+        let mut said = String::new();
+        for _ in 0..LOOKS_AT_MOST {
+            said = fs::read_to_string(self.log).doing("reading a log file")?;
+            if let Some(found) = started(&said) {
+                return Ok(found);
+            }
+            if INTERRUPTED.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            if process.0.try_wait().doing("waiting for a process")?.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(Error::NotStarted { name: self.name.to_owned(), said })
+    }
+}
+
+/// Half a minute: Python may have much to import.
+const LOOKS_AT_MOST: u32 = 6000;
+
+/// What the `launch` subcommand does: becomes the program, on these cores, to die when the bench dies however it dies.
+pub(crate) fn launch(on: &[usize], command: &[OsString]) -> Result<(), Error> {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::KILL)).doing("tying a process to its parent")?;
+    if !on.is_empty() {
+        cores::pin(on).doing("pinning a process to its cores")?;
+    }
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| Error::Usage("launch needs a program".into()))?;
+    Err(Command::new(program).args(arguments).exec()).doing(format!("executing {}", program.display()))
+}
+
+fn listening_address(said: &str) -> Option<SocketAddr> {
+    address_after("listening on http://", said)
+}
+
+/// The address that follows these words, once something follows it: before, the line may be half written.
+pub(super) fn address_after(words: &str, said: &str) -> Option<SocketAddr> {
+    let (_, after) = said.split_once(words)?;
+    let (address, _) = after.split_once([' ', ',', ';', '\n'])?;
+    address.parse().ok()
+}
+
+pub(super) fn free_port() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_line_says_where() {
+        let line = "perimeter 3 listening on http://127.0.0.1:4000 and http://[::1]:4000, forwarding to x";
+        assert_eq!(listening_address(line), "127.0.0.1:4000".parse().ok());
+        assert_eq!(
+            listening_address("floor listening on http://127.0.0.1:40\n"),
+            "127.0.0.1:40".parse().ok()
+        );
+        assert_eq!(listening_address("floor listening on http://127.0.0.1:4"), None);
+        let line = "forwarding to http://x, admin on http://127.0.0.1:4001; set OPENAI_BASE_URL=y\n";
+        assert_eq!(address_after("admin on http://", line), "127.0.0.1:4001".parse().ok());
+    }
+}
