@@ -13,11 +13,11 @@ use crate::load;
 use crate::report::{Report, Run};
 use crate::rounds::{self, Plan, Round};
 use crate::targets::{Kind, Launcher, Target, USUAL, Wanted};
-use crate::workload::{self, Workload};
+use crate::workload::{self, Way, Workload};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// What matters most, one round of some of it: under a minute.
+    /// What matters most, three rounds of a third of the requests: under a minute.
     #[arg(long)]
     quick: bool,
     /// How often everything is measured; fewer when the time is up (one minute with --quick, else twelve).
@@ -122,8 +122,11 @@ fn plan(options: &Options) -> Result<Plan, Error> {
     for workload in &mut workloads {
         let smaller = if options.quick { (workload.requests / 3).max(16) } else { workload.requests };
         workload.requests = options.requests.unwrap_or(smaller);
+        if let (Way::Held(window), true) = (&mut workload.way, options.quick) {
+            *window = Duration::from_secs(1);
+        }
     }
-    let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 9 });
+    let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 6 });
     let at_most = Duration::from_secs(if options.quick { 55 } else { 700 });
     Ok(Plan { workloads, rounds, at_most, whole: options.targets.is_some() })
 }

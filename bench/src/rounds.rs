@@ -23,6 +23,12 @@ impl Plan {
         let wanted = kind.can_run(workload) && (self.whole || kind.is_meant_for(workload));
         wanted && round.is_multiple_of(workload.every)
     }
+
+    /// How long a round will take, if each of its workloads takes so long.
+    fn expected(&self, round: usize, times: &[Duration]) -> Duration {
+        let due = self.workloads.iter().zip(times);
+        due.filter(|(workload, _)| round.is_multiple_of(workload.every)).map(|(_, time)| *time).sum()
+    }
 }
 
 /// One round: for each workload, for each target (in the order given, not in the order measured); none where it was
@@ -37,17 +43,19 @@ pub(crate) fn measure(
     mut on_round: impl FnMut(usize, Duration),
 ) -> Result<Vec<Round>, Error> {
     let started = Instant::now();
-    let mut longest = Duration::ZERO;
+    // The longest that each workload took.
+    let mut times = vec![Duration::ZERO; plan.workloads.len()];
     let mut rounds = Vec::new();
     for number in 0..plan.rounds {
-        let before = started.elapsed();
-        let round =
-            plan.workloads.iter().map(|workload| side_by_side(plan, workload, launcher, targets, number));
-        rounds.push(round.collect::<Result<_, _>>()?);
-        let elapsed = started.elapsed();
-        on_round(number + 1, elapsed);
-        longest = longest.max(elapsed - before);
-        if elapsed + longest > plan.at_most {
+        let mut round = Vec::new();
+        for (workload, time) in plan.workloads.iter().zip(&mut times) {
+            let before = started.elapsed();
+            round.push(side_by_side(plan, workload, launcher, targets, number)?);
+            *time = started.elapsed().saturating_sub(before).max(*time);
+        }
+        rounds.push(round);
+        on_round(number + 1, started.elapsed());
+        if started.elapsed() + plan.expected(number + 1, &times) > plan.at_most {
             break;
         }
     }
@@ -119,6 +127,10 @@ mod tests {
         assert_eq!(rounds(&plan, Kind::Floor, "w1-c1"), [0, 1, 2, 3, 4, 5]);
         assert_eq!(rounds(&plan, Kind::Floor, "w6-5000"), [0, 3]);
         assert!(rounds(&plan, Kind::FloorMt, "w1-c1").is_empty());
+        plan.workloads = vec![*workload("w1-c1"), *workload("w6-5000")];
+        let times = [Duration::from_secs(1), Duration::from_secs(60)];
+        let expected: Vec<u64> = (0..4).map(|round| plan.expected(round, &times).as_secs()).collect();
+        assert_eq!(expected, [61, 1, 1, 61]);
         plan.whole = true;
         assert_eq!(rounds(&plan, Kind::FloorMt, "w1-c1").len(), 6);
         assert!(rounds(&plan, Kind::Tcp, "w4-tls").is_empty(), "it cannot");

@@ -150,7 +150,7 @@ impl Workload {
     const fn streams(name: &'static str, count: u32) -> Self {
         let gap = Duration::from_micros(200 * count as u64);
         let mut streams = Self::stream(name, ENDLESS, gap, count as usize, count as u64);
-        streams.way = Way::Held(Duration::from_secs(3));
+        streams.way = Way::Held(Duration::from_secs(2));
         streams.every = 3;
         streams
     }

@@ -157,6 +157,8 @@ struct Judged {
     measured: Spread,
     /// What floor and floor2 differ by in this figure, in the same terms.
     noise: Option<f64>,
+    /// What passed by those who should have seen it: who looks away has less to do.
+    unseen_mib: Option<Spread>,
     met: bool,
 }
 
@@ -242,6 +244,7 @@ impl Judged {
             limit,
             measured,
             noise,
+            unseen_mib: ours.unseen_mib,
             met: measured.median <= limit,
         })
     }
@@ -254,6 +257,11 @@ impl Judged {
             (false, false) if self.binding => "**missed**",
             (false, false) => "missed",
         };
+        let unseen = self.unseen_mib.filter(|unseen| unseen.median > 0.05);
+        let verdict = unseen.map_or_else(
+            || verdict.to_owned(),
+            |unseen| format!("{verdict}, with {:.0} MiB unseen", unseen.median),
+        );
         vec![
             self.workload.to_owned(),
             self.target.to_owned(),
@@ -262,7 +270,7 @@ impl Judged {
             middle(Some(self.measured), 2),
             ends(Some(self.measured)),
             self.noise.map_or_else(String::new, |noise| format!("{noise:.2}")),
-            verdict.to_owned(),
+            verdict,
         ]
     }
 }
