@@ -23,8 +23,9 @@ pub(crate) struct Options {
     /// How often everything is measured; fewer when the time is up (one minute with --quick, else twelve).
     #[arg(long)]
     rounds: Option<usize>,
-    /// What to measure: names, or groups of them (perimeters, workers, slow, servers, peers), with each workload that it
-    /// can run. Where this is not said: everything but peers, each with the workloads that tell something of it.
+    /// What to measure, with each workload that it can run: names as bench/RESULTS.md tells them, or groups (perimeters,
+    /// workers, slow, servers, peers). Where this is not said: everything but peers, each with the workloads that tell
+    /// something of it.
     #[arg(long, value_delimiter = ',', value_name = "TARGET")]
     targets: Option<Vec<Wanted>>,
     /// What the others are compared with: CPU times are told as multiples of its own.

@@ -20,8 +20,8 @@ mod requests;
 /// Set when the run is to end before its time.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Seconds without a byte after which an answer will not come any more.
-const STALLED: u64 = 10;
+/// Seconds without a byte after which an answer will not come any more. Proxies in Python have taken ten.
+const STALLED: u64 = 30;
 
 /// What a run of requests gave.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use crate::cell::Figures;
 use crate::rounds::Round;
 use crate::statistics::Spread;
 use crate::targets::{self, Kind};
-use crate::workload::{Unit, Workload};
+use crate::workload::{Exchange, Unit, Workload};
 
 mod goals;
 mod machine;
@@ -38,6 +38,8 @@ pub(crate) struct Report {
 struct Section {
     workload: &'static str,
     unit: Unit,
+    /// What the latencies are: of requests, or of events.
+    waits: &'static str,
     connections: usize,
     requests: u64,
     targets: Vec<Row>,
@@ -87,6 +89,10 @@ impl Report {
             Section {
                 workload: workload.name,
                 unit: workload.unit,
+                waits: match workload.exchange {
+                    Exchange::Json { .. } | Exchange::Turn => "latency",
+                    Exchange::Stream { .. } => "lateness",
+                },
                 connections: workload.connections,
                 requests: workload.requests,
                 targets: rows(run.targets, run.reference, &rounds),

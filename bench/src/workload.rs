@@ -173,8 +173,8 @@ impl Workload {
 
     /// The same for a target that needs so much longer that this is all there is time for.
     pub(crate) fn for_the_slow(self) -> Self {
-        let fewer = (self.requests / 60).max(u64::try_from(self.connections).unwrap_or(u64::MAX));
-        Self { requests: fewer.min(self.requests), ..self }
+        let each = u64::try_from(self.connections).unwrap_or(u64::MAX);
+        Self { requests: (self.requests / 200).max(each).max(20).min(self.requests), ..self }
     }
 
     /// How many descriptors a proxy needs for it.

@@ -320,7 +320,7 @@ mod tests {
         };
         let targets =
             rows.iter().map(|(kind, cpu)| super::super::row(*kind, vec![round(*cpu)], &[], &[])).collect();
-        Section { workload, unit: Unit::Request, connections: 1, requests: 1, targets }
+        Section { workload, unit: Unit::Request, waits: "latency", connections: 1, requests: 1, targets }
     }
 
     fn verdicts(section: Section) -> Vec<(&'static str, bool)> {
