@@ -39,9 +39,15 @@ pub(super) fn run_cylestio(command: &Path, dir: &Path, upstream: Side<'_>) -> io
     Ok(Program { trusts, ..Program::new(command).at(listen) })
 }
 
-/// mitmproxy as a reverse proxy that passes large bodies and streams on as they come.
+/// What makes mitmproxy pass an answer on as it comes. Its option for large bodies does not: it waits for the end of
+/// one that does not say how long it will be.
+const STREAMING: &str = "def responseheaders(flow):\n    flow.response.stream = True\n";
+
+/// mitmproxy as a reverse proxy that streams answers.
 pub(super) fn run_mitmdump(command: &Path, dir: &Path, upstream: Side<'_>) -> io::Result<Program> {
     let listen = free_port()?;
+    let script = dir.join("streaming.py");
+    fs::write(&script, STREAMING)?;
     let words = [
         "--quiet".to_owned(),
         "--mode".to_owned(),
@@ -50,10 +56,10 @@ pub(super) fn run_mitmdump(command: &Path, dir: &Path, upstream: Side<'_>) -> io
         listen.ip().to_string(),
         "--listen-port".to_owned(),
         listen.port().to_string(),
+        "--scripts".to_owned(),
+        script.display().to_string(),
         "--set".to_owned(),
         format!("confdir={}", dir.display()),
-        "--set".to_owned(),
-        "stream_large_bodies=64k".to_owned(),
         "--set".to_owned(),
         "ssl_insecure=true".to_owned(),
     ];
