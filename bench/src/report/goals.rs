@@ -260,7 +260,7 @@ impl Judged {
         let unseen = self.unseen_mib.filter(|unseen| unseen.median > 0.05);
         let verdict = unseen.map_or_else(
             || verdict.to_owned(),
-            |unseen| format!("{verdict}, with {:.0} MiB unseen", unseen.median),
+            |unseen| format!("{verdict}, with {:.1} MiB unseen", unseen.median),
         );
         vec![
             self.workload.to_owned(),
