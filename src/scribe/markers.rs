@@ -12,6 +12,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+use memchr::memmem::find;
 use perimeter_interceptor::{Part, Role, Turn};
 
 use self::phrases::{
@@ -117,7 +118,7 @@ pub(crate) fn asks_for_summary(last: &Turn) -> bool {
     let Some(text) = last_text(last).filter(|_| last.role == Role::User) else { return false };
     let own = after_reminders(text);
     SUMMARY_REQUESTS.iter().any(|phrase| begins(own, phrase))
-        || SUMMARY_REQUEST_ENDS.iter().any(|phrase| end(text).contains(phrase))
+        || SUMMARY_REQUEST_ENDS.iter().any(|phrase| find(end(text).as_bytes(), phrase.as_bytes()).is_some())
 }
 
 /// Whether this, the first message, is a summary that took the place of the history before it.
@@ -266,9 +267,15 @@ fn without_preamble(system: &str) -> (&str, bool) {
 /// Whether a text begins with a phrase, whatever white space stands between the words. A phrase with line breaks is
 /// looked for as it is.
 fn begins(text: &str, phrase: &str) -> bool {
-    let text = start(text);
+    let text = start(text).trim_start();
+    // Most texts are another from the first letters on.
+    let differ = text.bytes().zip(phrase.bytes()).find(|(said, word)| said != word);
+    let is_letter = |byte: u8| byte.is_ascii() && !byte.is_ascii_whitespace() && !byte.is_ascii_control();
+    if differ.is_some_and(|(said, word)| is_letter(said) && is_letter(word)) {
+        return false;
+    }
     if phrase.contains('\n') {
-        return text.trim_start().starts_with(phrase);
+        return text.starts_with(phrase);
     }
     let mut said = text.split_whitespace();
     let mut words = phrase.split_whitespace().peekable();
