@@ -1,4 +1,5 @@
 use perimeter_interceptor::{CallId, Media, ToolResult};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -238,4 +239,15 @@ fn a_model_that_speaks_again_and_says_nothing_has_no_other_last_words() {
     assert!(!units.begun.is_empty());
     units.extend(&seed, &[Turn::new(Role::Assistant, Vec::new())]);
     assert!(units.begun.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn a_text_without_its_white_space_is_its_words(
+        text in "([a ~\\u{0}\\u{1b}\\u{7f}]|[ \t\n\u{b}\u{c}\r]|[\u{85}\u{a0}é日\u{3000}\u{200b}]){0,80}|[a-z \n]{200,600}",
+    ) {
+        let mut words = Vec::new();
+        dense(&text, &mut words);
+        prop_assert_eq!(words, text.split_whitespace().collect::<String>().into_bytes());
+    }
 }
