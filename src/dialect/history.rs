@@ -27,6 +27,8 @@ const MOST: usize = 8;
 pub(crate) struct Histories {
     latest: Vec<History>,
     seed: Seed,
+    /// Whether what is read is needed for nothing but to be told.
+    forgets: bool,
 }
 
 /// What is remembered of a request.
@@ -170,7 +172,12 @@ enum Skips {
 impl Histories {
     /// None yet.
     pub(crate) fn new(seed: &Seed) -> Self {
-        Self { latest: Vec::new(), seed: seed.clone() }
+        Self { latest: Vec::new(), seed: seed.clone(), forgets: false }
+    }
+
+    /// None, now and later: for a request that is read by itself.
+    pub(crate) fn forgetting(seed: &Seed) -> Self {
+        Self { forgets: true, ..Self::new(seed) }
     }
 
     /// What tells conversations apart that begin otherwise: by the first two messages, and by the first alone, as they
@@ -254,12 +261,12 @@ impl Histories {
         let seed = &self.seed;
         let is_fine = !prompt.partial;
         let stretch = |range: &std::ops::Range<usize>| {
-            let value = body.get(range.clone()).filter(|_| is_fine)?;
+            let value = body.get(range.clone()).filter(|_| is_fine && !self.forgets)?;
             Stretch::of(value, seed)
         };
         let like = |at: usize| self.latest.get(at);
         let mut items = Vec::new();
-        if !layout.goes_on {
+        if !layout.goes_on && !self.forgets {
             items.reserve_exact(layout.known + layout.fresh.len());
             let known = like(layout.like).and_then(|like| like.items.get(..layout.known));
             items.extend_from_slice(known.unwrap_or_default());
@@ -318,7 +325,7 @@ impl Histories {
         let messages = (0..).take_while(|message| units.leads(*message)).count();
         // The items of a request that goes on are not kept.
         let fresh_hashes = fresh.iter().map(|turn| self.seed.of_turn(turn));
-        let hashes: Vec<u64> = match layout.goes_on {
+        let hashes: Vec<u64> = match layout.goes_on || self.forgets {
             true => fresh_hashes.take(messages).collect(),
             false => items.iter().take(messages).map(|item| item.turn).collect(),
         };
@@ -360,6 +367,9 @@ impl Histories {
             lead: history.lead.clone(),
             is_cut: false,
         };
+        if self.forgets {
+            return news;
+        }
         match self.latest.iter().position(goes_on) {
             Some(earlier) => drop(self.latest.remove(earlier)),
             None => self.latest.truncate(MOST - 1),

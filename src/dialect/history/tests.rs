@@ -521,6 +521,8 @@ proptest! {
             let (body, whole) = way.write(&client.now, client.dialect);
             let asked = asked(client.dialect);
             let all = Histories::new(&histories.seed).read(&asked, CallId(0), None, &body, whole);
+            let once = Histories::forgetting(&histories.seed).read(&asked, CallId(0), None, &body, whole);
+            check(&once, &all);
             let news = histories.read(&asked, CallId(0), None, &body, whole);
             check(&news, &all);
             let full = asked.read_request(CallId(0), None, &body, whole);

@@ -29,12 +29,12 @@ impl Sessions {
         let system = ask.system.or_else(|| ask.turns.first());
         let here_about = self.quotable(scope, told.is_some(), ask.caller.address);
         let task = |turn| self.quotes.within(Kind::Task, here_about, turn).filter(here);
-        if let Some(source) = task(first).or_else(|| task(system?))
+        if ask.units.list.len() <= BEGINNING
+            && let Some(source) = task(first).or_else(|| task(system?))
             && let Some(state) = self.held(source)
             && let Some(node) = state.tree.of_call(source.call).and_then(|at| state.tree.get(at))
             && state.tree.is_tip(source.call)
             && starter.is_none_or(|thread| node.thread == thread)
-            && ask.units.list.len() <= BEGINNING
             && (told.is_some() || !state.is_of(&ask.lead.agent))
         {
             return Some(Found::beside(source.session, scope, Relation::SubAgent, Some(source.call)));
