@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use foldhash::quality::RandomState;
+
 mod bill;
 mod day;
 mod decimal;
@@ -70,7 +72,7 @@ pub(crate) struct Prices {
     /// In the order of their names.
     entries: Vec<Entry>,
     /// The entry of each name, and whether that is an alias.
-    names: HashMap<String, (usize, bool)>,
+    names: HashMap<String, (usize, bool), RandomState>,
 }
 
 impl Prices {
@@ -98,7 +100,7 @@ impl Prices {
 
     fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_by(|one, other| one.model.cmp(&other.model));
-        let mut names = HashMap::new();
+        let mut names = HashMap::with_hasher(RandomState::default());
         for (index, entry) in entries.iter().enumerate() {
             for alias in &entry.aliases {
                 names.insert(alias.clone(), (index, true));

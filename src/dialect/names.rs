@@ -214,9 +214,11 @@ impl Heard {
     }
 
     fn find(&self, within: Option<&str>, key: &str) -> Option<(usize, Kind)> {
-        let is_it = |member: &Member| match member.path.split_once('.') {
-            Some((holder, inner)) => within == Some(holder) && inner == key,
-            None => within.is_none() && member.path == key,
+        let is_it = |member: &Member| match within {
+            Some(holder) => {
+                member.path.strip_prefix(holder).and_then(|path| path.strip_prefix('.')) == Some(key)
+            }
+            None => member.path == key && !key.contains('.'),
         };
         let number = self.members.iter().position(is_it)?;
         Some((number, self.members.get(number)?.kind))
@@ -224,8 +226,9 @@ impl Heard {
 
     /// The name of the object `key`, where it holds some of the members.
     fn holder(&self, key: &str) -> Option<&'static str> {
-        let mut holders = self.members.iter().filter_map(|member| member.path.split_once('.'));
-        holders.find_map(|(holder, _)| (holder == key).then_some(holder))
+        let is_holder =
+            |member: &&Member| member.path.strip_prefix(key).is_some_and(|path| path.starts_with('.'));
+        self.members.iter().find(is_holder)?.path.get(..key.len())
     }
 }
 

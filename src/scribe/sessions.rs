@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use perimeter_interceptor::{ExchangeId, Operation, SessionEnd};
 
 pub(super) use self::ask::Ask;
@@ -58,7 +59,7 @@ pub(super) struct Sessions {
     quiet: Order,
     generation: u32,
     /// The open exchanges that are a session each.
-    alone: HashMap<ExchangeId, Box<State>>,
+    alone: HashMap<ExchangeId, Box<State>, RandomState>,
     enabled: bool,
     max: usize,
     /// How long a session is held without a call.
@@ -91,7 +92,7 @@ impl Sessions {
             lively: Order::default(),
             quiet: Order::default(),
             generation: 0,
-            alone: HashMap::new(),
+            alone: HashMap::default(),
             enabled: config.enabled,
             max: config.max_sessions,
             ttl: config.session_ttl_seconds,

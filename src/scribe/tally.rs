@@ -159,12 +159,12 @@ impl Tally {
         outcome: Outcome,
     ) {
         let standing = if is_answered(outcome) { Standing::Proven } else { Standing::Said };
-        let (name, nothing) = (dialect.into(), || Arc::<str>::from(""));
+        let nothing = || Arc::<str>::from("");
         let mut books = self.books();
         let Books { models, agents, dialects, calls, .. } = &mut *books;
         let mut key = Key {
             dialect: dialects
-                .show(&name, Standing::Proven, |_| false)
+                .show(dialect, Standing::Proven, |_| false)
                 .map(|shown| if *shown == *dialect { dialect } else { OTHER }),
             model: match model {
                 Some(model) => models.show(model, standing, |model| self.is_listed(model)),
@@ -176,6 +176,10 @@ impl Tally {
             },
             outcome,
         };
+        if let Some(count) = calls.get_mut(&key) {
+            *count += 1;
+            return;
+        }
         let other = |shown: Option<Arc<str>>| shown.map(|_| OTHER.into());
         let is_full = |key: &Key, most| {
             let failed = || calls.keys().filter(|key| !is_answered(key.outcome)).count();
@@ -217,9 +221,12 @@ impl Tally {
         if attributes.error_type.as_deref() == Some(OTHER) {
             attributes.error_type = Some(error_type::OTHER.into());
         }
+        if let Some(calls) = genai.get_mut(&attributes) {
+            return calls.add(call.took, call.stream, call.used);
+        }
         let failed = || genai.keys().filter(|attributes| attributes.error_type.is_some()).count();
         let is_full = genai.len() >= TOLD_APART || call.error.is_some() && failed() >= TOLD_APART / 2;
-        if is_full && !genai.contains_key(&attributes) {
+        if is_full {
             let other = |shown: Option<Arc<str>>, other: &str| shown.map(|_| other.into());
             attributes.request_model = other(attributes.request_model, OTHER);
             attributes.response_model = other(attributes.response_model, OTHER);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use perimeter_redact::redact;
 
 /// What stands for the values that have none.
@@ -29,7 +30,7 @@ pub(in crate::scribe) enum Standing {
 #[derive(Debug)]
 pub(in crate::scribe) struct Roll {
     most: usize,
-    held: HashMap<Arc<str>, Standing>,
+    held: HashMap<Arc<str>, Standing, RandomState>,
     said: usize,
     proven: usize,
 }
@@ -37,13 +38,13 @@ pub(in crate::scribe) struct Roll {
 impl Roll {
     /// With places for so many values that are not listed.
     pub(in crate::scribe) fn new(most: usize) -> Self {
-        Self { most, held: HashMap::new(), said: 0, proven: 0 }
+        Self { most, held: HashMap::with_hasher(RandomState::default()), said: 0, proven: 0 }
     }
 
     /// The value as it is shown; nothing where the label is left out. `is_listed` is asked where it is not held yet.
     pub(in crate::scribe) fn show(
         &mut self,
-        value: &Arc<str>,
+        value: &str,
         standing: Standing,
         is_listed: impl FnOnce(&str) -> bool,
     ) -> Option<Arc<str>> {
@@ -63,15 +64,14 @@ impl Roll {
             return Some(OTHER.into());
         }
         // A client may put a key where a name belongs.
-        let masked: Option<Arc<str>> = match redact(value) {
-            Cow::Owned(masked) => Some(masked.into()),
-            Cow::Borrowed(_) => None,
-        };
-        if let Some(masked) = masked.as_ref().filter(|masked| self.held.contains_key(*masked)) {
-            return Some(Arc::clone(masked));
+        let value = redact(value);
+        if let Cow::Owned(masked) = &value
+            && let Some((held, _)) = self.held.get_key_value(&**masked)
+        {
+            return Some(Arc::clone(held));
         }
-        let value = masked.as_ref().unwrap_or(value);
-        let standing = if is_listed(value) { Standing::Listed } else { standing };
+        let value: Arc<str> = value.into();
+        let standing = if is_listed(&value) { Standing::Listed } else { standing };
         if !self.has_room_for(standing) {
             return Some(OTHER.into());
         }
@@ -80,8 +80,8 @@ impl Roll {
             Standing::Said => self.said += 1,
             Standing::Proven => self.proven += 1,
         }
-        self.held.insert(Arc::clone(value), standing);
-        Some(Arc::clone(value))
+        self.held.insert(Arc::clone(&value), standing);
+        Some(value)
     }
 
     fn has_room_for(&self, standing: Standing) -> bool {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn show(roll: &mut Roll, value: &str, standing: Standing) -> String {
-        roll.show(&value.into(), standing, |value| value.starts_with("gpt-")).unwrap().to_string()
+        roll.show(value, standing, |value| value.starts_with("gpt-")).unwrap().to_string()
     }
 
     #[test]
@@ -151,6 +151,6 @@ mod tests {
 
     #[test]
     fn a_label_without_places_is_left_out() {
-        assert_eq!(Roll::new(0).show(&"a".into(), Standing::Proven, |_| true), None);
+        assert_eq!(Roll::new(0).show("a", Standing::Proven, |_| true), None);
     }
 }
