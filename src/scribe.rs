@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use perimeter_interceptor::host::{Notice, What};
 use perimeter_interceptor::{
     BodyEnd, End, Exchange, ExchangeId, Interest, Peer, SessionEnd, SpanContext, Unseen, Upgrade,
@@ -32,6 +33,7 @@ pub(crate) mod events;
 mod flow;
 mod frames;
 mod head;
+mod heads;
 mod labels;
 mod list;
 pub(crate) mod live;
@@ -55,8 +57,8 @@ mod till;
 pub(crate) mod websocket;
 
 use attach::Tickets;
-use caller::Caller;
 use flow::Flows;
+use heads::{Heads, Said};
 use live::Live;
 pub(crate) use mask::Masks;
 use open::Open;
@@ -94,7 +96,8 @@ pub(crate) struct Scribe {
     settings: Settings,
     memory: Arc<Memory>,
     tally: Arc<Tally>,
-    open: HashMap<u64, Open>,
+    heads: Heads,
+    open: HashMap<u64, Open, RandomState>,
     sessions: Sessions,
     pending: Pending,
     clock: (Instant, SystemTime),
@@ -114,8 +117,9 @@ impl Scribe {
         clock: (Instant, SystemTime),
     ) -> Self {
         let sessions = Sessions::new(&settings.session, memory.clone());
-        let (open, pending) = (HashMap::new(), Pending::default());
-        Self { settings, memory, tally, open, sessions, pending, clock, latest: 0 }
+        let (open, pending) = (HashMap::default(), Pending::default());
+        let heads = Heads::default();
+        Self { settings, memory, tally, heads, open, sessions, pending, clock, latest: 0 }
     }
 
     /// Sets the clock anew: the two drift apart when the machine sleeps or its time is set.
@@ -142,16 +146,12 @@ impl Scribe {
         (client, span): (SocketAddr, Option<SpanContext>),
         tell: Tell<'_>,
     ) {
-        let mut head = head::request(head);
+        let seed = self.sessions.seed();
+        let Said { head, labels, caller } = self.heads.read(head, client.ip(), &self.settings, seed);
         let began = self.system_time(at);
         let id = self.id(number, began);
         let mut exchange = Exchange::new(id, began, client, self.settings.upstream.clone());
-        exchange.labels = labels::labels(&head, self.settings.session.legacy_headers);
-        exchange.sent = span;
-        let mut caller = Caller::of(&head, client.ip(), self.sessions.seed());
-        self.settings.masks.headers(&mut head.headers);
-        self.settings.masks.uri(&mut head.uri);
-        caller.names = names::of(&head.headers, &self.settings.session.headers);
+        (exchange.labels, exchange.sent) = (labels, span);
         let reads = self.settings.interest.includes(Interest::LLM);
         let limit = self.settings.body_limit;
         let (mut reading, mut socket) = (None, None);
@@ -162,7 +162,7 @@ impl Scribe {
         let open = Open {
             interest: self.settings.interest,
             exchange: Arc::new(exchange),
-            caller: Arc::new(caller),
+            caller,
             tickets: Tickets::default(),
             heard: Vec::new(),
             began: at,
@@ -178,7 +178,7 @@ impl Scribe {
             socket: socket.map(Box::new),
             panicked: false,
         };
-        tell(open.notice(at, What::RequestHead(Arc::new(head))));
+        tell(open.notice(at, What::RequestHead(head)));
         self.open.insert(number, open);
     }
 
