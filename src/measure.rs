@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use http::Request;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Request, Response};
 use perimeter_interceptor::{BodyEnd, Interest, Peer};
 
 use crate::config;
@@ -35,7 +35,50 @@ pub struct Call<'a> {
     pub content_type: &'static str,
 }
 
+/// What an SDK of OpenAI's writes into each request, besides.
+const ASKED: &str = "Host: api.openai.com\r\n\
+    Accept-Encoding: gzip, deflate\r\n\
+    Connection: keep-alive\r\n\
+    Accept: application/json\r\n\
+    Content-Type: application/json\r\n\
+    User-Agent: OpenAI/Python 2.8.1\r\n\
+    X-Stainless-Lang: python\r\n\
+    X-Stainless-Package-Version: 2.8.1\r\n\
+    X-Stainless-OS: Linux\r\n\
+    X-Stainless-Arch: x64\r\n\
+    X-Stainless-Runtime: CPython\r\n\
+    X-Stainless-Runtime-Version: 3.12.3\r\n";
+
+/// What the API writes into each answer, besides.
+const ANSWERED: &str = "Date: Sat, 21 Nov 2026 09:00:00 GMT\r\n\
+    Connection: keep-alive\r\n\
+    openai-organization: made-up\r\n\
+    openai-processing-ms: 312\r\n\
+    openai-version: 2020-10-01\r\n\
+    x-ratelimit-limit-requests: 10000\r\n\
+    x-ratelimit-remaining-requests: 9999\r\n\
+    x-request-id: req_0123456789abcdef0123456789abcdef\r\n\
+    strict-transport-security: max-age=31536000; includeSubDomains; preload\r\n";
+
 impl Call<'_> {
+    /// The head of the request, as it comes from a socket.
+    fn asked(&self) -> Bytes {
+        let length: usize = self.request.iter().map(Bytes::len).sum();
+        let mut head = format!("POST {} HTTP/1.1\r\n{ASKED}Content-Length: {length}\r\n", self.path);
+        let session = self.session.map(|session| ("x-perimeter-session-id", session));
+        let key = self.key.map(|key| ("Authorization", key));
+        for (name, value) in [session, key].into_iter().flatten() {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        head.push_str("\r\n");
+        head.into()
+    }
+
+    /// That of the answer.
+    fn answered(&self) -> Bytes {
+        format!("HTTP/1.1 200 OK\r\n{ANSWERED}Content-Type: {}\r\n\r\n", self.content_type).into()
+    }
+
     fn head(&self) -> Option<http::request::Parts> {
         let length: usize = self.request.iter().map(Bytes::len).sum();
         let mut post =
@@ -139,8 +182,7 @@ impl Scribe {
     pub fn ask(&mut self, call: &Call<'_>) -> (u64, usize) {
         let (now, exchange) = (self.now(), self.exchange);
         self.exchange += 1;
-        let Some(head) = call.head() else { return (exchange, 0) };
-        let head = RequestHead::Parts(Box::new(head));
+        let head = RequestHead::Raw(call.asked());
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let told = self.ingest(exchange, now, What::Request { head, client, span: None });
         (exchange, told + self.body(exchange, now, Peer::Client, call.request))
@@ -149,10 +191,7 @@ impl Scribe {
     /// Reads the answer to it. How many notices it told.
     pub fn answer(&mut self, exchange: u64, call: &Call<'_>) -> usize {
         let now = self.now();
-        let answer = Response::builder().header(CONTENT_TYPE, call.content_type).body(());
-        let Ok(answer) = answer else { return 0 };
-        let head = ResponseHead::Parts(Box::new(answer.into_parts().0));
-        let told = self.ingest(exchange, now, What::Response(head));
+        let told = self.ingest(exchange, now, What::Response(ResponseHead::Raw(call.answered())));
         told + self.body(exchange, now, Peer::Upstream, call.response)
     }
 
