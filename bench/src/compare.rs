@@ -167,7 +167,7 @@ fn warn(targets: &[Target], rounds: &[Round]) {
 }
 
 /// Makes SIGINT and SIGTERM end the run between two answers, so that every child is killed on the way out.
-fn stop_on_signal() -> Result<(), Error> {
+pub(crate) fn stop_on_signal() -> Result<(), Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().doing("starting a runtime")?;

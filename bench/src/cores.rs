@@ -24,6 +24,17 @@ impl Cores {
     }
 }
 
+/// Does something at these cores, or where we are if there are none, and goes back.
+pub(crate) fn at<T>(cores: &[usize], work: impl FnOnce() -> T) -> io::Result<T> {
+    let before = sched_getaffinity(None)?;
+    if !cores.is_empty() {
+        pin(cores)?;
+    }
+    let done = work();
+    sched_setaffinity(None, &before)?;
+    Ok(done)
+}
+
 /// Keeps this process, and what it starts from now on, on these cores.
 pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set_of(cores))?)

@@ -34,6 +34,7 @@ mod rounds;
 mod scribe;
 mod sessions;
 mod slow;
+mod state;
 mod statistics;
 mod streams;
 mod targets;
@@ -83,6 +84,16 @@ enum Part {
     Scribe(scribe::Options),
     /// Measure what sessions cost: per request, in memory, and when many of them begin or end at once.
     Sessions(sessions::Options),
+    /// Measure what an idle client connection takes of a proxy's memory, and whether it keeps one to the upstream.
+    Idle(state::idle::Options),
+    /// Measure the cold start, from exec to the first answer, and what is resident then.
+    Start(state::start::Options),
+    /// Measure CPU time per request as connections and requests grow.
+    Growth(state::growth::Options),
+    /// Run mixed traffic for minutes, and see whether memory and cost stay as they are.
+    Soak(state::soak::Options),
+    /// Count instructions per request and per event, under valgrind.
+    Instructions(state::instructions::Options),
     /// Be perimeter with an interceptor that may sleep.
     #[command(hide = true)]
     SlowProxy {
@@ -109,6 +120,11 @@ fn main() -> ExitCode {
         Some(Part::Load { to, workload, requests }) => load_only(to, &workload, requests),
         Some(Part::Scribe(options)) => scribe::run(&options),
         Some(Part::Sessions(options)) => sessions::run(&options),
+        Some(Part::Idle(options)) => state::idle::run(&options),
+        Some(Part::Start(options)) => state::start::run(&options),
+        Some(Part::Growth(options)) => state::growth::run(&options),
+        Some(Part::Soak(options)) => state::soak::run(&options),
+        Some(Part::Instructions(options)) => state::instructions::run(&options),
         Some(Part::SlowProxy { arguments }) => return slow::run(arguments),
         Some(Part::Launch { core, command }) => targets::launch(&core, &command),
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 /// Resident memory, in KiB. What the kernel holds for sockets is in neither.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Resident {
     pub(crate) all: u64,
     /// Of it, what belongs to no file.

@@ -1,5 +1,6 @@
 //! The processes that are measured: started on free ports, each on its core, and gone when the bench is.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,16 @@ impl Target {
         self.process.as_ref().map(Process::pid)
     }
 
+    /// When its process was started, by our clock.
+    pub(crate) fn started(&self) -> Option<u64> {
+        self.process.as_ref().map(Process::started)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn end(mut self) -> Result<(), Error> {
+        self.process.as_mut().map_or(Ok(()), Process::end)
+    }
+
     /// Moves the threads that do not forward, where they are to be apart: also those that were started since.
     pub(crate) fn place_observers(&self) -> Result<(), Error> {
         let Some((pid, core)) = self.pid().zip(self.observers) else { return Ok(()) };
@@ -70,12 +81,22 @@ impl Target {
 /// Starts targets beside one upstream.
 pub(crate) struct Launcher {
     bench: PathBuf,
-    perimeter: PathBuf,
+    pub(crate) perimeter: PathBuf,
     cores: Option<Cores>,
     /// Configuration and logs; removed at the end.
     dir: TempDir,
     pub(crate) upstream: Upstream,
     collector: SocketAddr,
+    pub(crate) how: How,
+}
+
+/// How targets are started, if not as always.
+#[derive(Debug, Default)]
+pub(crate) struct How {
+    /// Under this command, such as a profiler with its options.
+    pub(crate) under: Vec<OsString>,
+    /// Themselves, with nothing before, and awaited without a pause: what a start takes is in their time.
+    pub(crate) cold: bool,
 }
 
 impl Launcher {
@@ -90,7 +111,7 @@ impl Launcher {
         let core = cores.map(|cores| cores.load);
         let upstream = Upstream::start(&bench, dir.path(), &log, core.into_iter().collect())?;
         let collector = collector::start().doing("starting a collector")?;
-        Ok(Self { bench, perimeter, cores, dir, upstream, collector })
+        Ok(Self { bench, perimeter, cores, dir, upstream, collector, how: How::default() })
     }
 
     /// Starts a target that is measured with many workloads; none when its program is one that need not be there and
@@ -116,9 +137,15 @@ impl Launcher {
         }
         let dir = self.dir.path().join(format!("{name}.d"));
         fs::create_dir_all(&dir).doing("making a directory")?;
-        let Some(program) = self.program(kind, &dir, side)? else { return Ok(None) };
-        let starter =
-            Starter { bench: &self.bench, name: kind.name(), log: &log, cores: self.cores_of(kind) };
+        let Some(mut program) = self.program(kind, &dir, side)? else { return Ok(None) };
+        program.command.splice(..0, self.how.under.iter().cloned());
+        let starter = Starter {
+            bench: &self.bench,
+            name: kind.name(),
+            log: &log,
+            cores: self.cores_of(kind),
+            cold: self.how.cold,
+        };
         let (process, address) = starter.start(&program)?;
         let watch = watch(kind, &dir, &log)?;
         let observers = self.cores.filter(|_| kind == Kind::PerimeterApart).map(|cores| cores.load);

@@ -131,11 +131,17 @@ impl Workload {
         Self { name, exchange, unit, connections, requests, way: Way::Kept, tls: false, every: 1 }
     }
 
-    const fn json(name: &'static str, body: usize, unit: Unit, connections: usize, requests: u64) -> Self {
+    pub(crate) const fn json(
+        name: &'static str,
+        body: usize,
+        unit: Unit,
+        connections: usize,
+        requests: u64,
+    ) -> Self {
         Self::new(name, Exchange::Json { body }, unit, connections, requests)
     }
 
-    const fn stream(
+    pub(crate) const fn stream(
         name: &'static str,
         events: u32,
         gap: Duration,
@@ -155,7 +161,7 @@ impl Workload {
         streams
     }
 
-    const fn reconnecting(mut self) -> Self {
+    pub(crate) const fn reconnecting(mut self) -> Self {
         self.way = Way::Reconnecting;
         self
     }

@@ -9,23 +9,45 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::clock;
 use crate::cores;
 use crate::error::{Doing as _, Error};
 use crate::load::INTERRUPTED;
 
 /// A child that does not outlive its owner.
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    started: u64,
+}
 
 impl Process {
     pub(crate) fn pid(&self) -> u32 {
-        self.0.id()
+        self.child.id()
+    }
+
+    /// When it was started, by our clock.
+    pub(super) fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// SIGTERM, and a minute for it.
+    pub(super) fn end(&mut self) -> Result<(), Error> {
+        use rustix::process::{Pid, Signal, kill_process};
+        kill_process(Pid::from_child(&self.child), Signal::TERM).doing("stopping a process")?;
+        for _ in 0..6000 {
+            if self.child.try_wait().doing("waiting for a process")?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(Error::Wrong("a process that does not stop".to_owned()))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
@@ -58,6 +80,9 @@ pub(super) struct Starter<'a> {
     pub(super) log: &'a Path,
     /// Where it may run; none: everywhere.
     pub(super) cores: Vec<usize>,
+    /// Whether nothing may be before the program or between it and its first answer: it is no child of a `launch`, and
+    /// looked at without a pause.
+    pub(super) cold: bool,
 }
 
 impl Starter<'_> {
@@ -73,12 +98,7 @@ impl Starter<'_> {
 
     fn spawn(&self, program: &Program) -> Result<Process, Error> {
         let log = File::create(self.log).doing("making a log file")?;
-        let mut launch = Command::new(self.bench);
-        launch.arg("launch");
-        for core in &self.cores {
-            launch.arg("--core").arg(core.to_string());
-        }
-        launch.arg("--").args(&program.command);
+        let mut launch = if self.cold { direct(program) } else { self.launcher(program) };
         // What decides about a proxy in someone's shell must not decide here.
         for variable in ["LLM_BASE_URL", "LLM_TYPE", "LLM_API_KEY", "LOG_LEVEL", "RUST_LOG", "SSL_CERT_DIR"] {
             launch.env_remove(variable);
@@ -88,8 +108,24 @@ impl Starter<'_> {
         }
         // Ctrl-C goes to the whole group of a terminal's job; what it means for these processes is ours to say.
         launch.process_group(0);
-        let child = launch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        child.map(Process).doing(format!("starting {}", self.name))
+        launch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let started = clock::now();
+        let child = match self.cold {
+            // A child begins where its parent is.
+            true => cores::at(&self.cores, || launch.spawn()).doing("pinning a start")?,
+            false => launch.spawn(),
+        };
+        child.map(|child| Process { child, started }).doing(format!("starting {}", self.name))
+    }
+
+    fn launcher(&self, program: &Program) -> Command {
+        let mut launch = Command::new(self.bench);
+        launch.arg("launch");
+        for core in &self.cores {
+            launch.arg("--core").arg(core.to_string());
+        }
+        launch.arg("--").args(&program.command);
+        launch
     }
 
     fn until_started<T>(
@@ -98,7 +134,8 @@ impl Starter<'_> {
         started: impl Fn(&str) -> Option<T>,
     ) -> Result<T, Error> {
         let mut said = String::new();
-        for _ in 0..LOOKS_AT_MOST {
+        let looking = clock::now();
+        while clock::now().saturating_sub(looking) < LOOK_AT_MOST {
             said = fs::read_to_string(self.log).doing("reading a log file")?;
             if let Some(found) = started(&said) {
                 return Ok(found);
@@ -106,17 +143,26 @@ impl Starter<'_> {
             if INTERRUPTED.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            if process.0.try_wait().doing("waiting for a process")?.is_some() {
+            if process.child.try_wait().doing("waiting for a process")?.is_some() {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            if !self.cold {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         Err(Error::NotStarted { name: self.name.to_owned(), said })
     }
 }
 
-/// Half a minute: Python may have much to import.
-const LOOKS_AT_MOST: u32 = 6000;
+/// Nanoseconds. Python may have much to import, and valgrind makes everyone slow.
+const LOOK_AT_MOST: u64 = 60_000_000_000;
+
+fn direct(program: &Program) -> Command {
+    let mut words = program.command.iter();
+    let mut command = Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
+    command.args(words);
+    command
+}
 
 /// What the `launch` subcommand does: becomes the program, on these cores, to die when the bench dies however it dies.
 pub(crate) fn launch(on: &[usize], command: &[OsString]) -> Result<(), Error> {

@@ -24,11 +24,17 @@ impl Upstream {
         let authority = dir.join("authority.pem");
         let program =
             Program::new([bench.as_os_str(), "upstream".as_ref(), "--tls".as_ref(), authority.as_os_str()]);
-        let (process, plain) = Starter { bench, name: "upstream", log, cores }.start(&program)?;
+        let (process, plain) =
+            Starter { bench, name: "upstream", log, cores, cold: false }.start(&program)?;
         let said = std::fs::read_to_string(log).doing("reading a log file")?;
         let tls = address_after("https://", &said)
             .ok_or_else(|| Error::NotStarted { name: "upstream".to_owned(), said })?;
         Ok(Self { process, plain, tls, authority })
+    }
+
+    /// Where it speaks plain HTTP.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.plain
     }
 
     pub(crate) fn pid(&self) -> u32 {
