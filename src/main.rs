@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use perimeter::registry::Registry;
 
-/// A request is some sixty small allocations, most of them hyper's: this makes each cheaper (bench/RESULTS.md).
+/// A request is some sixty small allocations, most of them hyper's: this makes each cheaper. Without huge pages
+/// (`no_thp`): with them each thread that begins to allocate holds 2 MiB more, and forwarding is no faster
+/// (bench/RESULTS.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
