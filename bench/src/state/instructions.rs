@@ -164,7 +164,12 @@ fn thread_names(pid: u32) -> io::Result<Vec<String>> {
         threads.push((number, fs::read_to_string(task.path().join("comm"))?.trim().to_owned()));
     }
     threads.sort();
-    Ok(threads.into_iter().map(|(_, name)| name).collect())
+    let mut names: Vec<String> = threads.into_iter().map(|(_, name)| name).collect();
+    // It is called as valgrind's tool is.
+    if let Some(first) = names.first_mut() {
+        "main".clone_into(first);
+    }
+    Ok(names)
 }
 
 /// Reads the file of each thread, `out-01` and so on.
@@ -173,8 +178,10 @@ fn gathered(dir: &Path, names: &[String]) -> io::Result<Profile> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let file = entry.file_name();
-        let number = file.to_string_lossy().rsplit_once('-').and_then(|(_, number)| number.parse().ok());
-        let name = number.and_then(|number: usize| names.get(number.checked_sub(1)?));
+        let file = file.to_string_lossy();
+        // That of no thread is empty.
+        let Some((_, number)) = file.rsplit_once('-') else { continue };
+        let name = number.parse().ok().and_then(|number: usize| names.get(number.checked_sub(1)?));
         let text = fs::read(entry.path())?;
         profile.add(name.map_or("others", String::as_str), &String::from_utf8_lossy(&text));
     }
