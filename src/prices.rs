@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use foldhash::quality::RandomState;
 
@@ -67,8 +68,16 @@ pub enum PricesError {
 }
 
 /// What models cost.
-#[derive(Debug)]
+///
+/// The shipped prices are read when somebody asks for the first time: three quarters of what a start of the proxy had
+/// to do were these.
+#[derive(Debug, Default)]
 pub(crate) struct Prices {
+    table: OnceLock<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
     /// In the order of their names.
     entries: Vec<Entry>,
     /// The entry of each name, and whether that is an alias.
@@ -81,8 +90,7 @@ impl Prices {
     /// # Errors
     /// [`PricesError`] says what is wrong with the file and where.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, PricesError> {
-        let shipped = parse("prices.json", SHIPPED)?;
-        let Some(path) = path else { return Ok(Self::new(shipped)) };
+        let Some(path) = path else { return Ok(Self::default()) };
         let file = path.display().to_string();
         let bytes = match read_bounded(path) {
             Ok(bytes) => bytes,
@@ -95,7 +103,56 @@ impl Prices {
         let text =
             std::str::from_utf8(&bytes).map_err(|_| refused("not UTF-8; a list of prices is UTF-8 text"))?;
         let own = parse(&file, text.strip_prefix('\u{feff}').unwrap_or(text))?;
-        Ok(Self::new(shipped).with(own))
+        Ok(Self { table: Table::shipped().with(own).into() })
+    }
+
+    fn table(&self) -> &Table {
+        self.table.get_or_init(Table::shipped)
+    }
+
+    /// The entry that `name` leads to, and how.
+    pub(crate) fn find(&self, name: &str) -> Option<(&Entry, Way)> {
+        let table = self.table();
+        let (index, way) = names::resolve(name, |name| table.names.get(name).copied())?;
+        Some((table.entries.get(index)?, way))
+    }
+
+    /// Whether this is the name of a model, or a listed alias, to the letter. Whoever counts by names may trust that there
+    /// are only so many of these: in capitals one name could be written in thousands of ways.
+    pub(crate) fn lists(&self, name: &str) -> bool {
+        self.table().names.contains_key(name)
+    }
+
+    /// All models, in the order of their names.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.table().entries
+    }
+
+    /// The names that are most like `name`, the nearest first.
+    pub(crate) fn nearest(&self, name: &str) -> Vec<&str> {
+        const FEW: usize = 5;
+        const ALIKE: f64 = 0.7;
+        let name: String = name.to_ascii_lowercase().chars().take(128).collect();
+        let name = name.rsplit('/').next().unwrap_or_default();
+        let begins = |known: &str| name.len() > known.len() && name.starts_with(known);
+        // A name that goes on where a known one ends is alike by how much of it that is.
+        let alike = |known: &str| {
+            let whole = strsim::normalized_damerau_levenshtein(known, name);
+            let part = known.len() as f64 / name.len() as f64;
+            if begins(known) { whole.max(ALIKE + part * (1.0 - ALIKE)) } else { whole }
+        };
+        let mut near: Vec<(f64, &str)> =
+            self.table().names.keys().map(|known| (alike(known), &**known)).collect();
+        near.retain(|(alike, _)| *alike >= ALIKE);
+        near.sort_by(|(one, name), (other, after)| other.total_cmp(one).then(name.cmp(after)));
+        near.into_iter().take(FEW).map(|(_, known)| known).collect()
+    }
+}
+
+impl Table {
+    /// The prices that are shipped; a test reads them, so that none are refused here.
+    fn shipped() -> Self {
+        Self::new(parse("prices.json", SHIPPED).unwrap_or_default())
     }
 
     fn new(mut entries: Vec<Entry>) -> Self {
@@ -126,42 +183,6 @@ impl Prices {
         }
         entries.extend(own);
         Self::new(entries)
-    }
-
-    /// The entry that `name` leads to, and how.
-    pub(crate) fn find(&self, name: &str) -> Option<(&Entry, Way)> {
-        let (index, way) = names::resolve(name, |name| self.names.get(name).copied())?;
-        Some((self.entries.get(index)?, way))
-    }
-
-    /// Whether this is the name of a model, or a listed alias, to the letter. Whoever counts by names may trust that there
-    /// are only so many of these: in capitals one name could be written in thousands of ways.
-    pub(crate) fn lists(&self, name: &str) -> bool {
-        self.names.contains_key(name)
-    }
-
-    /// All models, in the order of their names.
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// The names that are most like `name`, the nearest first.
-    pub(crate) fn nearest(&self, name: &str) -> Vec<&str> {
-        const FEW: usize = 5;
-        const ALIKE: f64 = 0.7;
-        let name: String = name.to_ascii_lowercase().chars().take(128).collect();
-        let name = name.rsplit('/').next().unwrap_or_default();
-        let begins = |known: &str| name.len() > known.len() && name.starts_with(known);
-        // A name that goes on where a known one ends is alike by how much of it that is.
-        let alike = |known: &str| {
-            let whole = strsim::normalized_damerau_levenshtein(known, name);
-            let part = known.len() as f64 / name.len() as f64;
-            if begins(known) { whole.max(ALIKE + part * (1.0 - ALIKE)) } else { whole }
-        };
-        let mut near: Vec<(f64, &str)> = self.names.keys().map(|known| (alike(known), &**known)).collect();
-        near.retain(|(alike, _)| *alike >= ALIKE);
-        near.sort_by(|(one, name), (other, after)| other.total_cmp(one).then(name.cmp(after)));
-        near.into_iter().take(FEW).map(|(_, known)| known).collect()
     }
 }
 

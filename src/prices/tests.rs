@@ -22,7 +22,8 @@ fn today() -> Day {
 
 fn frozen() -> &'static Prices {
     const TEXT: &str = include_str!("../../tests/fixtures/bills/prices.json");
-    static FROZEN: LazyLock<Prices> = LazyLock::new(|| Prices::new(parse("prices.json", TEXT).unwrap()));
+    static FROZEN: LazyLock<Prices> =
+        LazyLock::new(|| Prices { table: Table::new(parse("prices.json", TEXT).unwrap()).into() });
     &FROZEN
 }
 
@@ -252,7 +253,7 @@ fn a_price_that_changes_on_a_day_is_that_of_the_day_of_the_call() {
             "from": {"2027-02-01": {"input": 5, "output": 5}, "2027-01-01": {"input": 3, "output": 3, "tiers": {"flex": 0.1}}}
         }
     }}"#;
-    let prices = Prices::new(parse("my.json", own).unwrap());
+    let prices = Prices { table: Table::new(parse("my.json", own).unwrap()).into() };
     let cost = |model, tier, day| thousand(&prices, model, tier, day);
     let dollars = |text: &str| Some(text.to_owned());
     assert_eq!(cost("factor", None, "2026-12-31"), dollars("0.003"));
