@@ -16,8 +16,9 @@ use crate::journal::Lane;
 /// passes it on.
 #[derive(Debug)]
 pub(super) struct Tap<B> {
-    inner: B,
+    /// Dropped first: that a body was left is told before its sender can see it.
     lane: Option<Lane>,
+    inner: B,
 }
 
 impl<B> Tap<B>
@@ -31,7 +32,7 @@ where
         {
             lane.close(BodyEnd::COMPLETE);
         }
-        Self { inner, lane }
+        Self { lane, inner }
     }
 }
 

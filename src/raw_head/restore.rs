@@ -6,7 +6,7 @@ use super::{HIDDEN, Line, RawHead, View, is_refused, target_of};
 
 /// A line that hyper wrote.
 struct Written {
-    /// Which of ours it was; where it was none, the one that it stands behind.
+    /// Which of ours it was; where it was none, the one that it stands behind, or none of them.
     index: usize,
     /// The length of its name, if it was one of ours: that is as the sender wrote it.
     name: usize,
@@ -68,6 +68,10 @@ impl RawHead {
             let name = found.map_or(0, |index| self.lines[index].name);
             lines.push(Written { index: last, name, start, end });
             start = end;
+        }
+        // What was added at the end stays at the end.
+        for line in lines.iter_mut().rev().take_while(|line| line.name == 0) {
+            line.index = self.lines.len();
         }
         (lines, start)
     }

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
@@ -37,6 +38,9 @@ pub(super) struct Connection {
     sending: Arc<AtomicBool>,
     /// Whether the head of a response came, and with it, most likely, the beginning of its body.
     fresh: bool,
+    /// Whether an exchange is on it.
+    in_use: bool,
+    tasks: TaskTracker,
 }
 
 /// hyper's connection.
@@ -63,8 +67,8 @@ impl fmt::Debug for Driver {
 }
 
 impl Connection {
-    /// Speaks HTTP/1.1 on `stream`.
-    pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
+    /// Speaks HTTP/1.1 on `stream`. What goes on by itself goes on on `tasks`.
+    pub(super) async fn open(stream: Stream, tasks: TaskTracker) -> hyper::Result<Self> {
         let heads = stream.heads();
         let (sender, engine) = Builder::new()
             .allow_obsolete_multiline_headers_in_responses(true)
@@ -77,6 +81,8 @@ impl Connection {
             bell: Bell::new(),
             sending: Arc::default(),
             fresh: false,
+            in_use: false,
+            tasks,
         })
     }
 
@@ -88,6 +94,7 @@ impl Connection {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
+        self.in_use = true;
         self.sending.store(true, Relaxed);
         let sending = self.sending.clone();
         let request = request.map(|body| Sending { body, sending });
@@ -126,20 +133,21 @@ impl Connection {
 
     /// A response has begun: nobody looks here any more but for its body. What is not yet sent of the request goes on
     /// by itself.
-    pub(super) fn answered(&mut self, tasks: &TaskTracker) {
+    pub(super) fn answered(&mut self) {
         if self.sending.load(Relaxed) {
-            self.hand_to_task(tasks);
+            self.hand_to_task();
         }
         self.fresh = true;
     }
 
     /// Whether it may be kept for another exchange. What is still to be sent goes on by itself.
-    pub(super) fn rest(&mut self, tasks: &TaskTracker) -> bool {
+    pub(super) fn rest(&mut self) -> bool {
+        self.in_use = false;
         if !self.sender.is_ready() {
             self.look();
         }
         if !self.sender.is_ready() && !self.sender.is_closed() {
-            self.hand_to_task(tasks);
+            self.hand_to_task();
         }
         self.bell.rest();
         !self.sender.is_closed()
@@ -162,23 +170,29 @@ impl Connection {
     }
 
     /// Lets a task drive it from here on, for as long as it is held.
-    fn hand_to_task(&mut self, tasks: &TaskTracker) {
+    fn hand_to_task(&mut self) {
         if let Driver::Here(engine) = std::mem::replace(&mut self.driver, Driver::Gone) {
-            self.driver = Driver::Task(tasks.spawn(drive(engine)).abort_handle());
+            self.driver = Driver::Task(self.tasks.spawn(drive(engine)).abort_handle());
         }
     }
 
     /// From here on the connection is a tunnel's, and ends by itself.
-    pub(super) fn detach(mut self, tasks: &TaskTracker) {
-        self.hand_to_task(tasks);
+    pub(super) fn detach(mut self) {
+        self.hand_to_task();
         self.driver = Driver::Gone;
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Driver::Task(task) = &self.driver {
-            task.abort();
+        match std::mem::replace(&mut self.driver, Driver::Gone) {
+            Driver::Task(task) => task.abort(),
+            // Not before its exchange has told that it was broken off: what the provider does at the sight of a closed
+            // connection is told after that.
+            Driver::Here(engine) if self.in_use && Handle::try_current().is_ok() => {
+                drop(self.tasks.spawn(async move { drop(engine) }));
+            }
+            Driver::Here(_) | Driver::Gone => {}
         }
     }
 }

@@ -23,10 +23,6 @@ use crate::body::Body;
 use crate::metrics::Metrics;
 use crate::raw_head::RawHead;
 
-/// A connection that rested less is taken as it is: what happened to it, the runtime has told when it told of the
-/// request.
-const AT_WORK: Duration = Duration::from_millis(10);
-
 /// One provider, as one forwarding thread sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpUpstream(Arc<Inner>);
@@ -95,12 +91,9 @@ impl Inner {
 
     async fn pooled(&self) -> Option<Connection> {
         loop {
-            let (mut connection, rested) = self.pool.take()?;
-            if rested < AT_WORK {
-                return Some(connection);
-            }
+            let mut connection = self.pool.take()?;
             // Lets the runtime look at its sockets first: what was closed or reset before this request came is then
-            // known to be.
+            // known to be. And what several clients ask for at once goes out at once (bench/RESULTS.md).
             tokio::task::yield_now().await;
             if connection.is_ready() == Some(true) {
                 return Some(connection);
@@ -109,7 +102,8 @@ impl Inner {
     }
 
     async fn connect(&self) -> Result<Connection, UpstreamError> {
-        let connection = Connection::open(self.connector.connect().await?).await.map_err(classify)?;
+        let connection =
+            Connection::open(self.connector.connect().await?, self.tasks.clone()).await.map_err(classify)?;
         self.metrics.upstream_opened();
         Ok(connection)
     }
@@ -125,7 +119,7 @@ impl Inner {
         if let Some(raw) = connection.heads.take_response() {
             parts.extensions.insert(raw);
         }
-        connection.answered(&self.tasks);
+        connection.answered();
         let mut lease = Lease {
             connection: Some(connection),
             upstream: self.clone(),
@@ -169,7 +163,7 @@ impl Lease {
 
     fn give_back(&mut self) {
         if let Some(mut connection) = self.connection.take()
-            && connection.rest(&self.upstream.tasks)
+            && connection.rest()
         {
             self.upstream.pool.put(connection, self.keep_alive);
         }
@@ -178,7 +172,7 @@ impl Lease {
     /// From here on the connection is a tunnel's.
     fn detach(&mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.detach(&self.upstream.tasks);
+            connection.detach();
         }
     }
 }

@@ -18,7 +18,6 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    since: Instant,
     until: Instant,
 }
 
@@ -30,18 +29,15 @@ impl Idle {
 }
 
 impl Pool {
-    /// A connection that is ready for a request as far as can be known, and how long it rested.
-    pub(super) fn take(&self) -> Option<(Connection, Duration)> {
+    /// A connection that is ready for a request as far as can be known.
+    pub(super) fn take(&self) -> Option<Connection> {
         let now = Instant::now();
         let mut idle = self.lock();
         // From the end, and no further than needed: the old ones are `sweep`'s.
         for at in (0..idle.len()).rev() {
             match idle[at].is_ready(now) {
                 None => drop(idle.remove(at)),
-                Some(true) => {
-                    let taken = idle.remove(at);
-                    return Some((taken.connection, now.saturating_duration_since(taken.since)));
-                }
+                Some(true) => return Some(idle.remove(at).connection),
                 // It still sends the rest of an early-answered request; it stays until it has.
                 Some(false) => {}
             }
@@ -53,8 +49,7 @@ impl Pool {
     pub(super) fn put(&self, connection: Connection, keep_alive: Option<Duration>) {
         let idle_for = idle_for(keep_alive);
         if !idle_for.is_zero() {
-            let since = Instant::now();
-            self.lock().push(Idle { connection, since, until: since + idle_for });
+            self.lock().push(Idle { connection, until: Instant::now() + idle_for });
         }
     }
 
