@@ -22,7 +22,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::prices::PricesError;
 use crate::proxy::serve::Serve;
-use crate::proxy::{Credential, Entry, Gateway, Target};
+use crate::proxy::{Credential, Entry, Gateway, Target, Way};
 use crate::raw_head::Shows;
 use crate::registry::{Hire, HireError};
 use crate::upstream::bridge::{BridgeError, Home, HomeError};
@@ -367,7 +367,7 @@ impl Worker {
             apis: self.apis,
             shows: if self.upstream.is_none() && self.admin.is_none() { Shows::Needed } else { Shows::All },
             says_continue: self.upstream.is_none(),
-            upstream: self.upstream.unwrap_or_else(|| self.http.clone().into_upstream()),
+            way: self.upstream.map_or_else(|| Way::Provider(self.http.clone()), Way::Own),
             journal: self.journal.clone(),
             admin: self.admin,
             metrics: self.metrics,

@@ -25,5 +25,5 @@ mod upgrade;
 
 pub(crate) use credential::Credential;
 pub(crate) use entry::Entry;
-pub(crate) use exchange::Gateway;
+pub(crate) use exchange::{Gateway, Way};
 pub(crate) use forward::Target;

@@ -34,7 +34,7 @@ pub(crate) struct RawHead {
 struct Line {
     start: usize,
     end: usize,
-    /// The length of the name, where there is one.
+    /// The length of the name, where there is a plain one.
     name: usize,
     /// Whether hyper sees it.
     view: View,
@@ -51,9 +51,10 @@ enum View {
 }
 
 /// How much of a head hyper is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Shows {
     /// What is needed to forward it.
+    #[default]
     Needed,
     /// All but a `Connection` that says nothing: whoever answers in this process wants to read it.
     All,
@@ -111,7 +112,7 @@ impl RawHead {
 
     fn find_names(&mut self) {
         for line in self.lines.iter_mut().skip(1) {
-            line.name = memchr(b':', &self.bytes[line.start..line.end]).unwrap_or(0);
+            line.name = needed::name(&self.bytes[line.start..line.end]);
         }
     }
 
@@ -167,28 +168,34 @@ impl RawHead {
         if !is_http11 || self.lines.len() > MAX_LINES {
             return;
         }
-        let keeps = shows == Shows::Needed && !self.names_others();
+        let keeps = shows == Shows::Needed && !self.names_others() && self.is_plain(passed);
         // Neither the first line nor the empty one.
         for at in 1..self.lines.len() - 1 {
             let Line { start, name, .. } = self.lines[at];
-            if start < passed {
+            if start < passed || name == 0 {
                 continue;
             }
-            let line = self.line(at);
-            let view = if line.eq_ignore_ascii_case(b"connection: keep-alive\r\n") {
+            let (line, next) = (self.line(at), self.line(at + 1));
+            let view = match needed::is_needed(&line[..name]) {
                 // In HTTP/1.1 that says nothing (RFC 9112 section 9.3), and it is hop-by-hop.
-                View::Dropped
-            } else if keeps
-                && needed::is_plain(line, name)
-                && !matches!(self.line(at + 1).first(), Some(b' ' | b'\t'))
-                && !needed::is_needed(&line[..name])
-            {
-                View::Kept
-            } else {
-                View::Shown
+                true if line.eq_ignore_ascii_case(b"connection: keep-alive\r\n") => View::Dropped,
+                // Folded lines are hyper's to mend or to refuse.
+                false if keeps && !matches!(next.first(), Some(b' ' | b'\t')) => View::Kept,
+                _ => View::Shown,
             };
             self.lines[at].view = view;
         }
+    }
+
+    /// Whether the lines that begin behind the first `passed` bytes can be read in one way only.
+    fn is_plain(&self, passed: usize) -> bool {
+        let mut lines = self.lines.iter().filter(|line| line.start >= passed);
+        let first = lines.clone().next().map_or(self.bytes.len(), |line| line.start);
+        lines.all(|line| self.bytes[..line.end].ends_with(b"\r\n"))
+            && needed::is_plain(
+                &self.bytes[first..],
+                self.lines.iter().filter(|line| line.start >= first).count(),
+            )
     }
 
     /// Whether `Connection` names what may be any line.

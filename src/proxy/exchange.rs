@@ -26,7 +26,7 @@ use crate::error::{Failure, chain};
 use crate::journal::{Journal, Lane, RequestHead, ResponseHead};
 use crate::metrics::{Metrics, Outcome, Refusal};
 use crate::raw_head::{RawHead, Shows};
-use crate::upstream::{Handover, Upstream, UpstreamError};
+use crate::upstream::{Handover, HttpUpstream, Upstream, UpstreamError};
 
 /// What one forwarding thread forwards with.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     /// Whose API a request speaks.
     pub apis: ApiRule,
     /// Who answers.
-    pub upstream: Upstream,
+    pub way: Way,
     /// What hyper is shown of a request's head.
     pub shows: Shows,
     /// Whether it says itself, with a 100, that it wants a body which a client holds back. One in this process just
@@ -56,6 +56,41 @@ pub(crate) struct Gateway {
     pub tasks: TaskTracker,
     /// Who is told what passes, where somebody watches.
     pub journal: Option<Journal>,
+}
+
+/// Who answers requests.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// The provider.
+    Provider(HttpUpstream),
+    /// Something in this process.
+    Own(Upstream),
+}
+
+/// What came back.
+struct Answer {
+    response: Response<Body>,
+    /// Not where its upstream does not say.
+    handover: Option<Handover>,
+    /// Its head as it came.
+    raw: Option<RawHead>,
+}
+
+impl Way {
+    async fn send(&self, request: Request<Body>, raw: Option<RawHead>) -> Result<Answer, UpstreamError> {
+        match self {
+            Self::Provider(provider) => {
+                let (response, handover, raw) = provider.send(request, raw).await?;
+                Ok(Answer { response, handover: Some(handover), raw })
+            }
+            Self::Own(own) => {
+                // Boxed: the other way is not to carry room for it.
+                let mut response = Box::pin(own.clone().call(request)).await?;
+                let handover = response.extensions_mut().remove::<Handover>();
+                Ok(Answer { response, handover, raw: None })
+            }
+        }
+    }
 }
 
 /// A client's connection, as its exchanges see it.
@@ -126,9 +161,6 @@ impl Gateway {
         let is_tunnels = upgrade.is_some() && exchange.bodiless;
         let lane = if is_tunnels { None } else { exchange.from_client.take() };
         let mut request = Request::from_parts(parts, Body::new(Tap::new(body, lane)));
-        if let Some(raw) = raw {
-            request.extensions_mut().insert(Arc::new(raw));
-        }
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
@@ -140,10 +172,10 @@ impl Gateway {
             });
         }
 
-        match self.upstream.clone().call(request).await {
-            Ok(response) => {
+        match self.way.send(request, raw).await {
+            Ok(answer) => {
                 std::future::poll_fn(|cx| exchange.client.poll_drained(cx)).await;
-                self.answer(exchange, response, upgrade)
+                self.answer(exchange, answer, upgrade)
             }
             Err(_) if exchange.account.has_client_broken() => self.refuse(
                 exchange,
@@ -202,17 +234,16 @@ impl Gateway {
     fn answer(
         &self,
         mut exchange: Exchange,
-        mut response: Response<Body>,
+        answer: Answer,
         upgrade: Option<OnUpgrade>,
     ) -> Response<ResponseBody> {
-        let handover = response.extensions_mut().remove::<Handover>();
+        let Answer { mut response, handover, raw } = answer;
         let account = exchange.account.clone();
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_upgrade && upgrade.is_none() {
             return self.failed(exchange, &UpstreamError::Unasked);
         }
         let upstream_side = is_upgrade.then(|| hyper::upgrade::on(&mut response));
-        let raw = response.extensions_mut().remove::<RawHead>();
         let (mut parts, body) = response.into_parts();
         account.answered(parts.status.as_u16());
         exchange.tell_head(raw.as_ref(), &parts);

@@ -7,15 +7,16 @@ use super::{RawHead, Shows};
 pub(crate) struct HeadReader {
     reading: Option<RawHead>,
     read: Option<RawHead>,
+    shows: Shows,
 }
 
 /// hyper gives a head up that is longer.
 const MAX_HEAD: usize = 512 * 1024;
 
 impl HeadReader {
-    /// What is read next is a head.
-    pub(crate) fn expect(&mut self) {
-        *self = Self { reading: Some(RawHead::default()), read: None };
+    /// What is read next is a head, of which hyper is shown `shows`.
+    pub(crate) fn expect(&mut self, shows: Shows) {
+        *self = Self { reading: Some(RawHead::default()), read: None, shows };
     }
 
     /// The head, where it has come whole.
@@ -37,9 +38,10 @@ impl HeadReader {
             let mut head = std::mem::take(head);
             // After an informational head (RFC 9110 section 15.2) comes another one, and an empty line is none.
             if head.lines.len() > 1 && !head.is_informational() {
-                let left = head.show(&mut bytes[passed..passed + len], Shows::Needed);
+                let left = head.show(&mut bytes[passed..passed + len], self.shows);
                 bytes.copy_within(passed + len.., passed + left);
-                *self = Self { reading: None, read: Some(head) };
+                self.reading = None;
+                self.read = Some(head);
                 return bytes.len() - len + left;
             }
             passed += len;

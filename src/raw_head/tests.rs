@@ -83,7 +83,7 @@ proptest! {
         head.feed_request(&mut raw.clone());
         prop_assert_eq!(restored(&head, &written).len(), written.len());
         let mut reader = HeadReader::default();
-        reader.expect();
+        reader.expect(Shows::Needed);
         let mut seen = raw.clone();
         prop_assert!(reader.feed(&mut seen) > 0 || raw.is_empty());
     }
@@ -102,7 +102,7 @@ proptest! {
 #[test]
 fn the_head_after_informational_ones_is_kept() {
     let mut reader = HeadReader::default();
-    reader.expect();
+    reader.expect(Shows::Needed);
     let begin = b"\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hi\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nX";
     assert_eq!(reader.feed(&mut begin.to_vec()), begin.len());
     assert!(reader.take().is_none());

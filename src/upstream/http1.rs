@@ -41,11 +41,24 @@ impl HttpUpstream {
         Self(Arc::new(Inner { connector, pool: Pool::default(), tasks, metrics }))
     }
 
-    /// As the service that the proxy calls.
+    /// Sends `request`, with the looks of `raw`, and gives the response with its own. Without `raw` the response has all
+    /// its headers; with it, those that are needed to forward it.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] where no whole response head came.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Body>,
+        raw: Option<RawHead>,
+    ) -> Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError> {
+        self.0.send(request, raw).await
+    }
+
+    /// As a service for somebody in this process: heads are as hyper reads them.
     pub(crate) fn into_upstream(self) -> Upstream {
         Upstream::new(tower::service_fn(move |request| {
-            let upstream = self.0.clone();
-            async move { upstream.send(request).await }
+            let upstream = self.clone();
+            async move { upstream.send(request, None).await.map(|(response, ..)| response) }
         }))
     }
 
@@ -56,9 +69,13 @@ impl HttpUpstream {
 }
 
 impl Inner {
-    async fn send(self: &Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    async fn send(
+        self: &Arc<Self>,
+        mut request: Request<Body>,
+        raw: Option<RawHead>,
+    ) -> Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError> {
         let mut connecting = Duration::ZERO;
-        let raw = request.extensions_mut().remove::<Arc<RawHead>>();
+        let raw = raw.map(Arc::new);
         loop {
             let (mut connection, reused) = match self.pooled().await {
                 Some(connection) => (connection, true),
@@ -78,7 +95,8 @@ impl Inner {
                         self.metrics.upstream_reused();
                     }
                     let handover = Handover { sent, connecting, answered: Instant::now() };
-                    return Ok(self.receive(response, connection, handover));
+                    let raw = connection.heads.take_response();
+                    return Ok((self.receive(response, connection), handover, raw));
                 }
                 // hyper gives the request back only if not a byte of it was written.
                 Err(mut failed) => match failed.take_message() {
@@ -108,17 +126,8 @@ impl Inner {
         Ok(connection)
     }
 
-    fn receive(
-        self: &Arc<Self>,
-        response: Response<Incoming>,
-        mut connection: Connection,
-        handover: Handover,
-    ) -> Response<Body> {
-        let (mut parts, incoming) = response.into_parts();
-        parts.extensions.insert(handover);
-        if let Some(raw) = connection.heads.take_response() {
-            parts.extensions.insert(raw);
-        }
+    fn receive(self: &Arc<Self>, response: Response<Incoming>, mut connection: Connection) -> Response<Body> {
+        let (parts, incoming) = response.into_parts();
         connection.answered();
         let mut lease = Lease {
             connection: Some(connection),

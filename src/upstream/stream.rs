@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::raw_head::{HeadReader, HeadWriter, RawHead};
+use crate::raw_head::{HeadReader, HeadWriter, RawHead, Shows};
 
 /// A connection to a provider.
 ///
@@ -31,13 +31,13 @@ pub(super) struct Heads(Arc<Mutex<(HeadWriter, HeadReader)>>);
 
 impl Heads {
     /// What is written next is a request's head, once `raw`, and what is read next its response's. To be called when
-    /// the connection is idle.
+    /// the connection is idle. Who knows no raw heads is shown all of the response's.
     pub(super) fn expect(&self, raw: Option<Arc<RawHead>>) {
         let (writer, reader) = &mut *self.lock();
+        reader.expect(if raw.is_some() { Shows::Needed } else { Shows::All });
         if let Some(raw) = raw {
             writer.expect(raw);
         }
-        reader.expect();
     }
 
     /// The response's head as it came.
