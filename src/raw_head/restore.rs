@@ -33,6 +33,7 @@ impl RawHead {
         let mut next = 1;
         for line in &lines {
             self.put_back(next..line.index, out);
+            next = next.max(line.index);
             if line.name > 0 {
                 let start = self.lines[line.index].start;
                 out.extend_from_slice(&self.bytes[start..start + line.name]);

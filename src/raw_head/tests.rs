@@ -1,5 +1,12 @@
 use proptest::prelude::*;
 
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::AsyncWrite;
+
 use super::*;
 
 fn raw(text: &[u8]) -> RawHead {
@@ -164,8 +171,9 @@ proptest! {
     fn what_was_kept_from_hyper_is_put_back_in_its_place(
         fields in proptest::collection::vec(("Host|Te|X-[aA]|Accept", "[ -~]{0,9}".prop_map(|text| text.trim().to_owned())), 0..14),
         cut in any::<prop::sample::Index>(),
+        adds in any::<bool>(),
     ) {
-        let sent = as_sent("GET / HTTP/1.1", &fields);
+        let mut sent = as_sent("GET / HTTP/1.1", &fields);
         let cut = cut.index(sent.len());
         let mut head = RawHead::default();
         let mut last = sent[cut..].to_vec();
@@ -173,12 +181,90 @@ proptest! {
         head.feed(&last);
         let len = head.show(&mut last, Shows::Needed);
         let shown = [&sent[..cut], &last[..len]].concat();
-        let shown: Vec<(String, String)> = String::from_utf8_lossy(&shown)
+        let mut shown: Vec<(String, String)> = String::from_utf8_lossy(&shown)
             .split("\r\n")
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
+        if adds {
+            shown.push(("added".to_owned(), "1".to_owned()));
+            sent.splice(sent.len() - 2.., *b"added: 1\r\n\r\n");
+        }
         let restored = restored(&head, &as_hyper_writes("GET / HTTP/1.1", &shown));
         prop_assert_eq!(String::from_utf8_lossy(&restored), String::from_utf8_lossy(&sent));
+    }
+}
+
+/// Takes so many bytes of each write, and of every other one nothing yet.
+struct Slow {
+    taken: Vec<u8>,
+    each: usize,
+    waits: bool,
+}
+
+impl AsyncWrite for Slow {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.waits = !self.waits;
+        if self.waits {
+            return Poll::Pending;
+        }
+        let len = buf.len().min(self.each);
+        self.taken.extend_from_slice(&buf[..len]);
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+        self.poll_write(cx, &all)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+proptest! {
+    /// However slowly the other end takes it, and however it is cut into pieces: the head as it was, then the body.
+    #[test]
+    fn a_head_and_its_body_are_written_once_and_in_order(
+        fields in fields(),
+        body in proptest::collection::vec(any::<u8>(), 0..9000),
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..5),
+        each in 1usize..5000,
+    ) {
+        let sent = as_sent("GET / HTTP/1.1", &fields);
+        let mut head = raw(&sent);
+        let mut read = sent.clone();
+        let len = head.show(&mut read, Shows::Needed);
+        let hypers = [&read[..len], &body].concat();
+        let mut writer = HeadWriter::default();
+        writer.expect(Arc::new(head));
+        let mut slow = Slow { taken: Vec::new(), each, waits: false };
+        let mut cx = Context::from_waker(Waker::noop());
+        // hyper's first piece holds the whole head.
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| len + cut.index(body.len() + 1)).collect();
+        cuts.sort_unstable();
+        let mut done = 0;
+        while done < hypers.len() {
+            let mut at = done;
+            let mut bufs = Vec::new();
+            for cut in cuts.iter().copied().chain([hypers.len()]).filter(|cut| *cut > done) {
+                bufs.push(IoSlice::new(&hypers[at..cut.max(at)]));
+                at = cut.max(at);
+            }
+            if let Poll::Ready(written) = writer.poll_write(Pin::new(&mut slow), &mut cx, &bufs) {
+                done += written.unwrap();
+            }
+        }
+        prop_assert_eq!(done, hypers.len());
+        prop_assert_eq!(slow.taken, [sent, body].concat());
     }
 }

@@ -16,7 +16,7 @@ use super::RawHead;
 #[derive(Debug, Default)]
 pub(crate) struct HeadWriter {
     next: Option<Arc<RawHead>>,
-    /// The head under way, and how much of it has been written.
+    /// What was not taken at once of a head, and how much of that has been written since.
     head: Vec<u8>,
     written: usize,
     /// How much of what hyper wrote it stands for.
@@ -41,34 +41,47 @@ impl HeadWriter {
     ) -> Poll<io::Result<usize>> {
         let empty = bufs.iter().take_while(|buf| buf.is_empty()).count();
         let [first, rest @ ..] = &bufs[empty..] else { return io.poll_write_vectored(cx, bufs) };
+        if !self.head.is_empty() {
+            return self.poll_write_rest(io, cx, first, rest);
+        }
         if self.next.is_some()
             && let Some(head) = final_head(first)
             && let Some(raw) = self.next.take()
         {
-            self.head.extend_from_slice(&first[..head.start]);
-            raw.restore(&first[head.clone()], &mut self.head);
-            self.stands_for = head.end;
-            self.take_along(first, rest);
+            return one_piece(|piece| {
+                piece.extend_from_slice(&first[..head.start]);
+                raw.restore(&first[head.clone()], piece);
+                self.stands_for = head.end + take_along(piece, &first[head.end..], rest);
+                self.poll_write_new(io, cx, piece, first, rest)
+            });
         }
-        if self.head.is_empty() {
-            return poll_write_small(io, cx, bufs);
-        }
-        self.poll_write_head(io, cx, first, rest)
+        poll_write_small(io, cx, bufs)
     }
 
-    /// A small body goes out with its head as one piece.
-    fn take_along(&mut self, first: &[u8], rest: &[IoSlice<'_>]) {
-        let behind = &first[self.stands_for..];
-        let len = behind.len() + rest.iter().map(|buf| buf.len()).sum::<usize>();
-        if len <= SMALL {
-            self.head.extend_from_slice(behind);
-            rest.iter().for_each(|buf| self.head.extend_from_slice(buf));
-            self.stands_for += len;
-        }
+    /// Writes a head, and keeps what was not taken of it.
+    fn poll_write_new(
+        &mut self,
+        mut io: Pin<&mut (impl AsyncWrite + ?Sized)>,
+        cx: &mut Context<'_>,
+        head: &[u8],
+        first: &[u8],
+        rest: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = match poll_write_pieces(io.as_mut(), cx, head, first.get(self.stands_for..), rest) {
+            Poll::Ready(Ok(written)) if written >= head.len() => {
+                return Poll::Ready(Ok(written - head.len() + self.stands_for));
+            }
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(0)),
+            Poll::Ready(Ok(written)) => written,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => 0,
+        };
+        self.head = head[written..].to_vec();
+        self.poll_write_rest(io, cx, first, rest)
     }
 
-    /// What hyper wrote counts as written when all is that stands for it.
-    fn poll_write_head(
+    /// Writes what is left of a head. What hyper wrote counts as written when all is that stands for it.
+    fn poll_write_rest(
         &mut self,
         mut io: Pin<&mut (impl AsyncWrite + ?Sized)>,
         cx: &mut Context<'_>,
@@ -76,34 +89,52 @@ impl HeadWriter {
         rest: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            let head = &self.head[self.written..];
-            let left = head.len();
-            let written = match first.get(self.stands_for..) {
-                Some(behind) => {
-                    let mut pieces = [IoSlice::new(&[]); PIECES];
-                    pieces[0] = IoSlice::new(head);
-                    pieces[1] = IoSlice::new(behind);
-                    for (piece, buf) in pieces[2..].iter_mut().zip(rest) {
-                        *piece = *buf;
-                    }
-                    let count = (2 + rest.len()).min(PIECES);
-                    ready!(io.as_mut().poll_write_vectored(cx, &pieces[..count]))?
-                }
-                // It took along all that there was.
-                None => ready!(io.as_mut().poll_write(cx, head))?,
-            };
+            let left = &self.head[self.written..];
+            let len = left.len();
+            let behind = first.get(self.stands_for..);
+            let written = ready!(poll_write_pieces(io.as_mut(), cx, left, behind, rest))?;
             if written == 0 {
                 return Poll::Ready(Ok(0));
             }
-            if written < left {
+            if written < len {
                 self.written += written;
                 continue;
             }
-            self.head.clear();
-            self.written = 0;
-            return Poll::Ready(Ok(written - left + self.stands_for));
+            (self.head, self.written) = (Vec::new(), 0);
+            return Poll::Ready(Ok(written - len + self.stands_for));
         }
     }
+}
+
+/// A small body goes out with its head as one piece; returns its length, or 0.
+fn take_along(head: &mut Vec<u8>, behind: &[u8], rest: &[IoSlice<'_>]) -> usize {
+    let len = behind.len() + rest.iter().map(|buf| buf.len()).sum::<usize>();
+    if len > SMALL {
+        return 0;
+    }
+    head.extend_from_slice(behind);
+    rest.iter().for_each(|buf| head.extend_from_slice(buf));
+    len
+}
+
+/// Writes `head`, and what stands behind it where it has not taken that along.
+fn poll_write_pieces(
+    io: Pin<&mut (impl AsyncWrite + ?Sized)>,
+    cx: &mut Context<'_>,
+    head: &[u8],
+    behind: Option<&[u8]>,
+    rest: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let Some(behind) = behind.filter(|behind| !behind.is_empty() || !rest.is_empty()) else {
+        return io.poll_write(cx, head);
+    };
+    let mut pieces = [IoSlice::new(&[]); PIECES];
+    pieces[0] = IoSlice::new(head);
+    pieces[1] = IoSlice::new(behind);
+    for (piece, buf) in pieces[2..].iter_mut().zip(rest) {
+        *piece = *buf;
+    }
+    io.poll_write_vectored(cx, &pieces[..(2 + rest.len()).min(PIECES)])
 }
 
 /// Pieces that are together no larger are copied and written as one: the kernel takes longer to look at several than
@@ -111,7 +142,17 @@ impl HeadWriter {
 const SMALL: usize = 4 * 1024;
 
 thread_local! {
-    static ONE_PIECE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SMALL));
+    static ONE_PIECE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Room to put a piece together, without one for each connection.
+fn one_piece<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    ONE_PIECE.with_borrow_mut(|piece| {
+        piece.clear();
+        let result = write(piece);
+        piece.shrink_to(4 * SMALL);
+        result
+    })
 }
 
 /// As `AsyncWrite::poll_write_vectored`, in one piece where that is small.
@@ -123,8 +164,7 @@ fn poll_write_small(
     match bufs {
         [one] => io.poll_write(cx, one),
         _ if bufs.iter().map(|buf| buf.len()).sum::<usize>() > SMALL => io.poll_write_vectored(cx, bufs),
-        _ => ONE_PIECE.with_borrow_mut(|piece| {
-            piece.clear();
+        _ => one_piece(|piece| {
             bufs.iter().for_each(|buf| piece.extend_from_slice(buf));
             io.poll_write(cx, piece)
         }),
