@@ -225,7 +225,9 @@ impl HeadScan {
         self.began = None;
         let mut head = std::mem::take(&mut self.head);
         let is_kept = self.ready.len() < MAX_READY;
-        let shown = if is_kept { head.show(read, self.shows) } else { read.len() };
+        // Where hyper may see another head than this, or none, nothing is kept from it.
+        let is_sure = is_kept && !self.bare_lf && !self.unsure;
+        let shown = if is_sure { head.show(read, self.shows) } else { read.len() };
         head.shown().for_each(|line| self.field(line));
         self.place = match std::mem::replace(&mut self.framing, Framing::None) {
             Framing::Upgrade => Place::Upgrade { came: false },
@@ -235,7 +237,9 @@ impl HeadScan {
         };
         if is_kept {
             self.ready.push_back(head);
-        } else {
+        }
+        // What hyper takes for a body is not to be read as heads.
+        if !is_kept || self.unsure {
             self.place = Place::Lost;
         }
         shown

@@ -7,21 +7,22 @@ use memchr::memchr_iter;
 /// hyper. **Whoever reads a further header on the forwarding path adds it here.**
 pub(super) fn is_needed(name: &[u8]) -> bool {
     let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-    match name.len() {
-        2 => is("te"),
-        4 => is("host"),
-        6 => is("expect") || is("origin"),
-        7 => is("upgrade") || is("trailer") || is("api-key"),
-        9 => is("x-api-key"),
-        10 => is("connection") || is("keep-alive") || is("tracestate"),
-        11 => is("traceparent"),
-        13 => is("authorization"),
-        14 => is("content-length") || is("sec-fetch-site") || is("x-goog-api-key"),
-        16 => is("proxy-connection") || is_ours(name),
-        17 => is("transfer-encoding") || is("anthropic-version") || is("x-goog-api-client") || is_ours(name),
-        22 => is("sec-websocket-protocol") || is_ours(name),
-        _ => is_ours(name),
-    }
+    is_ours(name)
+        || match name.len() {
+            2 => is("te"),
+            4 => is("host"),
+            6 => is("expect") || is("origin"),
+            7 => is("upgrade") || is("trailer") || is("api-key"),
+            9 => is("x-api-key"),
+            10 => is("connection") || is("keep-alive") || is("tracestate"),
+            11 => is("traceparent"),
+            13 => is("authorization"),
+            14 => is("content-length") || is("sec-fetch-site") || is("x-goog-api-key"),
+            16 => is("proxy-connection"),
+            17 => is("transfer-encoding") || is("anthropic-version") || is("x-goog-api-client"),
+            22 => is("sec-websocket-protocol"),
+            _ => false,
+        }
 }
 
 /// Whether a header is addressed to us.
@@ -108,6 +109,16 @@ mod tests {
         }
         for name in ["Accept", "content-type", "x-perimeter", "x-request-id", "date", ""] {
             assert!(!is_needed(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_addressed_to_us_is_needed_however_long() {
+        for begin in ["x-perimeter-", "X-Cylestio-"] {
+            for len in 0..40 {
+                let name = format!("{begin}{}", "a".repeat(len));
+                assert!(is_needed(name.as_bytes()), "{name}");
+            }
         }
     }
 

@@ -95,3 +95,22 @@ fn a_malformed_body_is_counted_and_told_as_the_clients_fault() {
     assert!(answer.contains("x-perimeter-error: malformed_body\r\n"), "the client got {answer:?}");
     proxy.wait_for_metric("perimeter_refused_requests_total{reason=\"malformed_body\"}", 1.0);
 }
+
+/// Where lines end is in doubt here: what hyper takes for trailers must not become part of the next request.
+#[test]
+fn lines_behind_a_bare_line_feed_in_the_trailers_become_part_of_no_other_request() {
+    for trailers in ["X: y\n\r\n", "\n"] {
+        let (provider, proxy) = start();
+        let mut client = proxy.connect();
+        client.send("POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.expect_in_chunks("abc");
+        client.send(format!("0\r\n{trailers}GET /evil HTTP/1.1\r\nHost: evil\r\nX-Evil: 1\r\n\r\n"));
+        client.send("POST /two HTTP/1.1\r\nHost: app\r\nX-Own: 1\r\nContent-Length: 1\r\n\r\n!");
+        upstream.expect("0\r\n\r\n");
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        let head = upstream.head();
+        assert_eq!(head.names(), ["Host", "X-Own", "Content-Length"], "{trailers:?}");
+    }
+}

@@ -12,6 +12,14 @@ fn request_headers_for_the_proxy_are_taken_off() {
 }
 
 #[test]
+fn request_headers_for_the_proxy_are_taken_off_however_long_their_names() {
+    let ours: String =
+        (0..40).map(|len| format!("X-Perimeter-{0}: 1\r\nx-cylestio-{0}: 2\r\n", "a".repeat(len))).collect();
+    let head = forwarded(format!("GET / HTTP/1.1\r\nHost: app\r\n{ours}X-Stays: 1\r\n\r\n"));
+    assert_eq!(head.names(), ["Host", "X-Stays"]);
+}
+
+#[test]
 fn names_that_only_look_like_ours_stay() {
     let head = forwarded(
         "GET / HTTP/1.1\r\nHost: app\r\nx-perimeters: 1\r\nmy-x-perimeter-tags: 2\r\nperimeter: 3\r\n\r\n",
