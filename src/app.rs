@@ -38,8 +38,8 @@ use watchers::Watchers;
 /// A signal that comes sooner after the first is no second one: timeout(1) sends it twice.
 const SAME_SIGNAL: Duration = Duration::from_millis(20);
 
-/// How often idle upstream connections are looked through.
-const SWEEP: Duration = Duration::from_secs(5);
+/// How often idle upstream connections are looked through: one that its provider closed is closed then.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Why the proxy could not start or had to give up.
 #[derive(Debug, thiserror::Error)]

@@ -165,7 +165,7 @@ impl RawHead {
     fn decide(&mut self, passed: usize, shows: Shows) {
         let first = self.line(0);
         let is_http11 = first.starts_with(b"HTTP/1.1 ") || first.ends_with(b" HTTP/1.1\r\n");
-        if !is_http11 || self.lines.len() > MAX_LINES {
+        if !is_http11 || self.lines.len() > MAX_LINES || self.is_folded() {
             return;
         }
         let keeps = shows == Shows::Needed && !self.names_others() && self.is_plain(passed);
@@ -175,16 +175,20 @@ impl RawHead {
             if start < passed || name == 0 {
                 continue;
             }
-            let (line, next) = (self.line(at), self.line(at + 1));
+            let line = self.line(at);
             let view = match needed::is_needed(&line[..name]) {
                 // In HTTP/1.1 that says nothing (RFC 9112 section 9.3), and it is hop-by-hop.
                 true if line.eq_ignore_ascii_case(b"connection: keep-alive\r\n") => View::Dropped,
-                // Folded lines are hyper's to mend or to refuse.
-                false if keeps && !matches!(next.first(), Some(b' ' | b'\t')) => View::Kept,
+                false if keeps => View::Kept,
                 _ => View::Shown,
             };
             self.lines[at].view = view;
         }
+    }
+
+    /// Whether a line goes on in the next one: that is hyper's to mend or to refuse.
+    fn is_folded(&self) -> bool {
+        self.lines.iter().skip(1).any(|line| matches!(self.bytes.get(line.start), Some(b' ' | b'\t')))
     }
 
     /// Whether the lines that begin behind the first `passed` bytes can be read in one way only.

@@ -121,6 +121,11 @@ impl Handle {
         (OpenExchange(self.clone()), raw, trusted)
     }
 
+    /// Whether the connection may be used for another exchange, now that more of the request has come.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.lock().scan.is_trusted()
+    }
+
     /// The client asked for another protocol in vain.
     pub(super) fn not_upgraded(&self) {
         self.lock().scan.not_upgraded();

@@ -311,7 +311,8 @@ impl Exchange {
             // Else hyper would tell an HTTP/1.0 client that the connection is kept.
             parts.version = Version::HTTP_10;
         }
-        if !self.trusted && parts.status != StatusCode::SWITCHING_PROTOCOLS {
+        let is_trusted = self.trusted && self.client.is_trusted();
+        if !is_trusted && parts.status != StatusCode::SWITCHING_PROTOCOLS {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let body = Tap::new(body, self.from_upstream);

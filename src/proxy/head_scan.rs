@@ -118,8 +118,13 @@ impl HeadScan {
     /// be trusted.
     pub(super) fn take_head(&mut self) -> (Option<RawHead>, bool) {
         let head = self.ready.pop_front();
-        let trusted = head.is_some() && !self.bare_lf && !self.unsure;
+        let trusted = head.is_some() && self.is_trusted();
         (head, trusted)
+    }
+
+    /// Whether what follows on this connection may still be trusted, now that more has come.
+    pub(super) fn is_trusted(&self) -> bool {
+        !self.bare_lf && !self.unsure
     }
 
     /// When the head began that is still being read.
@@ -185,7 +190,9 @@ impl HeadScan {
                 self.unsure |= self.framing != Framing::None;
                 self.framing = Framing::Chunked;
             }
-            Field::Upgrade if self.framing == Framing::None => self.framing = Framing::Upgrade,
+            Field::Upgrade if matches!(self.framing, Framing::None | Framing::Sized(0)) => {
+                self.framing = Framing::Upgrade;
+            }
             Field::Upgrade | Field::Other => {}
         }
     }
@@ -201,6 +208,8 @@ impl HeadScan {
         let (line, bare_lf) = without_end(&line);
         self.bare_lf |= bare_lf;
         match self.place {
+            // hyper may see this end of a line otherwise, and the next head elsewhere.
+            _ if bare_lf => self.place = Place::Lost,
             Place::ChunkSize => self.chunk(line),
             _ if line.is_empty() => self.place = Place::Head,
             _ => {}
@@ -226,7 +235,7 @@ impl HeadScan {
         let mut head = std::mem::take(&mut self.head);
         let is_kept = self.ready.len() < MAX_READY;
         // Where hyper may see another head than this, or none, nothing is kept from it.
-        let is_sure = is_kept && !self.bare_lf && !self.unsure;
+        let is_sure = is_kept && self.is_trusted();
         let shown = if is_sure { head.show(read, self.shows) } else { read.len() };
         head.shown().for_each(|line| self.field(line));
         self.place = match std::mem::replace(&mut self.framing, Framing::None) {

@@ -156,6 +156,8 @@ fn what_connection_may_name_and_what_is_not_plain_is_shown() {
         "GET / HTTP/1.1\r\nConnection: keep-alive, x\r\nX: y\r\n\r\n",
         "GET / HTTP/1.1\r\nX : y\r\n\r\n",
         "GET / HTTP/1.1\r\nX: y\r\n folded\r\n\r\n",
+        "GET / HTTP/1.1\r\nConnection: keep-alive\r\n , x-hop\r\nX-Hop: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nConnection: close\r\n\t, x-hop\r\nX-Hop: 1\r\n\r\n",
         "GET / HTTP/1.1\r\nX: y\n\r\n",
         "GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
     ] {

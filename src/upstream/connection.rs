@@ -134,7 +134,7 @@ impl Connection {
     /// A response has begun: nobody looks here any more but for its body. What is not yet sent of the request goes on
     /// by itself.
     pub(super) fn answered(&mut self) {
-        if self.sending.load(Relaxed) {
+        if self.sending.load(Relaxed) || self.heads.is_write_blocked() {
             self.hand_to_task();
         }
         self.fresh = true;

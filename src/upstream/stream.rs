@@ -27,13 +27,21 @@ pub(super) struct Stream {
 
 /// How the heads on a connection look: what its exchange knows of the request's, and learns of the response's.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heads(Arc<Mutex<(HeadWriter, HeadReader)>>);
+pub(super) struct Heads(Arc<Mutex<Passing>>);
+
+#[derive(Debug, Default)]
+struct Passing {
+    writer: HeadWriter,
+    reader: HeadReader,
+    /// Whether the last write had to wait.
+    write_blocked: bool,
+}
 
 impl Heads {
     /// What is written next is a request's head, once `raw`, and what is read next its response's. To be called when
     /// the connection is idle. Who knows no raw heads is shown all of the response's.
     pub(super) fn expect(&self, raw: Option<Arc<RawHead>>) {
-        let (writer, reader) = &mut *self.lock();
+        let Passing { writer, reader, .. } = &mut *self.lock();
         reader.expect(if raw.is_some() { Shows::Needed } else { Shows::All });
         if let Some(raw) = raw {
             writer.expect(raw);
@@ -42,10 +50,15 @@ impl Heads {
 
     /// The response's head as it came.
     pub(super) fn take_response(&self) -> Option<RawHead> {
-        self.lock().1.take()
+        self.lock().reader.take()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (HeadWriter, HeadReader)> {
+    /// Whether hyper still holds some of the request.
+    pub(super) fn is_write_blocked(&self) -> bool {
+        self.lock().write_blocked
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Passing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,7 +108,7 @@ impl AsyncRead for Stream {
         let before = buf.filled().len();
         ready!(transport!(self, io => Pin::new(io).poll_read(cx, buf)))?;
         // Never none of it: the empty line behind a head is shown.
-        let shown = self.heads.lock().1.feed(&mut buf.filled_mut()[before..]);
+        let shown = self.heads.lock().reader.feed(&mut buf.filled_mut()[before..]);
         buf.set_filled(before + shown);
         Poll::Ready(Ok(()))
     }
@@ -116,8 +129,10 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Ok(len));
         }
         let this = &mut *self;
-        let writer = &mut this.heads.lock().0;
-        let result = transport!(this, io => writer.poll_write(Pin::new(io), cx, bufs));
+        let mut passing = this.heads.lock();
+        let result = transport!(this, io => passing.writer.poll_write(Pin::new(io), cx, bufs));
+        passing.write_blocked = result.is_pending();
+        drop(passing);
         match result {
             Poll::Ready(Err(_)) => {
                 this.write_failed = true;

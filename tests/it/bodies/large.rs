@@ -140,3 +140,34 @@ fn a_large_body_each_way_at_once_passes() {
         pattern::expect(&mut client, count);
     });
 }
+
+/// However much of it the proxy holds when the answer begins.
+#[test]
+fn the_rest_of_an_upload_arrives_while_the_client_does_not_read_the_early_answer() {
+    const UPLOADS: [usize; 3] = [3_100_000, 3_250_000, 3_350_000];
+    const EARLY: usize = 1_000_000;
+    const ANSWER: u64 = 12 << 20;
+    for upload in UPLOADS {
+        let (provider, proxy) = start();
+        let mut client = proxy.connect();
+        let mut sender = client.writer();
+        let sends = thread::spawn(move || {
+            sender.send(format!("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: {upload}\r\n\r\n"));
+            pattern::send(&mut sender, upload as u64);
+        });
+        let mut upstream = provider.accept();
+        upstream.head();
+        let mut seen = upstream.exactly(EARLY);
+        let mut answerer = upstream.writer();
+        let answers = thread::spawn(move || {
+            answerer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {ANSWER}\r\n\r\n"));
+            pattern::send(&mut answerer, ANSWER);
+        });
+        seen.extend(upstream.exactly(upload - EARLY));
+        assert!(seen == pattern::bytes(upload));
+        let head = client.head();
+        assert!(client.body(&head) == pattern::bytes(ANSWER as usize));
+        sends.join().unwrap();
+        answers.join().unwrap();
+    }
+}
