@@ -10,13 +10,17 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
+mod known;
+mod line;
 mod needed;
 mod reader;
 mod restore;
 mod writer;
 
+use known::Known;
+use line::{Kind, Line, Reading, View};
 pub(crate) use reader::HeadReader;
 pub(crate) use writer::HeadWriter;
 
@@ -28,26 +32,6 @@ pub(crate) struct RawHead {
     lines: Vec<Line>,
     /// Whether bytes of the target were hidden from hyper.
     hides: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Line {
-    start: usize,
-    end: usize,
-    /// The length of the name, where there is a plain one.
-    name: usize,
-    /// Whether hyper sees it.
-    view: View,
-}
-
-/// What becomes of a line on its way to hyper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum View {
-    Shown,
-    /// hyper does not see it, and it is put back behind hyper.
-    Kept,
-    /// It goes no further.
-    Dropped,
 }
 
 /// How much of a head hyper is shown.
@@ -85,35 +69,54 @@ impl RawHead {
         &self.bytes
     }
 
-    /// Takes what belongs to this head of `bytes`: their number, and whether the head has ended with them.
+    /// Takes what belongs to this head of a response of `bytes`: their number, and whether the head has ended with them.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let before = self.bytes.len();
-        if before == 0 {
-            self.lines.reserve(USUAL_LINES);
-        }
-        for at in memchr_iter(b'\n', bytes) {
-            let start = self.lines.last().map_or(0, |line| line.end);
-            let end = before + at + 1;
-            let is_empty = match end - start {
-                1 => true,
-                2 => at.checked_sub(1).map_or(self.bytes.last(), |last| bytes.get(last)) == Some(&b'\r'),
-                _ => false,
-            };
-            self.lines.push(Line { start, end, name: 0, view: View::Shown });
-            if is_empty {
-                self.bytes.extend_from_slice(&bytes[..=at]);
-                self.find_names();
-                return (at + 1, true);
-            }
-        }
-        self.bytes.extend_from_slice(bytes);
-        (bytes.len(), false)
+        Known::with_responses(|known| self.take(bytes, known))
     }
 
-    fn find_names(&mut self) {
-        for line in self.lines.iter_mut().skip(1) {
-            line.name = needed::name(&self.bytes[line.start..line.end]);
+    fn take(&mut self, bytes: &[u8], known: &mut Known) -> (usize, bool) {
+        let begins = self.bytes.is_empty();
+        if begins {
+            self.lines.reserve(USUAL_LINES);
         }
+        // So many of them are kept here, and so many belong to lines that have ended.
+        let (mut copied, mut at) = (0, 0);
+        let mut unknown = 0;
+        loop {
+            let index = self.lines.len();
+            let rest = &bytes[at..];
+            let start = self.lines.last().map_or(0, |line| line.end);
+            let met = if begins { known.begins(index, rest) } else { None };
+            let (end, reading) = match met {
+                Some((len, reading)) => (at + len, reading),
+                None => {
+                    let Some(len) = memchr(b'\n', rest) else { break };
+                    let end = at + len + 1;
+                    // What had come of it stands here already.
+                    let reading = if at == 0 && start < self.bytes.len() {
+                        self.bytes.extend_from_slice(&bytes[..end]);
+                        copied = end;
+                        Reading::of(&self.bytes[start..], index)
+                    } else {
+                        Reading::of(&bytes[at..end], index)
+                    };
+                    unknown += usize::from(reading.kind == Kind::Other);
+                    (end, reading)
+                }
+            };
+            let before = self.bytes.len() - copied;
+            self.lines.push(Line { start, end: before + end, reading, view: View::Shown });
+            at = end;
+            if reading.kind == Kind::Empty {
+                self.bytes.extend_from_slice(&bytes[copied..at]);
+                if begins && unknown > 0 {
+                    known.learn(self, unknown);
+                }
+                return (at, true);
+            }
+        }
+        self.bytes.extend_from_slice(&bytes[copied..]);
+        (bytes.len(), false)
     }
 
     /// Takes what belongs to this request's head of `bytes`, like [`RawHead::feed`], and hides from hyper what it would
@@ -121,7 +124,7 @@ impl RawHead {
     pub(crate) fn feed_request(&mut self, bytes: &mut [u8]) -> (usize, bool) {
         let is_first_line = self.lines.is_empty();
         let mut in_target = is_first_line && self.bytes.contains(&b' ');
-        let result = self.feed(bytes);
+        let result = Known::with_requests(|known| self.take(bytes, known));
         for byte in bytes.iter_mut().take_while(|byte| is_first_line && **byte != b'\n') {
             if in_target && is_refused(*byte) {
                 *byte = HIDDEN;
@@ -153,8 +156,10 @@ impl RawHead {
         let (mut from, mut left) = (0, 0);
         for line in self.lines.iter().filter(|line| line.view != View::Shown) {
             let hidden = line.start - passed..line.end - passed;
-            read.copy_within(from..hidden.start, left);
-            left += hidden.start - from;
+            if from < hidden.start {
+                read.copy_within(from..hidden.start, left);
+                left += hidden.start - from;
+            }
             from = hidden.end;
         }
         read.copy_within(from.., left);
@@ -165,51 +170,25 @@ impl RawHead {
     fn decide(&mut self, passed: usize, shows: Shows) {
         let first = self.line(0);
         let is_http11 = first.starts_with(b"HTTP/1.1 ") || first.ends_with(b" HTTP/1.1\r\n");
-        if !is_http11 || self.lines.len() > MAX_LINES || self.is_folded() {
+        if !is_http11 || self.lines.len() > MAX_LINES {
             return;
         }
-        let keeps = shows == Shows::Needed && !self.names_others() && self.is_plain(passed);
-        // Neither the first line nor the empty one.
-        for at in 1..self.lines.len() - 1 {
-            let Line { start, name, .. } = self.lines[at];
-            if start < passed || name == 0 {
-                continue;
+        let mut keeps = shows == Shows::Needed;
+        for line in &self.lines {
+            match line.reading.kind {
+                // hyper's to mend or to refuse.
+                Kind::Folded => return,
+                Kind::NamesOthers => keeps = false,
+                _ => keeps &= line.reading.is_plain || line.start < passed,
             }
-            let line = self.line(at);
-            let view = match needed::is_needed(&line[..name]) {
-                // In HTTP/1.1 that says nothing (RFC 9112 section 9.3), and it is hop-by-hop.
-                true if line.eq_ignore_ascii_case(b"connection: keep-alive\r\n") => View::Dropped,
-                false if keeps => View::Kept,
+        }
+        for line in self.lines.iter_mut().filter(|line| line.start >= passed) {
+            line.view = match line.reading.kind {
+                Kind::KeepAlive => View::Dropped,
+                Kind::Other if keeps => View::Kept,
                 _ => View::Shown,
             };
-            self.lines[at].view = view;
         }
-    }
-
-    /// Whether a line goes on in the next one: that is hyper's to mend or to refuse.
-    fn is_folded(&self) -> bool {
-        self.lines.iter().skip(1).any(|line| matches!(self.bytes.get(line.start), Some(b' ' | b'\t')))
-    }
-
-    /// Whether the lines that begin behind the first `passed` bytes can be read in one way only.
-    fn is_plain(&self, passed: usize) -> bool {
-        let mut lines = self.lines.iter().filter(|line| line.start >= passed);
-        let first = lines.clone().next().map_or(self.bytes.len(), |line| line.start);
-        lines.all(|line| self.bytes[..line.end].ends_with(b"\r\n"))
-            && needed::is_plain(
-                &self.bytes[first..],
-                self.lines.iter().filter(|line| line.start >= first).count(),
-            )
-    }
-
-    /// Whether `Connection` names what may be any line.
-    fn names_others(&self) -> bool {
-        self.lines.iter().any(|line| {
-            let text = &self.bytes[line.start..line.end];
-            line.name == b"connection".len()
-                && text[..line.name].eq_ignore_ascii_case(b"connection")
-                && !needed::names_nothing(&text[line.name + 1..])
-        })
     }
 
     fn line(&self, at: usize) -> &[u8] {

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::{HIDDEN, Line, RawHead, View, is_refused, target_of};
+use super::{HIDDEN, Line, RawHead, Reading, View, is_refused, target_of};
 
 /// A line that hyper wrote.
 struct Written {
@@ -47,11 +47,15 @@ impl RawHead {
 
     /// The lines that were kept from hyper.
     fn put_back(&self, range: std::ops::Range<usize>, out: &mut Vec<u8>) {
-        for line in self.lines.get(range).unwrap_or_default() {
-            if line.view == View::Kept {
-                out.extend_from_slice(&self.bytes[line.start..line.end]);
+        let mut run = 0..0;
+        for line in self.lines.get(range).unwrap_or_default().iter().filter(|line| line.view == View::Kept) {
+            if run.end != line.start {
+                out.extend_from_slice(&self.bytes[run]);
+                run = line.start..line.end;
             }
+            run.end = line.end;
         }
+        out.extend_from_slice(&self.bytes[run]);
     }
 
     /// The lines of `written` from `start` on, and where the empty one begins.
@@ -66,7 +70,7 @@ impl RawHead {
             }
             let found = search.find(&written[start..end]);
             last = found.unwrap_or(last);
-            let name = found.map_or(0, |index| self.lines[index].name);
+            let name = found.map_or(0, |index| self.lines[index].reading.name);
             lines.push(Written { index: last, name, start, end });
             start = end;
         }
@@ -106,7 +110,7 @@ impl Search<'_> {
     fn find(&mut self, written: &[u8]) -> Option<usize> {
         let raw = self.raw;
         let is_it = |index: usize| {
-            let Line { start, name, view, .. } = raw.lines[index];
+            let Line { start, reading: Reading { name, .. }, view, .. } = raw.lines[index];
             view == View::Shown
                 && name > 0
                 && written.get(name) == Some(&b':')

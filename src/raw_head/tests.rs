@@ -121,6 +121,51 @@ fn the_head_after_informational_ones_is_kept() {
     assert_eq!(reader.take().unwrap(), whole);
 }
 
+proptest! {
+    /// Whatever heads came before on the thread, and however this one falls into reads.
+    #[test]
+    fn a_line_that_came_before_says_the_same_again(
+        heads in proptest::collection::vec(
+            proptest::collection::vec(
+                prop_oneof![
+                    "(Accept|X-a|Host|Connection|connection|Te)(:| :)( keep-alive|close|x-a|b)\r?\n",
+                    "[ -~]{1,6}\r\n",
+                ],
+                0..6,
+            ),
+            1..12,
+        ),
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 12),
+    ) {
+        let mut known = Known::default();
+        for (fields, cut) in heads.iter().zip(cuts) {
+            let sent = format!("GET / HTTP/1.1\r\n{}\r\nbody", fields.concat()).into_bytes();
+            let cut = cut.index(sent.len() + 1);
+            let mut head = RawHead::default();
+            let (mut len, mut ended) = head.take(&sent[..cut], &mut known);
+            if !ended {
+                (len, ended) = head.take(&sent[cut..], &mut known);
+                len += cut;
+            }
+            let mut fresh = RawHead::default();
+            prop_assert_eq!((len, ended), fresh.take(&sent, &mut Known::default()));
+            prop_assert_eq!(&head, &fresh);
+            prop_assert_eq!(head.bytes(), &sent[..len]);
+        }
+    }
+}
+
+#[test]
+fn credentials_are_not_remembered() {
+    let mut known = Known::default();
+    let sent = b"GET /?key=s3cret HTTP/1.1\r\nAccept: *\r\nAuthorization: s3cret\r\nX-Api-Key: s3cret\r\nX: y\r\nZ: y\r\n\r\n";
+    RawHead::default().take(sent, &mut known);
+    assert!(known.begins(1, b"Accept: *\r\n").is_some());
+    let remembered = format!("{known:?}");
+    let secret = format!("{:?}", b"s3cret").replace(['[', ']'], "");
+    assert!(!remembered.contains(&secret), "{remembered}");
+}
+
 /// What hyper is shown of a head that comes in one read.
 #[track_caller]
 fn check_shown(shows: Shows, sent: &str, shown: &str) {
