@@ -26,7 +26,9 @@ use crate::proxy::{Credential, Entry, Gateway, Target, Way};
 use crate::raw_head::Shows;
 use crate::registry::{Hire, HireError};
 use crate::upstream::bridge::{BridgeError, Home, HomeError};
-use crate::upstream::{self, Connector, ConnectorError, HttpUpstream, TlsError, Upstream, client_config};
+use crate::upstream::{
+    self, Connector, ConnectorError, HttpUpstream, Moment, TlsError, Upstream, client_config,
+};
 
 mod listen;
 mod watchers;
@@ -274,6 +276,7 @@ fn to_set(api: Option<Api>, base: &str) -> Vec<(&'static str, &'static str)> {
 fn runtime() -> Result<Runtime, RunError> {
     Builder::new_current_thread()
         .enable_all()
+        .on_thread_unpark(Moment::looked)
         .build()
         .map_err(|source| RunError::System { what: "runtime", source })
 }

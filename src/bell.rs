@@ -17,7 +17,7 @@ const LOOKS: usize = 4;
 
 /// The bell of one connection.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     inner: Arc<Inner>,
     waker: Waker,
 }
@@ -46,7 +46,7 @@ impl Wake for Inner {
 
 impl Bell {
     /// One that rings, for nobody.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let inner = Arc::new(Inner {
             rung: AtomicBool::new(true),
             inside: AtomicBool::new(false),
@@ -57,17 +57,17 @@ impl Bell {
     }
 
     /// Lets the next look find that something happened.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.inner.rung.store(true, SeqCst);
     }
 
     /// Nobody looks until further notice.
-    pub(super) fn rest(&self) {
+    pub(crate) fn rest(&self) {
         self.set_task(Waker::noop());
     }
 
     /// Looks with `look`, if the bell rang. It rings for the task of `cx` from now on.
-    pub(super) fn answer<T>(
+    pub(crate) fn answer<T>(
         &self,
         cx: &Context<'_>,
         mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,

@@ -51,6 +51,7 @@
 mod admin;
 mod api;
 pub mod app;
+mod bell;
 pub mod body;
 mod caller;
 pub mod cli;

@@ -9,7 +9,6 @@ use http::{Request, Response};
 
 use crate::body::{Body, BoxError};
 
-mod bell;
 pub mod bridge;
 mod connect;
 mod connection;
@@ -19,6 +18,7 @@ mod pool;
 mod stream;
 mod tls;
 mod tunnel;
+mod turn;
 
 pub(crate) use connect::Connector;
 pub use connect::ConnectorError;
@@ -26,6 +26,7 @@ pub(crate) use http1::HttpUpstream;
 pub(crate) use own::own;
 pub use tls::TlsError;
 pub(crate) use tls::client_config;
+pub(crate) use turn::Moment;
 
 /// A service that answers requests as a provider does. Each forwarding thread has its own clone.
 ///

@@ -1,5 +1,6 @@
 //! The path of a request, from top to bottom.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -76,23 +77,6 @@ struct Answer {
     raw: Option<RawHead>,
 }
 
-impl Way {
-    async fn send(&self, request: Request<Body>, raw: Option<RawHead>) -> Result<Answer, UpstreamError> {
-        match self {
-            Self::Provider(provider) => {
-                let (response, handover, raw) = provider.send(request, raw).await?;
-                Ok(Answer { response, handover: Some(handover), raw })
-            }
-            Self::Own(own) => {
-                // Boxed: the other way is not to carry room for it.
-                let mut response = Box::pin(own.clone().call(request)).await?;
-                let handover = response.extensions_mut().remove::<Handover>();
-                Ok(Answer { response, handover, raw: None })
-            }
-        }
-    }
-}
-
 /// A client's connection, as its exchanges see it.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
@@ -126,23 +110,27 @@ struct Exchange {
 
 impl Gateway {
     /// Answers a request. What can fail becomes a response here, so this cannot.
-    pub(super) async fn serve(&self, client: Client, request: Request<Incoming>) -> Response<ResponseBody> {
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        client: Client,
+        request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, Infallible> {
         let (mut parts, incoming) = request.into_parts();
         let (mut exchange, raw) = self.open(&client, &parts, incoming.is_end_stream());
 
         // Nothing that two parsers could read differently goes on.
         if let Err((refusal, why)) = check::head(&parts) {
-            return self.refuse(exchange, refusal, why);
+            return Ok(self.refuse(exchange, refusal, why));
         }
         if let Some(admin) = &self.admin
             && let Some(answer) = admin.answer(&parts, client.local)
         {
-            return exchange.respond(answer.await, Outcome::Complete);
+            return Ok(exchange.respond(answer.await, Outcome::Complete));
         }
 
         let caller = match self.entry.as_ref().map(|entry| entry.caller(&parts, client.local)).transpose() {
             Ok(caller) => caller,
-            Err((refusal, why)) => return self.refuse(exchange, refusal, why),
+            Err((refusal, why)) => return Ok(self.refuse(exchange, refusal, why)),
         };
         // The configured key, while the head still says for whom the client takes us.
         if let Some(credential) = &self.credential {
@@ -172,7 +160,18 @@ impl Gateway {
             });
         }
 
-        match self.way.send(request, raw).await {
+        let answer = match &self.way {
+            Way::Provider(provider) => provider
+                .send(request, raw)
+                .await
+                .map(|(response, handover, raw)| Answer { response, handover: Some(handover), raw }),
+            // Boxed: the other way is not to carry room for it.
+            Way::Own(own) => Box::pin(own.clone().call(request)).await.map(|mut response| {
+                let handover = response.extensions_mut().remove::<Handover>();
+                Answer { response, handover, raw: None }
+            }),
+        };
+        Ok(match answer {
             Ok(answer) => {
                 std::future::poll_fn(|cx| exchange.client.poll_drained(cx)).await;
                 self.answer(exchange, answer, upgrade)
@@ -183,7 +182,7 @@ impl Gateway {
                 "the request's body broke off, or broke its framing",
             ),
             Err(error) => self.failed(exchange, &error),
-        }
+        })
     }
 
     fn open(&self, client: &Client, parts: &request::Parts, bodiless: bool) -> (Exchange, Option<RawHead>) {

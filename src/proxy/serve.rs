@@ -1,6 +1,5 @@
 //! Accepting connections, and seeing each to its end.
 
-use std::convert::Infallible;
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
@@ -17,6 +16,7 @@ use tokio::time::Sleep;
 
 use super::client_stream::{ClientStream, Handle, OpenConnection};
 use super::exchange::{Client, Gateway};
+use crate::bell::Bell;
 use crate::metrics::Refusal;
 use crate::socket;
 
@@ -90,10 +90,7 @@ impl Serve {
     /// Serves a connection until it is over, or has nothing to do for a while.
     async fn awake(&self, client: &Client) -> ControlFlow<()> {
         let handle = &client.stream;
-        let service = service_fn(|request| {
-            let (gateway, client) = (self.gateway.clone(), client.clone());
-            async move { Ok::<_, Infallible>(gateway.serve(client, request).await) }
-        });
+        let service = service_fn(|request| self.gateway.clone().serve(client.clone(), request));
         let connection = http1::Builder::new()
             .auto_date_header(false)
             // Ours counts from the first byte of a head; hyper's would end idle connections.
@@ -101,13 +98,15 @@ impl Serve {
             .serve_connection(TokioIo::new(ClientStream::new(handle.clone())), service)
             .with_upgrades();
         let mut connection = pin!(connection);
+        // hyper wakes itself when it has passed the end of a request on: that need not cost a turn.
+        let bell = Bell::new();
         let mut watch = pin!(Watch::new(handle.clone(), self.header_timeout));
         let mut stop = self.stop.clone();
         let mut stopping = false;
         loop {
             tokio::select! {
                 biased;
-                result = connection.as_mut() => {
+                result = std::future::poll_fn(|cx| bell.answer(cx, |cx| connection.as_mut().poll(cx))) => {
                     self.ended(result);
                     return ControlFlow::Break(());
                 }
@@ -122,6 +121,7 @@ impl Serve {
                 _ = stop.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
+                    bell.ring();
                     if handle.has_only_part_of_a_head() {
                         return ControlFlow::Break(());
                     }

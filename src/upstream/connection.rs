@@ -20,8 +20,8 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-use super::bell::Bell;
 use super::stream::{Heads, Stream};
+use crate::bell::Bell;
 use crate::body::{Body, BoxError};
 
 /// A connection to the provider.

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::connect::Connector;
 use super::connection::{Connection, Sending};
 use super::pool::Pool;
+use super::turn::look;
 use super::{Handover, Upstream, UpstreamError};
 use crate::body::Body;
 use crate::metrics::Metrics;
@@ -46,12 +47,12 @@ impl HttpUpstream {
     ///
     /// # Errors
     /// [`UpstreamError`] where no whole response head came.
-    pub(crate) async fn send(
+    pub(crate) fn send(
         &self,
         request: Request<Body>,
         raw: Option<RawHead>,
-    ) -> Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError> {
-        self.0.send(request, raw).await
+    ) -> impl Future<Output = Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError>> + Send {
+        self.0.send(request, raw)
     }
 
     /// As a service for somebody in this process: heads are as hyper reads them.
@@ -77,17 +78,18 @@ impl Inner {
         let mut connecting = Duration::ZERO;
         let raw = raw.map(Arc::new);
         loop {
-            let (mut connection, reused) = match self.pooled().await {
+            let mut sent = Instant::now();
+            let (mut connection, reused) = match self.pooled(&mut sent).await {
                 Some(connection) => (connection, true),
                 None => {
                     let started = Instant::now();
                     // Boxed: it is rare, and every request's future would have room for it.
                     let connection = Box::pin(self.connect()).await?;
-                    connecting += started.elapsed();
+                    sent = Instant::now();
+                    connecting += sent.saturating_duration_since(started);
                     (connection, false)
                 }
             };
-            let sent = Instant::now();
             connection.heads.expect(raw.clone());
             match connection.send(request).await {
                 Ok(response) => {
@@ -107,26 +109,33 @@ impl Inner {
         }
     }
 
-    async fn pooled(&self) -> Option<Connection> {
+    /// A kept connection; `now` becomes later where that takes a while.
+    async fn pooled(&self, now: &mut Instant) -> Option<Box<Connection>> {
         loop {
-            let mut connection = self.pool.take()?;
-            // Lets the runtime look at its sockets first (no measurable cost, see bench/RESULTS.md): what was closed
-            // or reset before this request came is then known to be.
-            tokio::task::yield_now().await;
+            let (mut connection, is_fresh) = self.pool.take(*now)?;
+            if !is_fresh {
+                return Some(connection);
+            }
+            look().await;
+            *now = Instant::now();
             if connection.is_ready() == Some(true) {
                 return Some(connection);
             }
         }
     }
 
-    async fn connect(&self) -> Result<Connection, UpstreamError> {
+    async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
         let connection =
             Connection::open(self.connector.connect().await?, self.tasks.clone()).await.map_err(classify)?;
         self.metrics.upstream_opened();
-        Ok(connection)
+        Ok(Box::new(connection))
     }
 
-    fn receive(self: &Arc<Self>, response: Response<Incoming>, mut connection: Connection) -> Response<Body> {
+    fn receive(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        mut connection: Box<Connection>,
+    ) -> Response<Body> {
         let (parts, incoming) = response.into_parts();
         connection.answered();
         let mut lease = Lease {
@@ -153,7 +162,8 @@ struct Leased {
 
 #[derive(Debug)]
 struct Lease {
-    connection: Option<Connection>,
+    /// Boxed: it is handed on many times for each request.
+    connection: Option<Box<Connection>>,
     upstream: Arc<Inner>,
     keep_alive: Option<Duration>,
 }

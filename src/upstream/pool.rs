@@ -4,12 +4,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::turn::Moment;
 
 /// How long a connection is kept idle where the provider does not say.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
 /// The latest used comes out first: it is the least likely to have been closed by the other side, and those that
 /// are not needed grow old.
+///
+/// What a provider does right behind its answer, and be it that it closes the connection, is known only when the runtime
+/// has looked at its sockets again. Until then a connection is fresh, and whoever takes it lets the runtime look first.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     idle: Mutex<Vec<Idle>>,
@@ -17,8 +21,9 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     until: Instant,
+    came: Moment,
 }
 
 impl Idle {
@@ -29,27 +34,27 @@ impl Idle {
 }
 
 impl Pool {
-    /// A connection that is ready for a request as far as can be known.
-    pub(super) fn take(&self) -> Option<Connection> {
-        let now = Instant::now();
+    /// A connection that is ready for a request as far as can be known, and whether it is fresh.
+    pub(super) fn take(&self, now: Instant) -> Option<(Box<Connection>, bool)> {
         let mut idle = self.lock();
+        let fresh = idle.iter().rev().take_while(|idle| !idle.came.is_looked_back_at()).count();
         // From the end, and no further than needed: the old ones are `sweep`'s.
-        for at in (0..idle.len()).rev() {
+        for at in (0..idle.len() - fresh).rev() {
             match idle[at].is_ready(now) {
                 None => drop(idle.remove(at)),
-                Some(true) => return Some(idle.remove(at).connection),
+                Some(true) => return Some((idle.remove(at).connection, false)),
                 // It still sends the rest of an early-answered request; it stays until it has.
                 Some(false) => {}
             }
         }
-        None
+        if fresh == 0 { None } else { idle.pop().map(|idle| (idle.connection, true)) }
     }
 
     /// Keeps a connection whose exchange is over, for as long as its provider says it would.
-    pub(super) fn put(&self, connection: Connection, keep_alive: Option<Duration>) {
+    pub(super) fn put(&self, connection: Box<Connection>, keep_alive: Option<Duration>) {
         let idle_for = idle_for(keep_alive);
         if !idle_for.is_zero() {
-            self.lock().push(Idle { connection, until: Instant::now() + idle_for });
+            self.lock().push(Idle { connection, until: Instant::now() + idle_for, came: Moment::now() });
         }
     }
 
