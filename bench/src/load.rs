@@ -23,6 +23,9 @@ pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Seconds without a byte after which an answer will not come any more. Proxies in Python have taken ten.
 const STALLED: u64 = 30;
 
+/// How long a look waits for something to come.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// What a run of requests gave.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -58,16 +61,45 @@ impl Load {
         Ok(Self { poller, connections, scratch: vec![0; 256 * 1024], target, way: workload.way })
     }
 
-    /// Sends so many requests, each connection its next as soon as its last is answered.
+    /// Sends so many requests, each connection its next as soon as its last is answered, or when it is time.
     pub(crate) fn run(&mut self, exchange: Exchange, requests: u64) -> Result<Outcome, Error> {
         let mut round = self.round(exchange, requests);
         let started = clock::now();
-        let mut open = self.begin(&mut round)?;
-        while open > 0 {
-            open -= self.turn(&mut round)?;
+        if let Way::Paced(gap) = self.way {
+            self.pace(&mut round, gap)?;
+        } else {
+            let mut open = self.begin(&mut round)?;
+            while open > 0 {
+                open -= self.turn(&mut round, PATIENCE)?;
+            }
         }
         round.outcome.took = clock::now().saturating_sub(started);
         Ok(round.outcome)
+    }
+
+    /// Sends a request each `gap`, over one connection after the other. One whose last answer is late holds up all.
+    fn pace(&mut self, round: &mut Round, gap: Duration) -> Result<(), Error> {
+        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
+        let (mut next, mut open) = (0, 0);
+        let mut due = clock::now();
+        while open > 0 || round.left > 0 {
+            let connections = self.connections.len();
+            let resting = self.connections.get_mut(next).filter(|connection| connection.answer.is_none());
+            let wait = match resting.filter(|_| round.left > 0) {
+                None => PATIENCE,
+                Some(connection) => {
+                    let wait = due.saturating_sub(clock::now());
+                    if wait == 0 {
+                        open += usize::from(connection.begin(round, &self.poller)?);
+                        next = (next + 1) % connections;
+                        due = due.saturating_add(gap);
+                    }
+                    Duration::from_nanos(wait)
+                }
+            };
+            open -= self.turn(round, wait)?;
+        }
+        Ok(())
     }
 
     /// Sends one request over each connection, and once all answers have begun and `settle` is over, takes what comes
@@ -83,7 +115,7 @@ impl Load {
         let mut round = self.round(exchange, u64::try_from(connections).unwrap_or(u64::MAX));
         self.begin(&mut round)?;
         while round.outcome.first_bytes.len() < connections {
-            self.turn(&mut round)?;
+            self.turn(&mut round, PATIENCE)?;
         }
         self.turns(&mut round, settle)?;
         let before = look()?;
@@ -118,17 +150,18 @@ impl Load {
     fn turns(&mut self, round: &mut Round, time: Duration) -> Result<(), Error> {
         let end = clock::now().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         while clock::now() < end {
-            self.turn(round)?;
+            self.turn(round, PATIENCE)?;
         }
         Ok(())
     }
 
-    /// Waits once, and goes on where that is possible; how many connections have nothing more to do.
-    fn turn(&mut self, round: &mut Round) -> Result<usize, Error> {
+    /// Waits once, no longer than `patience`, and goes on where that is possible; how many connections have nothing more
+    /// to do for now.
+    fn turn(&mut self, round: &mut Round, patience: Duration) -> Result<usize, Error> {
         if INTERRUPTED.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        let ready = self.poller.wait(Some(Duration::from_millis(100))).doing("waiting for answers")?;
+        let ready = self.poller.wait(Some(patience)).doing("waiting for answers")?;
         if !ready.is_empty() {
             round.last_arrival = clock::now();
         } else if clock::now().saturating_sub(round.last_arrival) > STALLED * 1_000_000_000 {
@@ -145,7 +178,8 @@ impl Load {
                 if self.way == Way::Reconnecting && round.left > 0 {
                     connection.reopen(self.target, &self.poller).doing("connecting once more")?;
                 }
-                done += usize::from(!connection.begin(round, &self.poller)?);
+                let goes_on = !matches!(self.way, Way::Paced(_)) && connection.begin(round, &self.poller)?;
+                done += usize::from(!goes_on);
             }
         }
         Ok(done)

@@ -100,6 +100,8 @@ pub(crate) enum Way {
     Kept,
     /// So does each, over a new connection for each request.
     Reconnecting,
+    /// One after the other sends a request, this far apart.
+    Paced(Duration),
     /// Each sends one request at once, and events are counted for so long while all answers go on; then the
     /// connections are closed.
     Held(Duration),
@@ -166,6 +168,12 @@ impl Workload {
         self
     }
 
+    /// So many requests a second: fewer than those who watch could see, and than load and target could pass on.
+    const fn paced(mut self, a_second: u64) -> Self {
+        self.way = Way::Paced(Duration::from_micros(1_000_000 / a_second));
+        self
+    }
+
     const fn over_tls(mut self) -> Self {
         self.tls = true;
         self
@@ -201,8 +209,11 @@ pub(crate) const ALL: &[Workload] = &[
     Workload::json("w1-c1", KIB, Unit::Request, 1, 2_000),
     Workload::json("w1-c16", KIB, Unit::Request, 16, 16_000),
     Workload::json("w1-c64", KIB, Unit::Request, 64, 24_000),
+    Workload::json("w1-rate", KIB, Unit::Request, 64, 2_000).paced(2_000),
     Workload::json("w2-256k", 256 * KIB, Unit::Mib, 4, 1_200),
     Workload::json("w2-2m", 2048 * KIB, Unit::Mib, 4, 200),
+    Workload::json("w2-256k-rate", 256 * KIB, Unit::Mib, 4, 160).paced(160),
+    Workload::json("w2-2m-rate", 2048 * KIB, Unit::Mib, 4, 20).paced(20),
     Workload::new("w2-grow", Exchange::Turn, Unit::Mib, 4, 480),
     Workload::new("w3-c1", Exchange::Stream { events: 5, gap: MILLI }, Unit::Request, 1, 150),
     Workload::stream("w3-1ms", 200, MILLI, 16, 48),

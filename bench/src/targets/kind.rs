@@ -128,6 +128,9 @@ impl Kind {
     pub(crate) fn is_meant_for(self, workload: &Workload) -> bool {
         let one_of = |names: &[&str]| names.contains(&workload.name);
         match self {
+            Self::Floor | Self::Floor2 | Self::Perimeter | Self::PerimeterAll => true,
+            Self::PerimeterApart if matches!(workload.way, Way::Paced(_)) => true,
+            _ if matches!(workload.way, Way::Paced(_)) => false,
             Self::FloorW1 | Self::FloorMt | Self::PerimeterW1 | Self::PerimeterW2 => one_of(&["w1-c64"]),
             Self::PerimeterApart => one_of(&["w1-c64", "w2-256k", "w2-2m", "w3-1ms", "w3-flood"]),
             Self::PerimeterIdle | Self::PerimeterSlow => one_of(&["w1-c64", "w3-1ms"]),
