@@ -42,7 +42,9 @@ where
                 metadata.target()
             )?;
         } else {
-            write!(out, " {} {}:", metadata.level(), metadata.target())?;
+            for part in [" ", metadata.level().as_str(), " ", metadata.target(), ":"] {
+                out.write_str(part)?;
+            }
         }
         let result = if metadata.target() == ACCESS {
             let mut fields = AccessText { out: &mut out, result: Ok(()) };
@@ -71,7 +73,11 @@ fn write_now(out: &mut Writer<'_>) -> fmt::Result {
             text.truncate("2026-11-21T00:33:08".len());
             *second = now.as_secs();
         }
-        write!(out, "{text}.{:06}Z", now.subsec_micros())
+        out.write_str(text)?;
+        out.write_char('.')?;
+        // Behind a digit that fills up with noughts.
+        out.write_str(&itoa::Buffer::new().format(1_000_000 + now.subsec_micros())[1..])?;
+        out.write_char('Z')
     })
 }
 
@@ -130,36 +136,46 @@ struct AccessText<'a, W> {
 }
 
 impl<W: Write> AccessText<'_, W> {
-    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        if self.result.is_err() {
-            return;
-        }
-        let out = &mut Escaped(self.out);
-        self.result = match field.name() {
-            "method" | "path" | "status" | "outcome" | "message" => write!(out, " {value}"),
-            "duration_ms" => write!(out, " {value}ms"),
-            "ttfb_ms" => write!(out, " ttfb {value}ms"),
-            "request_bytes" => write!(out, " in {value}"),
-            "response_bytes" => write!(out, " out {value}"),
-            name => write!(out, " {name}={value}"),
+    /// Pieces rather than format strings: this is written where requests are forwarded.
+    fn field(&mut self, field: &Field, value: &[&str]) {
+        let (before, behind) = match field.name() {
+            "method" | "path" | "status" | "outcome" | "message" => (" ", ""),
+            "duration_ms" => (" ", "ms"),
+            "ttfb_ms" => (" ttfb ", "ms"),
+            "request_bytes" => (" in ", ""),
+            "response_bytes" => (" out ", ""),
+            name => {
+                self.put(" ");
+                self.put(name);
+                ("=", "")
+            }
         };
+        self.put(before);
+        value.iter().for_each(|piece| self.put(piece));
+        self.put(behind);
+    }
+
+    fn put(&mut self, piece: &str) {
+        if self.result.is_ok() {
+            self.result = Escaped(self.out).write_str(piece);
+        }
     }
 }
 
 impl<W: Write> Visit for AccessText<'_, W> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.field(field, format_args!("{value:?}"));
+        self.field(field, &[&format!("{value:?}")]);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.field(field, format_args!("{value}"));
+        self.field(field, &[value]);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         match (field.name(), value) {
             // No response, no status.
-            ("status", 0) => self.field(field, format_args!("-")),
-            _ => self.field(field, format_args!("{value}")),
+            ("status", 0) => self.field(field, &["-"]),
+            _ => self.field(field, &[itoa::Buffer::new().format(value)]),
         }
     }
 
@@ -170,13 +186,16 @@ impl<W: Write> Visit for AccessText<'_, W> {
             _ => {
                 // Three places after the point, without the price of formatting a float.
                 let thousandths = (value * 1e3).round() as u64;
-                self.field(field, format_args!("{}.{:03}", thousandths / 1000, thousandths % 1000));
+                let (mut whole, mut places) = (itoa::Buffer::new(), itoa::Buffer::new());
+                // Behind a digit that fills up with noughts.
+                let places = &places.format(1000 + thousandths % 1000)[1..];
+                self.field(field, &[whole.format(thousandths / 1000), ".", places]);
             }
         }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.field(field, format_args!("{}", chain(value)));
+        self.field(field, &[&chain(value)]);
     }
 }
 

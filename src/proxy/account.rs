@@ -1,5 +1,7 @@
 //! What is known of an exchange, told once when it is over.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -91,6 +93,27 @@ impl Account {
     }
 }
 
+/// No longer path is remembered.
+const LONGEST_KNOWN: usize = 256;
+
+thread_local! {
+    /// The last path in which there was no key: most requests of a program have the same.
+    static KEYLESS: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn without_keys(path: &str) -> Cow<'_, str> {
+    KEYLESS.with_borrow_mut(|keyless| {
+        if keyless == path {
+            return path.into();
+        }
+        let redacted = perimeter_redact::redact(path);
+        if matches!(redacted, Cow::Borrowed(_)) && path.len() <= LONGEST_KNOWN {
+            path.clone_into(keyless);
+        }
+        redacted
+    })
+}
+
 impl Drop for Account {
     fn drop(&mut self) {
         let (status, outcome) = (self.status.load(Relaxed), self.outcome());
@@ -100,7 +123,7 @@ impl Drop for Account {
             target: "access",
             method = method.as_str(),
             // A key in a path is no better kept in a log.
-            path = &*perimeter_redact::redact(uri.path()),
+            path = &*without_keys(uri.path()),
             status,
             outcome = outcome.as_str(),
             duration_ms = self.began.elapsed().as_secs_f64() * 1e3,
