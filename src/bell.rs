@@ -20,6 +20,8 @@ const LOOKS: usize = 4;
 pub(crate) struct Bell {
     inner: Arc<Inner>,
     waker: Waker,
+    /// Who looks next, so that it need not be asked of `inner` each time.
+    task: Waker,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Bell {
             task: Mutex::new(Waker::noop().clone()),
         });
         let waker = Waker::from(inner.clone());
-        Self { inner, waker }
+        Self { inner, waker, task: Waker::noop().clone() }
     }
 
     /// Lets the next look find that something happened.
@@ -62,13 +64,13 @@ impl Bell {
     }
 
     /// Nobody looks until further notice.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn rest(&mut self) {
         self.set_task(Waker::noop());
     }
 
     /// Looks with `look`, if the bell rang. It rings for the task of `cx` from now on.
     pub(crate) fn answer<T>(
-        &self,
+        &mut self,
         cx: &Context<'_>,
         mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
@@ -95,9 +97,12 @@ impl Bell {
         found
     }
 
-    fn set_task(&self, waker: &Waker) {
-        let mut task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner);
-        task.clone_from(waker);
+    fn set_task(&mut self, waker: &Waker) {
+        if !self.task.will_wake(waker) {
+            self.task.clone_from(waker);
+            let mut task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner);
+            task.clone_from(waker);
+        }
     }
 }
 
@@ -124,29 +129,29 @@ mod tests {
     #[test]
     fn it_is_answered_once_for_each_time_it_rang() {
         let (woken, waker) = task();
-        let (cx, bell) = (Context::from_waker(&waker), Bell::new());
+        let (cx, mut bell) = (Context::from_waker(&waker), Bell::new());
         let mut looks = 0;
-        let mut answer = |bell: &Bell| {
+        let mut answer = |bell: &mut Bell| {
             let _ = bell.answer(&cx, |_| -> Poll<()> {
                 looks += 1;
                 Poll::Pending
             });
             looks
         };
-        assert_eq!(answer(&bell), 1, "a new one rings");
-        assert_eq!(answer(&bell), 1, "nothing happened");
+        assert_eq!(answer(&mut bell), 1, "a new one rings");
+        assert_eq!(answer(&mut bell), 1, "nothing happened");
         bell.waker.wake_by_ref();
-        assert_eq!((answer(&bell), woken.0.load(SeqCst)), (2, 1));
+        assert_eq!((answer(&mut bell), woken.0.load(SeqCst)), (2, 1));
         bell.rest();
         bell.waker.wake_by_ref();
         assert_eq!(woken.0.load(SeqCst), 1, "nobody is there");
-        assert_eq!(answer(&bell), 3, "and it is not forgotten");
+        assert_eq!(answer(&mut bell), 3, "and it is not forgotten");
     }
 
     #[test]
     fn what_rings_while_somebody_looks_is_looked_at_in_the_same_turn() {
         let (woken, waker) = task();
-        let (cx, bell) = (Context::from_waker(&waker), Bell::new());
+        let (cx, mut bell) = (Context::from_waker(&waker), Bell::new());
         let mut looks = 0;
         let found = bell.answer(&cx, |ours| {
             looks += 1;
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn what_rings_for_ever_gives_others_their_turn() {
         let (woken, waker) = task();
-        let (cx, bell) = (Context::from_waker(&waker), Bell::new());
+        let (cx, mut bell) = (Context::from_waker(&waker), Bell::new());
         let mut looks = 0;
         let found: Poll<()> = bell.answer(&cx, |ours| {
             looks += 1;

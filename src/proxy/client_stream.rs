@@ -121,16 +121,6 @@ impl Handle {
         (OpenExchange(self.clone()), raw, trusted)
     }
 
-    /// Whether the connection may be used for another exchange, now that more of the request has come.
-    pub(super) fn is_trusted(&self) -> bool {
-        self.lock().scan.is_trusted()
-    }
-
-    /// The client asked for another protocol in vain.
-    pub(super) fn not_upgraded(&self) {
-        self.lock().scan.not_upgraded();
-    }
-
     /// Whether all there is, is a part of a head.
     pub(super) fn has_only_part_of_a_head(&self) -> bool {
         let inner = self.lock();
@@ -151,10 +141,18 @@ impl Handle {
         let _ = SockRef::from(&inner.tcp).set_linger(reset.then_some(Duration::ZERO));
     }
 
-    /// Gives the response that is to be written next the looks of `raw`. To be called when nothing else waits to be
-    /// written: see [`Handle::poll_drained`].
-    pub(super) fn write_head_like(&self, raw: RawHead) {
-        self.lock().writer.expect(Arc::new(raw));
+    /// A response is written next, with the looks of `raw` where there are any, and HTTP goes on behind it unless it
+    /// `upgrades`. To be called when nothing else waits to be written: see [`Handle::poll_drained`]. Says whether the
+    /// connection may be used for another exchange, now that more of the request has come.
+    pub(super) fn responds(&self, raw: Option<RawHead>, upgrades: bool) -> bool {
+        let mut inner = self.lock();
+        if let Some(raw) = raw {
+            inner.writer.expect(Arc::new(raw));
+        }
+        if !upgrades {
+            inner.scan.not_upgraded();
+        }
+        inner.scan.is_trusted()
     }
 
     /// Waits until hyper holds nothing of an earlier response: it takes the next pipelined request before the client
@@ -280,8 +278,9 @@ impl AsyncWrite for ClientStream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.handle.lock().tcp).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket holds nothing back.
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -246,9 +246,6 @@ impl Gateway {
         let (mut parts, body) = response.into_parts();
         account.answered(parts.status.as_u16());
         exchange.tell_head(raw.as_ref(), &parts);
-        if let Some(raw) = raw {
-            exchange.client.write_head_like(raw);
-        }
         if let (Some(client_side), Some(upstream_side)) = (upgrade, upstream_side) {
             exchange.account.ended(Outcome::Upgraded);
             exchange.client.upgraded();
@@ -256,7 +253,7 @@ impl Gateway {
             self.tasks.spawn(tunnel.pump(client_side, upstream_side));
         }
         forward::response(&mut parts, is_upgrade);
-        let response = exchange.pass(parts, body);
+        let response = exchange.pass(raw, parts, body);
         if let Some(Handover { sent, connecting, answered }) = handover {
             let before = sent.saturating_duration_since(account.began()).saturating_sub(connecting);
             // One look at the clock serves both: it is no small part of what an exchange costs.
@@ -273,7 +270,7 @@ impl Exchange {
         let (parts, body) = answer.into_parts();
         self.account.answered(parts.status.as_u16());
         self.tell_head(None, &parts);
-        self.pass(parts, body)
+        self.pass(None, parts, body)
     }
 
     /// The two ends of what follows a 101, and who is told of it.
@@ -297,21 +294,24 @@ impl Exchange {
         lane.head(ResponseHead::of(raw, parts), self.account.answered_at());
     }
 
-    fn pass(mut self, mut parts: response::Parts, body: Body) -> Response<ResponseBody> {
+    fn pass(
+        mut self,
+        raw: Option<RawHead>,
+        mut parts: response::Parts,
+        body: Body,
+    ) -> Response<ResponseBody> {
         // Where no body was made to tell it.
         if let Some(mut lane) = self.from_client.take().filter(|_| self.bodiless) {
             lane.close(BodyEnd::COMPLETE);
         }
         let shape = self.shape(&parts, &body);
-        if parts.status != StatusCode::SWITCHING_PROTOCOLS {
-            self.client.not_upgraded();
-        }
+        let upgrades = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         if shape.ends_with_connection && !body.is_end_stream() {
             // Else hyper would tell an HTTP/1.0 client that the connection is kept.
             parts.version = Version::HTTP_10;
         }
-        let is_trusted = self.trusted && self.client.is_trusted();
-        if !is_trusted && parts.status != StatusCode::SWITCHING_PROTOCOLS {
+        let is_trusted = self.client.responds(raw, upgrades) && self.trusted;
+        if !is_trusted && !upgrades {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let body = Tap::new(body, self.from_upstream);

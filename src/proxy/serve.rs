@@ -99,7 +99,7 @@ impl Serve {
             .with_upgrades();
         let mut connection = pin!(connection);
         // hyper wakes itself when it has passed the end of a request on: that need not cost a turn.
-        let bell = Bell::new();
+        let mut bell = Bell::new();
         let mut watch = pin!(Watch::new(handle.clone(), self.header_timeout));
         let mut stop = self.stop.clone();
         let mut stopping = false;

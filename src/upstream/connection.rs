@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::stream::{Heads, Stream};
 use crate::bell::Bell;
 use crate::body::{Body, BoxError};
+use crate::raw_head::RawHead;
 
 /// A connection to the provider.
 ///
@@ -132,12 +133,14 @@ impl Connection {
     }
 
     /// A response has begun: nobody looks here any more but for its body. What is not yet sent of the request goes on
-    /// by itself.
-    pub(super) fn answered(&mut self) {
-        if self.sending.load(Relaxed) || self.heads.is_write_blocked() {
+    /// by itself. Gives the response's head as it came.
+    pub(super) fn answered(&mut self) -> Option<RawHead> {
+        let (raw, is_write_blocked) = self.heads.responded();
+        if self.sending.load(Relaxed) || is_write_blocked {
             self.hand_to_task();
         }
         self.fresh = true;
+        raw
     }
 
     /// Whether it may be kept for another exchange. What is still to be sent goes on by itself.

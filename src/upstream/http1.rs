@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
@@ -97,7 +97,7 @@ impl Inner {
                         self.metrics.upstream_reused();
                     }
                     let handover = Handover { sent, connecting, answered: Instant::now() };
-                    let raw = connection.heads.take_response();
+                    let raw = connection.answered();
                     return Ok((self.receive(response, connection), handover, raw));
                 }
                 // hyper gives the request back only if not a byte of it was written.
@@ -134,10 +134,9 @@ impl Inner {
     fn receive(
         self: &Arc<Self>,
         response: Response<Incoming>,
-        mut connection: Box<Connection>,
+        connection: Box<Connection>,
     ) -> Response<Body> {
         let (parts, incoming) = response.into_parts();
-        connection.answered();
         let mut lease = Lease {
             connection: Some(connection),
             upstream: self.clone(),
@@ -224,9 +223,11 @@ impl HttpBody for Leased {
     }
 }
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// `Keep-Alive: timeout=5`, as Node's servers send it, in time.
 fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     Some(Duration::from_secs(seconds.parse().ok()?))
 }

@@ -48,14 +48,10 @@ impl Heads {
         }
     }
 
-    /// The response's head as it came.
-    pub(super) fn take_response(&self) -> Option<RawHead> {
-        self.lock().reader.take()
-    }
-
-    /// Whether hyper still holds some of the request.
-    pub(super) fn is_write_blocked(&self) -> bool {
-        self.lock().write_blocked
+    /// A response has begun: its head as it came, and whether hyper still holds some of the request.
+    pub(super) fn responded(&self) -> (Option<RawHead>, bool) {
+        let mut passing = self.lock();
+        (passing.reader.take(), passing.write_blocked)
     }
 
     fn lock(&self) -> MutexGuard<'_, Passing> {
