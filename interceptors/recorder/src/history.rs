@@ -2,7 +2,8 @@
 //!
 //! Of a request's body stretches are remembered, as lengths and hashes: they end with whole messages. Where the next
 //! body of the same line of talk begins with the same, that is known to be messages, and cut out; what is left is JSON
-//! if the body is, and all that has to be read.
+//! if the body is, and all that has to be read. What stands behind the messages, such as the tools, is often the same
+//! again, and then cut off as well.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher as _;
@@ -15,8 +16,10 @@ use lru::LruCache;
 use perimeter_interceptor::Session;
 
 mod outline;
+mod tail;
 
 use outline::Outline;
+use tail::Tail;
 
 /// So many lines of talk are remembered, those read last.
 const LINES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
@@ -44,6 +47,8 @@ struct History {
     stretches: Vec<Stretch>,
     /// Where something in them was found that whoever remembers them looks for.
     found: Vec<Range<usize>>,
+    /// What stood behind the messages.
+    tail: Option<Tail>,
 }
 
 /// Some messages of a body.
@@ -63,6 +68,8 @@ pub(crate) struct Body<'a> {
     known: Range<usize>,
     /// How many they are.
     pub(crate) messages: usize,
+    /// Where what is behind the messages begins, if that is known: it is cut off, and the list and the object closed.
+    tail: Option<usize>,
     /// What is left: an object, if the body is one.
     pub(crate) rest: Cow<'a, str>,
     /// How many stretches are known.
@@ -84,14 +91,27 @@ impl Histories {
     /// of JSON, or one with two lists of messages.
     pub(crate) fn cut<'a>(&mut self, session: &Session, whole: &'a [u8], most: usize) -> Option<Body<'a>> {
         let (stretches, known, messages) = self.known(session, whole, most);
-        let rest: Cow<'a, str> = if stretches == 0 {
-            str::from_utf8(whole).ok()?.into()
-        } else {
-            let rest = [whole.get(..known.start)?, whole.get(known.end..)?].concat();
-            String::from_utf8(rest).ok()?.into()
+        let left = |rest: Cow<'a, str>, tail: Option<usize>| {
+            let outline = Outline::of(&rest)?;
+            Some(Body { whole, known: known.clone(), messages, tail, rest, stretches, outline })
         };
-        let outline = Outline::of(&rest)?;
-        Some(Body { whole, known, messages, rest, stretches, outline })
+        if stretches == 0 {
+            return left(str::from_utf8(whole).ok()?.into(), None);
+        }
+        let rest = |tail: usize, end: &[u8]| {
+            let rest = [whole.get(..known.start)?, whole.get(known.end..tail)?, end].concat();
+            String::from_utf8(rest).ok()
+        };
+        let tail = self.tail(session, whole).filter(|tail| known.end <= *tail);
+        // Where it begins within a message, what is left is no JSON.
+        let short = tail.and_then(|tail| left(rest(tail, tail::END)?.into(), Some(tail)));
+        short.or_else(|| left(rest(whole.len(), &[])?.into(), None))
+    }
+
+    /// Where in this body what is behind the messages begins, if it is the same as before.
+    fn tail(&mut self, session: &Session, body: &[u8]) -> Option<usize> {
+        let tail = self.lines.get(&(Arc::clone(&session.id), session.thread))?.tail.as_ref()?;
+        tail.place_in(body, &self.seed)
     }
 
     /// How many stretches of this body are known, where their messages are, and how many.
@@ -124,13 +144,24 @@ impl Histories {
         (count, known, last.messages)
     }
 
-    /// What was found in the messages of this body that are known.
+    /// What was found in the messages of this body that are known, and behind them.
     pub(crate) fn found(&mut self, session: &Session, body: &Body<'_>) -> Vec<Range<usize>> {
-        let history = self.lines.peek(&(Arc::clone(&session.id), session.thread));
-        let found = history.map(|history| &*history.found).unwrap_or_default();
-        let known =
-            found.iter().filter(|found| body.known.start <= found.start && found.end <= body.known.end);
-        known.cloned().collect()
+        let Some(history) = self.lines.peek(&(Arc::clone(&session.id), session.thread)) else {
+            return Vec::new();
+        };
+        let is_known = |found: &&Range<usize>| body.known.start <= found.start && found.end <= body.known.end;
+        let known = history.found.iter().filter(is_known).cloned();
+        let tail = body.tail.zip(history.tail.as_ref());
+        let behind = tail.into_iter().flat_map(|(start, tail)| tail.found_from(start));
+        known.chain(behind).collect()
+    }
+
+    /// What stands behind the messages of this body, if it is cut off, holds no secret, and is written as all that is
+    /// not messages is when it is written anew.
+    pub(crate) fn plain_tail<'a>(&mut self, session: &Session, body: &Body<'a>) -> Option<&'a str> {
+        let text = str::from_utf8(body.whole.get(body.tail?..)?).ok()?;
+        let history = self.lines.get_mut(&(Arc::clone(&session.id), session.thread))?;
+        history.tail.as_mut()?.is_plain(text).then_some(text)
     }
 
     /// Remembers the messages of this body, and what was found in all of it, in its order.
@@ -157,11 +188,23 @@ impl Histories {
         }
         let end = history.stretches.last().map_or(0, |last| last.end);
         history.found = found.iter().filter(|found| found.end <= end).cloned().collect();
+        if body.tail.is_none() {
+            let end = messages.last().map_or(body.known.end, |last| body.place(last.end));
+            let tail = body.whole.get(end..).filter(|_| !body.outline.is_inner);
+            history.tail = tail.and_then(|tail| Tail::of(tail, end, found, &self.seed));
+        }
         self.lines.put(key, history);
     }
 }
 
 impl Body<'_> {
+    /// The rest with what is cut off behind the messages.
+    pub(crate) fn rest_with_tail(&self) -> Option<Cow<'_, str>> {
+        let Some(tail) = self.tail else { return Some(Cow::Borrowed(&self.rest)) };
+        let rest = self.rest.as_bytes().strip_suffix(tail::END)?;
+        String::from_utf8([rest, self.whole.get(tail..)?].concat()).ok().map(Cow::Owned)
+    }
+
     /// Where in the body a place of its rest is.
     pub(crate) fn place(&self, at: usize) -> usize {
         if at <= self.known.start { at } else { at + self.known.len() }

@@ -52,8 +52,13 @@ impl Serialize for Members<'_> {
 
 impl<'a> Members<'a> {
     /// The object that this is, if it is one.
-    pub(crate) fn of(json: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(json).ok()
+    pub(crate) fn of(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// The same of bytes, which may be anything.
+    pub(crate) fn of_bytes(json: &'a [u8]) -> Option<Self> {
+        Self::of(str::from_utf8(json).ok()?)
     }
 
     /// The member of this name, unless it is null.

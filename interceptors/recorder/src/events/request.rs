@@ -1,6 +1,7 @@
 //! What a call's request says, as it was written.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use perimeter_interceptor::{Call, Part, Role, Turn};
 use serde::Serialize;
@@ -13,6 +14,9 @@ use crate::members::{INNER, LISTS, Members};
 /// Members that list the tools.
 const TOOLS: [&str; 2] = ["tools", "functions"];
 
+/// How long [`News`] are at most, and their name, bytes.
+const NEWS: usize = 256;
+
 /// How much of the list of messages is new.
 #[derive(Serialize)]
 struct News {
@@ -23,32 +27,59 @@ struct News {
 }
 
 /// Writes the request with the messages that its session had not seen, as they were written. Where the body is no JSON
-/// object (it was cut, or is a form), the model, the texts, and the measures of the media that were read of it.
-pub(super) fn write_data(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> bool {
+/// object (it was cut, or is a form), the model, the texts, and the measures of the media that were read of it. Which part
+/// of what it wrote is known to hold no secret; `None` where nothing could be written.
+pub(super) fn write_data(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Option<Range<usize>> {
     let start = json.len();
-    if write_news(call, histories, json).is_some() {
-        return true;
+    if let Some(plain) = write_news(call, histories, json) {
+        return Some(plain);
     }
     json.truncate(start);
-    serde_json::to_writer(json, &what_was_read(call)).is_ok()
+    serde_json::to_writer(&mut *json, &what_was_read(call)).ok().map(|()| start..start)
 }
 
-fn write_news(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Option<()> {
+fn write_news(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Option<Range<usize>> {
     let is_long = call.body.len() >= SHORT;
     let body = if is_long { histories.cut(&call.session, &call.body, call.known) } else { None };
-    let (mut members, passed) = match &body {
-        Some(body) => {
-            histories.remember(&call.session, body, &[]);
-            (Members::of(body.rest.as_bytes())?, body.messages)
-        }
-        None => (Members::of(&call.body)?, 0),
+    let Some(body) = body else {
+        return write_members(call, Members::of_bytes(&call.body)?, 0, None, json);
     };
+    histories.remember(&call.session, &body, &[]);
+    let tail = histories.plain_tail(&call.session, &body);
+    let rest = if tail.is_some() { Cow::Borrowed(&*body.rest) } else { body.rest_with_tail()? };
+    json.reserve(rest.len() + tail.map_or(0, str::len) + NEWS);
+    write_members(call, Members::of(&rest)?, body.messages, tail, json)
+}
+
+/// Writes these members without the messages that are known, of which `passed` are left out already; in place of the end
+/// of the last member, a list, the `tail`.
+fn write_members(
+    call: &Call,
+    mut members: Members<'_>,
+    passed: usize,
+    tail: Option<&str>,
+    json: &mut Vec<u8>,
+) -> Option<Range<usize>> {
     let counts = cut(&mut members, call.known.saturating_sub(passed));
     let (total, from) = counts.map_or((call.news.len(), 0), |(total, from)| (total + passed, from + passed));
     let external_session = call.session.told;
     let news = News { total_messages: total, new_messages: total - from, from_index: from, external_session };
-    members.0.push(("_cylestio_metadata".to_owned(), Cow::Owned(to_raw_value(&news).ok()?)));
-    serde_json::to_writer(json, &members).ok()
+    let mut plain = 0..0;
+    serde_json::to_writer(&mut *json, &members).ok()?;
+    json.pop();
+    if let Some(tail) = tail {
+        json.pop();
+        plain.start = json.len();
+        json.extend_from_slice(tail.strip_suffix('}')?.as_bytes());
+        plain.end = json.len();
+    }
+    if !members.0.is_empty() {
+        json.push(b',');
+    }
+    json.extend_from_slice(b"\"_cylestio_metadata\":");
+    serde_json::to_writer(&mut *json, &news).ok()?;
+    json.push(b'}');
+    Some(plain)
 }
 
 /// Takes the first `known` messages out. How many there were, and how many are gone.
@@ -69,7 +100,7 @@ fn cut(members: &mut Members<'_>, known: usize) -> Option<(usize, usize)> {
     }
     let (_, inner) = members.0.iter_mut().find(|(name, _)| name == INNER)?;
     let (rest, counts) = {
-        let mut members = Members::of(inner.get().as_bytes())?;
+        let mut members = Members::of(inner.get())?;
         let counts = cut(&mut members, known)?;
         (to_raw_value(&members).ok()?, counts)
     };
@@ -117,10 +148,10 @@ fn read(turn: &Turn) -> serde_json::Value {
 
 /// The tools that the model may ask for, as they were written.
 pub(super) fn tools(call: &Call) -> Option<Box<RawValue>> {
-    let members = Members::of(&call.body)?;
+    let members = Members::of_bytes(&call.body)?;
     let listed =
         |members: &Members<'_>| TOOLS.iter().find_map(|name| members.get(name).map(ToOwned::to_owned));
-    listed(&members).or_else(|| listed(&Members::of(members.get(INNER)?.get().as_bytes())?))
+    listed(&members).or_else(|| listed(&Members::of(members.get(INNER)?.get())?))
 }
 
 /// The system prompt among what is new.
@@ -133,6 +164,8 @@ mod tests {
     use std::sync::Arc;
 
     use perimeter_interceptor::{CallId, Media, Session};
+    use perimeter_redact::secrets;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -145,12 +178,49 @@ mod tests {
 
     fn data(call: &Call) -> String {
         let mut json = Vec::new();
-        assert!(write_data(call, &mut Histories::default(), &mut json));
+        write_data(call, &mut Histories::default(), &mut json).unwrap();
         String::from_utf8(json).unwrap()
     }
 
     fn data_of(body: &str, known: usize) -> String {
         data(&call(body, known))
+    }
+
+    /// What may stand behind the messages.
+    const TAILS: [&str; 6] = [
+        r#"],"stream":true,"tools":["#,
+        r#"],"input":"a","tools":["#,
+        r#"], "tools" : ["#,
+        r#" ],"tools":["#,
+        r#"],"password":"hunter2","tools":["#,
+        r#"]},"request":{"tools":["#,
+    ];
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_of_a_conversation_changes_nothing_of_what_is_told(
+            lengths in prop::collection::vec(0..4_000_usize, 1..12),
+            tails in prop::collection::vec((0..TAILS.len(), any::<bool>()), 2),
+            inner in any::<bool>(),
+            calls in prop::collection::vec((1..12_usize, 0..12_usize, any::<bool>(), 0..3_usize), 1..10),
+        ) {
+            let mut histories = Histories::default();
+            for (count, known, is_other, at_end) in calls {
+                let said: Vec<_> = lengths.iter().take(count).map(|length| format!(r#"{{"text":"{}"}}"#, "a, ]".repeat(*length))).collect();
+                let (tail, is_long) = tails[usize::from(is_other)];
+                let tools = r#"{"name":"read"}"#.to_owned() + &",1.50".repeat(if is_long { 200 } else { 0 });
+                let (start, end) = if inner { (r#"{"request":{"#, "}") } else { ("{", "") };
+                let more = ["", "", ","].get(at_end).copied().unwrap_or_default();
+                let body = format!(r#"{start}"model":"m","messages":[{}{more}{}{tools}]}}{end}"#, said.join(","), TAILS[tail]);
+                let call = call(&body, known.min(count));
+                let mut json = b"before".to_vec();
+                let plain = write_data(&call, &mut histories, &mut json).unwrap();
+                // Spaces at the end of the list may go with the messages.
+                let trimmed = |data: &str| data.replace(" ]", "]");
+                prop_assert_eq!(trimmed(str::from_utf8(&json[6..]).unwrap()), trimmed(&data(&call)));
+                prop_assert!(secrets(str::from_utf8(&json[plain]).unwrap()).is_some_and(|found| found.is_empty()));
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) fn add(attributes: &mut Attributes, operation: Operation, completion:
     if matches!(operation, Operation::Chat) && add_choices(attributes, &completion.body).is_some() {
         return;
     }
-    let members = Members::of(&completion.body);
+    let members = Members::of_bytes(&completion.body);
     let told = matches!(operation, Operation::Chat | Operation::TextCompletion | Operation::Retrieval);
     if told {
         let content = members.as_ref().and_then(content).or_else(|| what_was_read(completion));
@@ -85,7 +85,7 @@ fn content(members: &Members<'_>) -> Option<Box<RawValue>> {
     if let Some(blocks) = ["content", "output"].iter().find_map(|name| list(members, name)) {
         return to_raw_value(&blocks).ok();
     }
-    content(&Members::of(members.get("response")?.get().as_bytes())?)
+    content(&Members::of(members.get("response")?.get())?)
 }
 
 /// What a choice holds: a message; a text, in legacy completions.
@@ -95,7 +95,7 @@ fn message(choice: &RawValue) -> Option<Box<RawValue>> {
         role: &'static str,
         content: &'a RawValue,
     }
-    let choice = Members::of(choice.get().as_bytes())?;
+    let choice = Members::of(choice.get())?;
     match choice.get("message") {
         Some(message) => Some(message.to_owned()),
         None => to_raw_value(&Message { role: "assistant", content: choice.get("text")? }).ok(),
@@ -107,7 +107,7 @@ fn list<'a>(members: &'a Members<'_>, name: &str) -> Option<Vec<&'a RawValue>> {
 }
 
 fn member(object: &RawValue, name: &str) -> Option<Box<RawValue>> {
-    Members::of(object.get().as_bytes())?.get(name).map(ToOwned::to_owned)
+    Members::of(object.get())?.get(name).map(ToOwned::to_owned)
 }
 
 /// Facts under the bare names of the provider.
@@ -115,7 +115,7 @@ fn add_plain(attributes: &mut Attributes, members: &Members<'_>) {
     for name in ["system_fingerprint", "stop_reason", "stop_sequence"] {
         attributes.add_some(name, members.get(name));
     }
-    let choice = list(members, "choices").and_then(|choices| Members::of(choices.first()?.get().as_bytes()));
+    let choice = list(members, "choices").and_then(|choices| Members::of(choices.first()?.get()));
     if let Some(choice) = choice {
         attributes.add_some("finish_reason", choice.get("finish_reason"));
         let refusal = choice.get("message").and_then(|message| member(message, "refusal"));

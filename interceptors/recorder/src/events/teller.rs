@@ -99,7 +99,9 @@ impl Teller {
         if call.partial {
             attributes.add("llm.request.partial", &true);
         }
-        attributes.add_json("llm.request.data", |json| request::write_data(call, &mut self.histories, json));
+        attributes.add_json("llm.request.data", |json| {
+            request::write_data(call, &mut self.histories, json).is_some()
+        });
         self.tell_of(&open, Name::CallStart, open.at(cx, since), Spans::of_call(&open), attributes);
         match seen.failed.take() {
             Some((at, failure)) => {
@@ -113,7 +115,6 @@ impl Teller {
     /// Sees to it that the session of this call has begun. Who its agent is.
     fn session_start(&mut self, cx: Cx<'_>, call: &Call, at: SystemTime) -> Arc<str> {
         let id = &call.session.id;
-        let prompt = request::prompt(call);
         let known = self.sessions.get(id);
         let is_over = known.as_ref().is_none_or(|known| known.ended);
         let resumed = known.as_ref().map_or(!call.session.is_new, |known| known.ended);
@@ -141,7 +142,7 @@ impl Teller {
             attributes.add("llm.vendor", call.vendor);
             attributes.add_some("llm.model", call.model.as_deref());
             attributes.add_some("tools", request::tools(call).as_deref());
-            attributes.add("prompt", prompt.as_deref().unwrap_or(NO_PROMPT));
+            attributes.add("prompt", request::prompt(call).as_deref().unwrap_or(NO_PROMPT));
             if resumed {
                 attributes.add("session.resumed", &true);
             }

@@ -15,6 +15,8 @@ use crate::members::{INNER, LISTS};
 pub(super) struct Outline {
     /// Its messages.
     pub(super) messages: Vec<Range<usize>>,
+    /// Whether they stand in an object within it.
+    pub(super) is_inner: bool,
 }
 
 impl Outline {
@@ -22,18 +24,19 @@ impl Outline {
     pub(super) fn of(text: &str) -> Option<Self> {
         let mut messages = None;
         let mut json = serde_json::Deserializer::from_str(text);
-        Object { messages: &mut messages, is_inner: false }.deserialize(&mut json).ok()?;
+        let is_inner = Object { messages: &mut messages, is_inner: false }.deserialize(&mut json).ok()?;
         json.end().ok()?;
         let range = |message: &RawValue| {
             let start = message.get().as_ptr().addr() - text.as_ptr().addr();
             start..start + message.get().len()
         };
-        Some(Self { messages: messages.unwrap_or_default().into_iter().map(range).collect() })
+        let messages = messages.unwrap_or_default().into_iter().map(range).collect();
+        Some(Self { messages, is_inner })
     }
 }
 
 /// The first list of messages in an object, if it is one. Where an inner one has a list and the outer has one behind it,
-/// there is no telling which is meant.
+/// there is no telling which is meant. Its value is whether the list is that of an inner one.
 struct Object<'a, 'de> {
     messages: &'a mut Option<Vec<&'de RawValue>>,
     /// Whether it stands in another, and may be anything else.
@@ -44,21 +47,21 @@ struct Object<'a, 'de> {
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
-    type Value = ();
+    type Value = bool;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Object<'_, 'de> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let mut is_of_inner = false;
         while let Some(Name(name)) = map.next_key()? {
             let is_list = LISTS.contains(&&*name);
@@ -73,7 +76,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(())
+        Ok(is_of_inner)
     }
 }
 

@@ -88,6 +88,21 @@ mod tests {
         })
     }
 
+    /// What stands behind the messages.
+    fn tail() -> impl Strategy<Value = String> {
+        let tools = r#"],"tools":[{"name":"read"},"#.to_owned() + &"{},".repeat(200);
+        let end = [
+            "{}]",
+            r#"{}],"password":"hunter2","n":1"#,
+            r#""sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7"]"#,
+            "{}], \"a\" : 1",
+        ];
+        (0..4_usize, 0..4_usize).prop_map(move |(long, which)| {
+            let start = if long > 0 { &tools } else { r#"],"token":["# };
+            format!("{start}{}}}", end.get(which).copied().unwrap_or_default())
+        })
+    }
+
     fn written(read: &Read<'_>) -> String {
         let mut text = Vec::new();
         read.write(&mut text);
@@ -99,17 +114,19 @@ mod tests {
         fn what_is_remembered_of_a_conversation_changes_nothing_of_what_is_written(
             messages in prop::collection::vec(message(), 1..24),
             edited in message(),
-            calls in prop::collection::vec((0..24_usize, any::<bool>()), 1..8),
+            tails in prop::collection::vec(tail(), 2),
+            calls in prop::collection::vec((0..24_usize, any::<bool>(), any::<bool>()), 1..8),
         ) {
             let session = Session::new("s");
             let mut histories = Histories::default();
-            for (count, edits) in calls {
+            for (count, edits, is_other) in calls {
                 let mut said = messages[..=count.min(messages.len() - 1)].to_vec();
                 if edits {
                     let last = said.len() - 1;
                     said[last / 2].clone_from(&edited);
                 }
-                let body = format!(r#"{{"key":"AKIAIOSFODNN7EXAMPLE","messages":[{}],"token":[]}}"#, said.join(","));
+                let (said, tail) = (said.join(","), &tails[usize::from(is_other)]);
+                let body = format!(r#"{{"key":"AKIAIOSFODNN7EXAMPLE","messages":[{said}{tail}"#);
                 let has_code_points = body.contains("\\u0073");
                 let read = Read::request(&mut histories, &session, body.as_bytes(), true);
                 if let Some(read) = &read {
