@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use lru::LruCache;
 use perimeter_interceptor::Result;
-use perimeter_redact::{redact, redact_start};
+use perimeter_redact::redact_start;
 
 use crate::events::{Event, Events, Name, Sink};
 use crate::file::{OpenError, expand_home, make_directory};
@@ -31,7 +31,7 @@ use session_file::{Batch, SessionFile};
 /// So many files are open at once; the one that was not written to for the longest time is closed first.
 const OPEN: usize = 64;
 /// From here on events are written, however few they are, bytes.
-const WRITE_FROM: usize = 64 << 10;
+const WRITE_FROM: usize = 1 << 20;
 /// What is held of events that cannot be written, bytes. What goes beyond it is lost, and counted.
 const HOLD: usize = 4 << 20;
 
@@ -70,9 +70,33 @@ impl std::fmt::Debug for EventFiles {
 
 /// Events of a session that are not in its file yet.
 struct Held {
-    events: Vec<String>,
+    /// Each a line.
+    lines: Vec<u8>,
+    /// How many they are.
+    count: usize,
     /// When the first of them happened, and the last.
     times: (SystemTime, SystemTime),
+}
+
+impl Held {
+    /// The first of them are in the file. How many bytes those were.
+    fn let_go(&mut self, written: usize) -> usize {
+        self.count -= written;
+        if self.count == 0 {
+            return std::mem::take(&mut self.lines).len();
+        }
+        let Some(last) = written.checked_sub(1) else { return 0 };
+        let end = memchr::memchr_iter(b'\n', &self.lines).nth(last).map_or(0, |end| end + 1);
+        self.lines.drain(..end).len()
+    }
+
+    /// Lets go of the last, and says how many bytes it was.
+    fn drop_last(&mut self) -> usize {
+        let before = self.lines.get(..self.lines.len().saturating_sub(1)).unwrap_or_default();
+        let end = memchr::memrchr(b'\n', before).map_or(0, |end| end + 1);
+        self.count -= 1;
+        self.lines.drain(end..).len()
+    }
 }
 
 impl EventFiles {
@@ -96,7 +120,12 @@ impl EventFiles {
     }
 
     fn path_of(&self, session: &str) -> PathBuf {
-        let name = if self.shown(session) == session { name::of } else { name::of_secret };
+        self.path(session, &self.shown(session))
+    }
+
+    /// Where the session is that is `shown` so.
+    fn path(&self, session: &str, shown: &str) -> PathBuf {
+        let name = if shown == session { name::of } else { name::of_secret };
         self.directory.join(name(session, self.settings.file_format.extension()))
     }
 
@@ -106,16 +135,12 @@ impl EventFiles {
     }
 
     fn hold(&mut self, event: &Event) {
-        let mut text = event.to_json();
-        if self.settings.redact_credentials
-            && let Cow::Owned(redacted) = redact(&text)
-        {
-            text = redacted;
-        }
-        self.bytes += text.len();
-        let new = || Held { events: Vec::new(), times: (event.at, event.at) };
+        let new = || Held { lines: Vec::new(), count: 0, times: (event.at, event.at) };
         let held = self.held.entry(Arc::clone(&event.session)).or_insert_with(new);
-        held.events.push(text);
+        let before = held.lines.len();
+        event.write_line(self.settings.redact_credentials, &mut held.lines);
+        self.bytes += held.lines.len() - before;
+        held.count += 1;
         held.times.1 = event.at;
     }
 
@@ -123,13 +148,17 @@ impl EventFiles {
     fn write(&mut self, session: &Arc<str>) -> io::Result<()> {
         let Some(mut held) = self.held.remove(session) else { return Ok(()) };
         let shown = self.shown(session);
-        let (written, result) = match self.open(session) {
-            Ok(file) => file.append(&Batch { session: &shown, events: &held.events, times: held.times }),
+        let (written, result) = match self.open(session, &shown) {
+            Ok(file) => file.append(&Batch {
+                session: &shown,
+                lines: &held.lines,
+                count: held.count,
+                times: held.times,
+            }),
             Err(error) => (0, Err(error)),
         };
-        let bytes: usize = held.events.drain(..written).map(|event| event.len()).sum();
-        self.bytes -= bytes;
-        if !held.events.is_empty() {
+        self.bytes -= held.let_go(written);
+        if held.count > 0 {
             self.held.insert(Arc::clone(session), held);
         }
         if result.is_err() {
@@ -139,12 +168,12 @@ impl EventFiles {
         result
     }
 
-    fn open(&mut self, session: &Arc<str>) -> io::Result<&mut SessionFile> {
+    fn open(&mut self, session: &Arc<str>, shown: &str) -> io::Result<&mut SessionFile> {
         if !self.open.contains(session) {
             while self.open.len() >= OPEN {
                 self.open.pop_lru();
             }
-            let file = SessionFile::open(&self.path_of(session), &self.settings)?;
+            let file = SessionFile::open(&self.path(session, shown), &self.settings)?;
             self.open.put(Arc::clone(session), file);
         }
         self.open.get_mut(session).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -182,9 +211,8 @@ impl EventFiles {
             return Ok(());
         }
         let Some(held) = self.held.get_mut(session) else { return Ok(()) };
-        let Some(event) = held.events.pop() else { return Ok(()) };
-        self.bytes -= event.len();
-        if held.events.is_empty() {
+        self.bytes -= held.drop_last();
+        if held.count == 0 {
             self.held.remove(session);
         }
         self.lost += 1;
@@ -228,7 +256,7 @@ impl Sink for EventFiles {
         for session in sessions {
             last = self.write(&session).err().or(last);
         }
-        let lines = self.lost + self.held.values().map(|held| held.events.len()).sum::<usize>();
+        let lines = self.lost + self.held.values().map(|held| held.count).sum::<usize>();
         match last {
             Some(source) => Err(Lost { path: self.directory, lines, source }.into()),
             None => Ok(()),

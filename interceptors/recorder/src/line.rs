@@ -14,11 +14,17 @@ pub fn of(value: &impl Serialize) -> String {
 
 /// The same of what was written as JSON.
 pub(crate) fn of_json(mut json: Vec<u8>) -> String {
-    if let Some(first) = memchr::memchr2(b'\n', b'\r', &json) {
+    join(&mut json, 0);
+    String::from_utf8(json).unwrap_or_default()
+}
+
+/// The same of the JSON that begins at `start`, in its place.
+pub(crate) fn join(text: &mut [u8], start: usize) {
+    let json = text.get_mut(start..).unwrap_or_default();
+    if let Some(first) = memchr::memchr2(b'\n', b'\r', json) {
         json.iter_mut()
             .skip(first)
             .filter(|byte| matches!(byte, b'\n' | b'\r'))
             .for_each(|byte| *byte = b' ');
     }
-    String::from_utf8(json).unwrap_or_default()
 }

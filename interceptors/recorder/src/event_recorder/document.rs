@@ -2,6 +2,7 @@
 //! that brings new events too, under a lock: whoever takes a shared one (`flock`) finds it whole. Who takes none does, too,
 //! but for the moment of a write, which the system makes visible page by page.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
@@ -100,12 +101,12 @@ impl Document {
 
     fn append_locked(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         let created_at = self.found.created_at.clone().unwrap_or_else(|| time::timestamp(batch.times.0));
-        let count = self.found.count + batch.events.len() as u64;
+        let count = self.found.count + batch.count as u64;
         let mut text = self.opening();
-        for (number, event) in batch.events.iter().enumerate() {
+        for (number, event) in batch.events().enumerate() {
             let is_first = self.found.count == 0 && number == 0;
             text.push_str(if is_first { "\n" } else { ",\n" });
-            text.push_str(&if self.pretty { indented(event, 2) } else { event.clone() });
+            text.push_str(&if self.pretty { indented(event, 2).into() } else { Cow::Borrowed(event) });
         }
         let end = self.found.end + text.len() as u64;
         text.push_str(&self.closing(batch, &created_at, count));

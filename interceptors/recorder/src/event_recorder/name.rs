@@ -11,12 +11,14 @@ pub(super) fn of_secret(session: &str, extension: &str) -> String {
 /// The name of this session's file. A name of small letters, digits, `-` and `_` stands in it as it is; any other has
 /// what cannot stand there left out, and its MD5 behind a dot, which no name of the first kind has.
 pub(super) fn of(session: &str, extension: &str) -> String {
+    // There are file systems to which large and small letters are the same.
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    if (1..=LONGEST).contains(&session.len()) && session.bytes().all(is_plain) {
+        return ["session_", session, ".", extension].concat();
+    }
     let kept = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let plain: String = session.chars().filter(kept).take(LONGEST).collect();
-    // There are file systems to which large and small letters are the same.
-    if plain == session && !plain.is_empty() && !plain.contains(|c: char| c.is_ascii_uppercase()) {
-        return format!("session_{plain}.{extension}");
-    }
     format!("session_{plain}.{:x}.{extension}", md5::compute(session))
 }
 

@@ -1,6 +1,7 @@
 //! The file of one session.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -14,10 +15,19 @@ use crate::{line, time};
 /// Events of a session on their way to its file.
 pub(super) struct Batch<'a> {
     pub(super) session: &'a str,
-    /// Each in one line.
-    pub(super) events: &'a [String],
+    /// Each a line.
+    pub(super) lines: &'a [u8],
+    /// How many they are: one at least.
+    pub(super) count: usize,
     /// When the first of them happened, and the last.
     pub(super) times: (SystemTime, SystemTime),
+}
+
+impl Batch<'_> {
+    pub(super) fn events(&self) -> impl Iterator<Item = &str> {
+        // It is JSON, and so it is text.
+        str::from_utf8(self.lines).unwrap_or_default().lines()
+    }
 }
 
 /// A file in one of the formats.
@@ -56,7 +66,7 @@ impl SessionFile {
         match self {
             Self::Lines { file, metadata } => append_lines(file, *metadata, batch),
             Self::Document(document) => match document.append(batch) {
-                Ok(()) => (batch.events.len(), Ok(())),
+                Ok(()) => (batch.count, Ok(())),
                 Err(error) => (0, Err(error)),
             },
         }
@@ -68,20 +78,22 @@ fn append_lines(file: &mut LineFile, metadata: bool, batch: &Batch<'_>) -> (usiz
         Ok(is_empty) => is_empty,
         Err(error) => return (0, Err(error)),
     };
-    let mut text = String::new();
-    if is_empty && metadata {
-        let (format, interceptor) = ("jsonl", "event_recorder");
-        let created_at = time::timestamp(batch.times.0);
-        let metadata = Metadata { format, session_id: batch.session, created_at, interceptor };
-        text.push_str(&line::of(&FirstLine { _metadata: metadata }));
-        text.push('\n');
+    if !(is_empty && metadata) {
+        return match file.append(batch.lines) {
+            (_, Ok(())) => (batch.count, Ok(())),
+            (written, error) => (lines_in(batch.lines, 0..written), error),
+        };
     }
-    let first = text.len();
-    for event in batch.events {
-        text.push_str(event);
-        text.push('\n');
-    }
-    let (written, result) = file.append(text.as_bytes());
-    let lines = text.get(first..written).unwrap_or_default();
-    (memchr::memchr_iter(b'\n', lines.as_bytes()).count(), result)
+    let (format, interceptor) = ("jsonl", "event_recorder");
+    let created_at = time::timestamp(batch.times.0);
+    let metadata = Metadata { format, session_id: batch.session, created_at, interceptor };
+    let first = line::of(&FirstLine { _metadata: metadata });
+    let text = [first.as_bytes(), b"\n", batch.lines].concat();
+    let (written, result) = file.append(&text);
+    (lines_in(&text, first.len() + 1..written), result)
+}
+
+/// How many whole lines there are.
+fn lines_in(text: &[u8], range: Range<usize>) -> usize {
+    memchr::memchr_iter(b'\n', text.get(range).unwrap_or_default()).count()
 }

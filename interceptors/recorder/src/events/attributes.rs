@@ -27,10 +27,26 @@ pub(super) struct Members {
     json: Vec<u8>,
     /// Their names, and where in it their values are.
     values: Vec<(&'static str, Range<usize>)>,
+    /// Where in it there may be secrets, in their order: all but what we say ourselves.
+    foreign: Vec<Range<usize>>,
+}
+
+/// Between two foreign parts that are as close as this all is foreign: to look at a few bytes more costs less than to
+/// begin anew.
+const CLOSE: usize = 64;
+
+/// Adds a part to those before it.
+pub(super) fn add_part(parts: &mut Vec<Range<usize>>, part: Range<usize>) {
+    match parts.last_mut() {
+        Some(last) if part.start <= last.end + CLOSE => last.end = part.end,
+        _ if part.is_empty() => {}
+        _ => parts.push(part),
+    }
 }
 
 impl Members {
-    fn add(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+    /// Adds a member, if a value is written. Which part of that holds no secret?
+    fn add(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>) -> Option<Range<usize>>) {
         let before = self.json.len();
         if before > 0 {
             self.json.push(b',');
@@ -38,14 +54,20 @@ impl Members {
             self.json.reserve(USUAL);
             self.values.reserve(MANY);
         }
+        let name_at = self.json.len();
         self.json.push(b'"');
         self.json.extend_from_slice(name.as_bytes());
         self.json.extend_from_slice(b"\":");
         let start = self.json.len();
-        if write(&mut self.json) {
-            self.values.push((name, start..self.json.len()));
-        } else {
-            self.json.truncate(before);
+        let Some(plain) = write(&mut self.json) else { return self.json.truncate(before) };
+        let end = self.json.len();
+        self.values.push((name, start..end));
+        if plain == (start..end) {
+            return;
+        }
+        add_part(&mut self.foreign, name_at..if plain.is_empty() { end } else { plain.start });
+        if !plain.is_empty() {
+            add_part(&mut self.foreign, plain.end..end);
         }
     }
 
@@ -72,21 +94,42 @@ impl Attributes {
         self.own.json.len()
     }
 
-    /// Writes them as the members of an object, without its braces.
-    pub(super) fn write(&self, text: &mut Vec<u8>) {
-        text.extend_from_slice(&self.own.json);
-        if !self.own.json.is_empty() && !self.shared.json.is_empty() {
-            text.push(b',');
+    /// Writes them as the members of an object, without its braces; and adds where in the text there may be secrets.
+    pub(super) fn write(&self, text: &mut Vec<u8>, foreign: &mut Vec<Range<usize>>) {
+        for members in [&self.own, &*self.shared] {
+            if members.json.is_empty() {
+                continue;
+            }
+            if text.last() != Some(&b'{') {
+                text.push(b',');
+            }
+            let start = text.len();
+            text.extend_from_slice(&members.json);
+            for part in &members.foreign {
+                add_part(foreign, start + part.start..start + part.end);
+            }
         }
-        text.extend_from_slice(&self.shared.json);
     }
 
+    /// Adds what may hold anything.
     pub(super) fn add(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
-        self.own.add(name, |json| serde_json::to_writer(json, value).is_ok());
+        self.own.add(name, |json| serde_json::to_writer(json, value).ok().map(|()| 0..0));
     }
 
-    /// Adds JSON, if any is written.
-    pub(super) fn add_json(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+    /// Adds what we say ourselves: a number, a word of ours, an id that we made. It holds no secret.
+    pub(super) fn add_own(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        self.own.add(name, |json| {
+            let start = json.len();
+            serde_json::to_writer(&mut *json, value).ok().map(|()| start..json.len())
+        });
+    }
+
+    /// Adds JSON, if any is written, and a part of it that holds no secret.
+    pub(super) fn add_json(
+        &mut self,
+        name: &'static str,
+        write: impl FnOnce(&mut Vec<u8>) -> Option<Range<usize>>,
+    ) {
         self.own.add(name, write);
     }
 
@@ -94,6 +137,13 @@ impl Attributes {
     pub(super) fn add_some(&mut self, name: &'static str, value: Option<&(impl Serialize + ?Sized)>) {
         if let Some(value) = value {
             self.add(name, value);
+        }
+    }
+
+    /// The same of what we say ourselves.
+    pub(super) fn add_some_own(&mut self, name: &'static str, value: Option<&(impl Serialize + ?Sized)>) {
+        if let Some(value) = value {
+            self.add_own(name, value);
         }
     }
 

@@ -65,7 +65,7 @@ impl Open {
     pub(super) fn attributes(&self) -> Attributes {
         let mut attributes = Attributes::default();
         attributes.add("session.id", &*self.session);
-        attributes.add("exchange_id", &self.exchange.to_string());
+        attributes.add_own("exchange_id", &self.exchange.to_string());
         attributes.add_some("agent_workflow.id", self.workflow.as_deref());
         attributes
     }
@@ -73,19 +73,19 @@ impl Open {
     /// What every event of the call says.
     pub(super) fn call_attributes(&self) -> Attributes {
         let mut attributes = self.attributes();
-        attributes.add("llm.vendor", self.vendor);
+        attributes.add_own("llm.vendor", self.vendor);
         attributes.add_some("llm.model", self.model.as_deref());
-        attributes.add("llm.operation", self.operation.as_str());
-        attributes.add("llm.dialect", self.dialect);
+        attributes.add_own("llm.operation", self.operation.as_str());
+        attributes.add_own("llm.dialect", self.dialect);
         attributes
     }
 
     /// How long it took until then.
     pub(super) fn add_times(&self, attributes: &mut Attributes, until: Duration) {
         let lasted = until.saturating_sub(self.since);
-        attributes.add("llm.response.duration_ms", &time::milliseconds(lasted));
+        attributes.add_own("llm.response.duration_ms", &time::milliseconds(lasted));
         let ttft = self.spoke.map(|spoke| time::milliseconds(spoke.saturating_sub(self.since)));
-        attributes.add_some("llm.response.ttft_ms", ttft.as_ref());
+        attributes.add_some_own("llm.response.ttft_ms", ttft.as_ref());
     }
 
     /// What the model said.
@@ -101,7 +101,7 @@ impl Open {
             add_usage(attributes, usage);
         }
         if said.repeated {
-            attributes.add("llm.response.repeated", &true);
+            attributes.add_own("llm.response.repeated", &true);
         }
         if said.is_billed(self.operation) {
             add_cost(attributes, said);
@@ -112,10 +112,10 @@ impl Open {
 
 /// Where a call stands among those of its session.
 pub(super) fn add_place(attributes: &mut Attributes, session: &Session) {
-    attributes.add("session.call", &session.call);
-    attributes.add("session.relation", session.relation.as_str());
-    attributes.add_some("session.parent_call", session.parent.as_ref());
-    attributes.add("session.thread", &session.thread);
+    attributes.add_own("session.call", &session.call);
+    attributes.add_own("session.relation", session.relation.as_str());
+    attributes.add_some_own("session.parent_call", session.parent.as_ref());
+    attributes.add_own("session.thread", &session.thread);
 }
 
 /// Who makes a call, beyond the agent's id.
@@ -129,9 +129,9 @@ pub(super) fn add_maker(attributes: &mut Attributes, session: &Session) {
 }
 
 fn add_usage(attributes: &mut Attributes, usage: &Usage) {
-    attributes.add("llm.usage.input_tokens", &usage.input);
-    attributes.add("llm.usage.output_tokens", &usage.output);
-    attributes.add("llm.usage.total_tokens", &usage.input.saturating_add(usage.output));
+    attributes.add_own("llm.usage.input_tokens", &usage.input);
+    attributes.add_own("llm.usage.output_tokens", &usage.output);
+    attributes.add_own("llm.usage.total_tokens", &usage.input.saturating_add(usage.output));
     let five_minutes =
         usage.cache_write.zip(usage.cache_write_1h).map(|(all, hour)| all.saturating_sub(hour));
     for (name, count) in [
@@ -147,21 +147,21 @@ fn add_usage(attributes: &mut Attributes, usage: &Usage) {
         ("llm.usage.image_output_tokens", usage.image_output),
         ("llm.usage.searches", usage.searches),
     ] {
-        attributes.add_some(name, count.as_ref());
+        attributes.add_some_own(name, count.as_ref());
     }
 }
 
 fn add_cost(attributes: &mut Attributes, said: &Completion) {
     let Some(cost) = &said.cost else {
-        attributes.add("llm.cost.source", "unknown");
+        attributes.add_own("llm.cost.source", "unknown");
         return;
     };
     add_dollars(attributes, "llm.cost.usd", cost.total);
     match &cost.source {
         CostSource::Prices { model, tier, as_of } => {
-            attributes.add("llm.cost.source", "prices");
+            attributes.add_own("llm.cost.source", "prices");
             attributes.add("llm.cost.model", &**model);
-            attributes.add("llm.cost.tier", *tier);
+            attributes.add_own("llm.cost.tier", *tier);
             attributes.add("llm.cost.as_of", &**as_of);
             for (name, part) in [
                 ("llm.cost.input_usd", cost.input),
@@ -173,11 +173,14 @@ fn add_cost(attributes: &mut Attributes, said: &Completion) {
                 add_dollars(attributes, name, part);
             }
         }
-        _ => attributes.add("llm.cost.source", "provider"),
+        _ => attributes.add_own("llm.cost.source", "provider"),
     }
 }
 
 /// Adds a number with all its digits.
 pub(super) fn add_dollars(attributes: &mut Attributes, name: &'static str, amount: Usd) {
-    attributes.add_json(name, |json| write!(json, "{amount}").is_ok());
+    attributes.add_json(name, |json| {
+        let start = json.len();
+        write!(json, "{amount}").ok().map(|()| start..json.len())
+    });
 }

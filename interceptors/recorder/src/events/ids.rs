@@ -33,6 +33,10 @@ impl SpanId {
         Self::named(&format!("part {exchange} {call} {number}"))
     }
 
+    pub(super) fn hex(self) -> Hex<8> {
+        Hex(self.0.to_be_bytes())
+    }
+
     fn named(name: &str) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = md5::compute(name).0;
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
@@ -48,23 +52,28 @@ impl fmt::Display for SpanId {
 
 impl Serialize for SpanId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Hex(self.0.to_be_bytes()).serialize(serializer)
+        self.hex().serialize(serializer)
     }
 }
 
 /// The trace of a session: 32 hexadecimal digits.
-pub(super) fn trace_of(session: &str) -> impl Serialize {
+pub(super) fn trace_of(session: &str) -> Hex<16> {
     Hex(md5::compute(session).0)
 }
 
 /// Two hexadecimal digits for each byte.
-struct Hex<const BYTES: usize>([u8; BYTES]);
+pub(super) struct Hex<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> Hex<BYTES> {
+    pub(super) fn digits(&self) -> [[u8; 2]; BYTES] {
+        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        self.0.map(|byte| [digit(byte >> 4), digit(byte & 15)])
+    }
+}
 
 impl<const BYTES: usize> Serialize for Hex<BYTES> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
-        let digits = self.0.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-        serializer.serialize_str(str::from_utf8(digits.as_flattened()).unwrap_or_default())
+        serializer.serialize_str(str::from_utf8(self.digits().as_flattened()).unwrap_or_default())
     }
 }
 

@@ -25,17 +25,17 @@ impl Silence {
 /// Adds what is known of the stream that an answer came as, and who `closed` it; nothing where it came at once.
 pub(super) fn add(attributes: &mut Attributes, said: &Completion, closed: &str) {
     let Some(stream) = &said.stream else { return };
-    attributes.add("llm.stream.time_to_first_byte_ms", &milliseconds(stream.first_byte));
+    attributes.add_own("llm.stream.time_to_first_byte_ms", &milliseconds(stream.first_byte));
     let first_token = stream.first_token.map(milliseconds);
-    attributes.add_some("llm.stream.time_to_first_token_ms", first_token.as_ref());
+    attributes.add_some_own("llm.stream.time_to_first_token_ms", first_token.as_ref());
     let rate = said.usage.and_then(|usage| stream.tokens_per_second(usage.output));
     // As fine as the times that it is made of.
     let rate = rate.map(|rate| (rate * 1e3).round() / 1e3);
-    attributes.add_some("llm.stream.tokens_per_second", rate.as_ref());
-    attributes.add("llm.stream.chunks", &stream.chunks);
+    attributes.add_some_own("llm.stream.tokens_per_second", rate.as_ref());
+    attributes.add_own("llm.stream.chunks", &stream.chunks);
     add_gaps(attributes, stream);
     add_stalls(attributes, stream);
-    attributes.add("llm.stream.closed_first", closed);
+    attributes.add_own("llm.stream.closed_first", closed);
 }
 
 fn add_gaps(attributes: &mut Attributes, stream: &Stream) {
@@ -43,19 +43,19 @@ fn add_gaps(attributes: &mut Attributes, stream: &Stream) {
     for (name, part) in
         [("llm.stream.gap_p50_ms", 0.5), ("llm.stream.gap_p95_ms", 0.95), ("llm.stream.gap_p99_ms", 0.99)]
     {
-        attributes.add_some(name, gaps.quantile(part).map(milliseconds).as_ref());
+        attributes.add_some_own(name, gaps.quantile(part).map(milliseconds).as_ref());
     }
     let max: Option<Duration> = (gaps.count() > 0).then(|| gaps.max());
-    attributes.add_some("llm.stream.gap_max_ms", max.map(milliseconds).as_ref());
+    attributes.add_some_own("llm.stream.gap_max_ms", max.map(milliseconds).as_ref());
 }
 
 fn add_stalls(attributes: &mut Attributes, stream: &Stream) {
-    attributes.add("llm.stream.stall_count", &stream.stall_count);
+    attributes.add_own("llm.stream.stall_count", &stream.stall_count);
     if stream.stall_count == 0 {
         return;
     }
     let stalls: Vec<_> = stream.stalls.iter().map(Silence::of).collect();
-    attributes.add("llm.stream.stalls", &stalls);
-    attributes.add("llm.stream.stalled_upstream_ms", &milliseconds(stream.stalled_upstream));
-    attributes.add("llm.stream.stalled_client_ms", &milliseconds(stream.stalled_client));
+    attributes.add_own("llm.stream.stalls", &stalls);
+    attributes.add_own("llm.stream.stalled_upstream_ms", &milliseconds(stream.stalled_upstream));
+    attributes.add_own("llm.stream.stalled_client_ms", &milliseconds(stream.stalled_client));
 }

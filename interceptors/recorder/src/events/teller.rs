@@ -95,13 +95,11 @@ impl Teller {
         let mut attributes = open.call_attributes();
         call::add_place(&mut attributes, &call.session);
         call::add_maker(&mut attributes, &call.session);
-        attributes.add("llm.request.streaming", &call.streaming);
+        attributes.add_own("llm.request.streaming", &call.streaming);
         if call.partial {
-            attributes.add("llm.request.partial", &true);
+            attributes.add_own("llm.request.partial", &true);
         }
-        attributes.add_json("llm.request.data", |json| {
-            request::write_data(call, &mut self.histories, json).is_some()
-        });
+        attributes.add_json("llm.request.data", |json| request::write_data(call, &mut self.histories, json));
         self.tell_of(&open, Name::CallStart, open.at(cx, since), Spans::of_call(&open), attributes);
         match seen.failed.take() {
             Some((at, failure)) => {
@@ -137,14 +135,14 @@ impl Teller {
         if is_over {
             let open = Open::new(cx, call, Arc::clone(&agent), Duration::ZERO);
             let mut attributes = open.attributes();
-            attributes.add("client.type", "gateway");
+            attributes.add_own("client.type", "gateway");
             call::add_maker(&mut attributes, &call.session);
-            attributes.add("llm.vendor", call.vendor);
+            attributes.add_own("llm.vendor", call.vendor);
             attributes.add_some("llm.model", call.model.as_deref());
             attributes.add_some("tools", request::tools(call).as_deref());
             attributes.add("prompt", request::prompt(call).as_deref().unwrap_or(NO_PROMPT));
             if resumed {
-                attributes.add("session.resumed", &true);
+                attributes.add_own("session.resumed", &true);
             }
             let (span, session) = (SpanId::of_session(id), Arc::clone(id));
             let (name, agent) = (Name::SessionStart, Arc::clone(&agent));
@@ -197,8 +195,8 @@ impl Teller {
         let mut attributes = open.attributes();
         attributes.add_some("tool.name", tool.name);
         attributes.add_some("tool.call_id", result.id.as_deref().filter(|_| !tool.has_no_id));
-        attributes.add("tool.status", if result.is_error { "error" } else { "success" });
-        attributes.add_some("tool.execution_time_ms", took.map(time::milliseconds).as_ref());
+        attributes.add_own("tool.status", if result.is_error { "error" } else { "success" });
+        attributes.add_some_own("tool.execution_time_ms", took.map(time::milliseconds).as_ref());
         attributes.add("tool.result", &*result.text);
         self.tell_of(open, Name::ToolResult, at, spans, attributes);
     }
@@ -226,9 +224,9 @@ impl Teller {
         let mut attributes = open.call_attributes();
         attributes.add("error.type", problem.kind);
         attributes.add("error.message", problem.message);
-        attributes.add_some("http.status_code", problem.status.as_ref());
+        attributes.add_some_own("http.status_code", problem.status.as_ref());
         open.add_times(&mut attributes, elapsed);
-        attributes.add_some("llm.response.unseen_bytes", problem.unseen.as_ref());
+        attributes.add_some_own("llm.response.unseen_bytes", problem.unseen.as_ref());
         let said = open.cut.as_ref().map(|(_, said)| &**said);
         if let Some(said) = said {
             open.add_answer(&mut attributes, said);
@@ -263,7 +261,7 @@ impl Teller {
                 Err(_) => attributes.add("tool.params", &*tool.input),
             }
             if tool.hosted {
-                attributes.add("tool.hosted", &true);
+                attributes.add_own("tool.hosted", &true);
             }
             let spans = Spans { span, parent: open.span };
             self.tell_of(open, Name::ToolExecution, at, spans, attributes);
@@ -355,14 +353,14 @@ fn end_of(id: &Arc<str>, known: &Known, lasted: Option<Duration>) -> Event {
     let totals = &known.totals;
     let mut attributes = Attributes::default();
     attributes.add("session.id", &**id);
-    attributes.add("session.duration_ms", &time::milliseconds(lasted));
-    attributes.add("session.events_count", &(totals.events + 1));
-    attributes.add("session.calls", &totals.calls);
-    attributes.add("session.errors", &totals.errors);
-    attributes.add("session.input_tokens", &totals.input);
-    attributes.add("session.output_tokens", &totals.output);
+    attributes.add_own("session.duration_ms", &time::milliseconds(lasted));
+    attributes.add_own("session.events_count", &(totals.events + 1));
+    attributes.add_own("session.calls", &totals.calls);
+    attributes.add_own("session.errors", &totals.errors);
+    attributes.add_own("session.input_tokens", &totals.input);
+    attributes.add_own("session.output_tokens", &totals.output);
     call::add_dollars(&mut attributes, "session.cost_usd", totals.cost);
-    attributes.add("session.unpriced_calls", &totals.unpriced);
+    attributes.add_own("session.unpriced_calls", &totals.unpriced);
     Event {
         at: known.latest,
         name: Name::SessionEnd,
