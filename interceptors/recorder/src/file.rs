@@ -2,8 +2,8 @@
 //! moved it.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -108,8 +108,8 @@ impl LineFile {
             make_directory_of(path).map_err(|(path, source)| OpenError::Directory { path, source })?;
             append_to(path, place).map_err(failed)
         });
-        let (mut file, metadata) = opened?;
-        let torn = is_torn(&mut file, &metadata).map_err(failed)?;
+        let (file, metadata) = opened?;
+        let torn = is_torn(&file, &metadata).map_err(failed)?;
         let identity = identity(&metadata);
         let limit = identity.and(rotation.limit());
         let (path, size) = (path.to_owned(), metadata.len());
@@ -150,6 +150,28 @@ impl LineFile {
             }
         }
         (written, Ok(()))
+    }
+
+    /// Appends a line in parts, its end not among them: whole or not at all.
+    pub(crate) fn append_line(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
+        self.find_again()?;
+        let is_full = |file: &Self| {
+            file.size > 0 && file.limit.is_some_and(|limit| file.size.saturating_add(length as u64) > limit)
+        };
+        while is_full(self) {
+            self.turn_over(length)?;
+        }
+        self.end_torn_line()?;
+        let before = self.size;
+        let mut pieces: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        pieces.push(IoSlice::new(b"\n"));
+        let (reached, result) = write_all(&mut self.file, &mut pieces);
+        self.size += reached as u64;
+        if result.is_err() && reached > 0 {
+            self.cut_back(before);
+        }
+        result
     }
 
     /// Opens the path once more where it does not lead to this file any longer.
@@ -200,16 +222,21 @@ impl LineFile {
         }
     }
 
-    fn append_whole(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+    fn end_torn_line(&mut self) -> io::Result<()> {
         if self.torn {
-            if let Err(error) = self.file.write_all(b"\n") {
-                return (0, Err(error));
-            }
+            self.file.write_all(b"\n")?;
             self.torn = false;
             self.size += 1;
         }
+        Ok(())
+    }
+
+    fn append_whole(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        if let Err(error) = self.end_torn_line() {
+            return (0, Err(error));
+        }
         let before = self.size;
-        let (reached, result) = write_all(&mut self.file, lines);
+        let (reached, result) = write_all(&mut self.file, &mut [IoSlice::new(lines)]);
         self.size += reached as u64;
         if result.is_ok() {
             return (reached, result);
@@ -234,12 +261,17 @@ impl LineFile {
 }
 
 /// Writes as much as goes, and says how much that was.
-fn write_all(file: &mut File, lines: &[u8]) -> (usize, io::Result<()>) {
+fn write_all(file: &mut File, mut pieces: &mut [IoSlice<'_>]) -> (usize, io::Result<()>) {
     let mut written = 0;
-    while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty()) {
-        match file.write(rest) {
+    // Nothing is left of those that are empty.
+    IoSlice::advance_slices(&mut pieces, 0);
+    while !pieces.is_empty() {
+        match file.write_vectored(pieces) {
             Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(more) => written += more,
+            Ok(more) => {
+                written += more;
+                IoSlice::advance_slices(&mut pieces, more);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return (written, Err(error)),
         }
@@ -314,12 +346,9 @@ pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
 }
 
-fn is_torn(file: &mut File, metadata: &Metadata) -> io::Result<bool> {
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Ok(false);
-    }
+fn is_torn(file: &File, metadata: &Metadata) -> io::Result<bool> {
+    let Some(end) = metadata.len().checked_sub(1).filter(|_| metadata.is_file()) else { return Ok(false) };
     let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
+    file.read_exact_at(&mut last, end)?;
     Ok(last != *b"\n")
 }

@@ -74,8 +74,21 @@ impl Lines {
         self.push_written(|held| held.extend_from_slice(line.as_bytes()))
     }
 
+    /// The same with a line in parts. A long one is written from where it is.
+    pub(crate) fn push_parts(&mut self, parts: &[&[u8]]) -> Result<(), WriteError> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length < WRITE_FROM || self.stuck {
+            return self.push_written(|held| parts.iter().for_each(|part| held.extend_from_slice(part)));
+        }
+        let flushed = self.flush();
+        if flushed.is_ok() && self.file.append_line(parts).is_ok() {
+            return Ok(());
+        }
+        flushed.and(self.push_written(|held| parts.iter().for_each(|part| held.extend_from_slice(part))))
+    }
+
     /// The same with a line that is written to what is held, at its end.
-    pub(crate) fn push_written(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), WriteError> {
+    fn push_written(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), WriteError> {
         while self.stuck && self.held.len() > HOLD {
             self.flush()?;
             if self.stuck {

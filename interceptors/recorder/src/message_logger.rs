@@ -5,6 +5,7 @@
 //! the one to the other.
 
 use std::borrow::Cow;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,11 +86,9 @@ impl MessageLogger {
         let redacted =
             |text| if self.settings.redact_credentials { redact(text) } else { Cow::Borrowed(text) };
         let [start, rest] = [redacted(&start), redacted(&rest)];
-        self.lines.push_written(|held| {
-            held.extend_from_slice(start.as_bytes());
-            body.write(held);
-            held.extend_from_slice(rest.as_bytes());
-        })
+        let parts: Vec<_> =
+            iter::once(start.as_bytes()).chain(body.parts()).chain([rest.as_bytes()]).collect();
+        self.lines.push_parts(&parts)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Plain characters that JSON writes as code points: `\u0073k-` for `sk-`.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 /// The same JSON with such characters written as themselves, if any is one of a key: a letter, a digit, `-` or `_`.
 pub(super) fn without_code_points(json: &str) -> Option<String> {
@@ -20,9 +22,12 @@ pub(super) fn without_code_points(json: &str) -> Option<String> {
 /// Of `\u0073`.
 const LENGTH: usize = 6;
 
+/// How each begins.
+static BEGINNING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
+
 /// Where they are, and what they stand for: all that may stand in a string as it is.
 fn code_points(json: &str) -> impl Iterator<Item = (usize, char)> {
-    memmem::find_iter(json.as_bytes(), b"\\u00").filter_map(|at| {
+    BEGINNING.find_iter(json.as_bytes()).filter_map(|at| {
         let digits = json.get(at + 4..at + LENGTH)?;
         let character = char::from(u8::from_str_radix(digits, 16).ok()?);
         let stands_as_it_is = matches!(character, ' '..='~') && !matches!(character, '"' | '\\');

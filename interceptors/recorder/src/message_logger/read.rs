@@ -50,14 +50,14 @@ impl<'a> Read<'a> {
         Some(Self { json, secrets })
     }
 
-    pub(super) fn write(&self, text: &mut Vec<u8>) {
-        let mut written = 0;
-        for secret in &self.secrets {
-            text.extend_from_slice(self.json.get(written..secret.start).unwrap_or_default());
-            text.extend_from_slice(REDACTED.as_bytes());
-            written = secret.end;
-        }
-        text.extend_from_slice(self.json.get(written..).unwrap_or_default());
+    /// It with the secrets replaced, in parts.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.secrets.iter().map(|secret| secret.end));
+        let ends = self.secrets.iter().map(|secret| secret.start).chain([self.json.len()]);
+        starts.zip(ends).enumerate().flat_map(|(number, (start, end))| {
+            let before: &[u8] = if number > 0 { REDACTED.as_bytes() } else { b"" };
+            [before, self.json.get(start..end).unwrap_or_default()]
+        })
     }
 }
 
@@ -104,9 +104,7 @@ mod tests {
     }
 
     fn written(read: &Read<'_>) -> String {
-        let mut text = Vec::new();
-        read.write(&mut text);
-        String::from_utf8(text).unwrap()
+        String::from_utf8(read.parts().collect::<Vec<_>>().concat()).unwrap()
     }
 
     proptest! {
