@@ -74,6 +74,8 @@ struct Held {
     lines: Vec<u8>,
     /// How many they are.
     count: usize,
+    /// Whether the session begins with them.
+    begins: bool,
     /// When the first of them happened, and the last.
     times: (SystemTime, SystemTime),
 }
@@ -135,7 +137,8 @@ impl EventFiles {
     }
 
     fn hold(&mut self, event: &Event) {
-        let new = || Held { lines: Vec::new(), count: 0, times: (event.at, event.at) };
+        let begins = event.name == Name::SessionStart;
+        let new = || Held { lines: Vec::new(), count: 0, begins, times: (event.at, event.at) };
         let held = self.held.entry(Arc::clone(&event.session)).or_insert_with(new);
         let before = held.lines.len();
         event.write_line(self.settings.redact_credentials, &mut held.lines);
@@ -148,7 +151,7 @@ impl EventFiles {
     fn write(&mut self, session: &Arc<str>) -> io::Result<()> {
         let Some(mut held) = self.held.remove(session) else { return Ok(()) };
         let shown = self.shown(session);
-        let (written, result) = match self.open(session, &shown) {
+        let (written, result) = match self.open(session, &shown, held.begins) {
             Ok(file) => file.append(&Batch {
                 session: &shown,
                 lines: &held.lines,
@@ -168,12 +171,12 @@ impl EventFiles {
         result
     }
 
-    fn open(&mut self, session: &Arc<str>, shown: &str) -> io::Result<&mut SessionFile> {
+    fn open(&mut self, session: &Arc<str>, shown: &str, begins: bool) -> io::Result<&mut SessionFile> {
         if !self.open.contains(session) {
             while self.open.len() >= OPEN {
                 self.open.pop_lru();
             }
-            let file = SessionFile::open(&self.path(session, shown), &self.settings)?;
+            let file = SessionFile::open(&self.path(session, shown), begins, &self.settings)?;
             self.open.put(Arc::clone(session), file);
         }
         self.open.get_mut(session).ok_or_else(|| io::ErrorKind::NotFound.into())

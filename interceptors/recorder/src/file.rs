@@ -71,6 +71,8 @@ pub(crate) struct LineFile {
     file: File,
     /// Which file it is: device and inode. `None` for what is no regular file, and is taken as it is.
     identity: Option<(u64, u64)>,
+    /// Whether nobody has asked yet which it is, since we made it.
+    is_new: bool,
     size: u64,
     /// The size at which it is turned over.
     limit: Option<u64>,
@@ -102,6 +104,25 @@ impl LineFile {
         Ok(Self { found: true, ..file })
     }
 
+    /// Makes a file where nothing is; `None` where that cannot be, for whatever reason. Most files of sessions are made
+    /// and written to once: so that takes one call of the system, not two.
+    pub(crate) fn create(path: &Path) -> Option<Self> {
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true).mode(0o600);
+        Some(Self {
+            path: path.to_owned(),
+            rotation: Rotation { max_size: 0, backups: 0 },
+            file: options.open(path).ok()?,
+            identity: None,
+            is_new: true,
+            size: 0,
+            limit: None,
+            torn: false,
+            place: Place::File,
+            found: true,
+        })
+    }
+
     fn open_at(path: &Path, rotation: Rotation, place: Place) -> Result<Self, OpenError> {
         let failed = |source| OpenError::File { path: path.to_owned(), source };
         let opened = append_to(path, place).or_else(|_| {
@@ -113,7 +134,7 @@ impl LineFile {
         let identity = identity(&metadata);
         let limit = identity.and(rotation.limit());
         let (path, size) = (path.to_owned(), metadata.len());
-        Ok(Self { path, rotation, file, identity, size, limit, torn, place, found: false })
+        Ok(Self { path, rotation, file, identity, is_new: false, size, limit, torn, place, found: false })
     }
 
     /// Where it is.
@@ -176,7 +197,13 @@ impl LineFile {
 
     /// Opens the path once more where it does not lead to this file any longer.
     fn find_again(&mut self) -> io::Result<()> {
-        let Some(known) = self.identity.filter(|_| !std::mem::take(&mut self.found)) else { return Ok(()) };
+        if std::mem::take(&mut self.found) {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.is_new) {
+            self.identity = identity(&self.file.metadata()?);
+        }
+        let Some(known) = self.identity else { return Ok(()) };
         let found = match self.place {
             Place::Any => fs::metadata(&self.path),
             Place::File => fs::symlink_metadata(&self.path),

@@ -52,10 +52,13 @@ struct Metadata<'a> {
 }
 
 impl SessionFile {
-    pub(super) fn open(path: &Path, settings: &Settings) -> io::Result<Self> {
+    /// Opens it, and makes it first where the session only `begins`.
+    pub(super) fn open(path: &Path, begins: bool, settings: &Settings) -> io::Result<Self> {
         Ok(match settings.file_format {
             FileFormat::Jsonl => {
-                Self::Lines { file: LineFile::open_file(path)?, metadata: settings.include_metadata }
+                let made = begins.then(|| LineFile::create(path)).flatten();
+                let file = made.map_or_else(|| LineFile::open_file(path), Ok)?;
+                Self::Lines { file, metadata: settings.include_metadata }
             }
             FileFormat::Json => Self::Document(Document::open(path, settings)?),
         })

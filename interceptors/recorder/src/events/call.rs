@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use perimeter_interceptor::{
-    Call, CallId, Completion, CostSource, Cx, ExchangeId, Operation, Session, ToolUse, Usage, Usd,
+    Call, CallId, Completion, CostSource, Cx, Operation, Session, ToolUse, Usage, Usd,
 };
 
 use super::attributes::Attributes;
@@ -20,7 +20,8 @@ pub(super) struct Open {
     pub(super) session: Arc<str>,
     pub(super) agent: Arc<str>,
     pub(super) span: SpanId,
-    exchange: ExchangeId,
+    /// The id of its exchange.
+    exchange: Box<str>,
     workflow: Option<Arc<str>>,
     vendor: &'static str,
     model: Option<Arc<str>>,
@@ -37,13 +38,14 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(cx: Cx<'_>, call: &Call, agent: Arc<str>, since: Duration) -> Self {
+    pub(super) fn new(cx: Cx<'_>, call: &Call, since: Duration) -> Self {
+        let exchange = cx.exchange.id.to_string();
         Self {
             id: call.id,
             session: Arc::clone(&call.session.id),
-            agent,
-            span: SpanId::of_call(cx.exchange.id, call.id),
-            exchange: cx.exchange.id,
+            agent: Arc::clone(call.session.agent.id()),
+            span: SpanId::of_call(&exchange, call.id),
+            exchange: exchange.into(),
             workflow: cx.exchange.labels.workflow.clone(),
             vendor: call.vendor,
             model: call.model.clone(),
@@ -65,7 +67,7 @@ impl Open {
     pub(super) fn attributes(&self) -> Attributes {
         let mut attributes = Attributes::default();
         attributes.add("session.id", &*self.session);
-        attributes.add_own("exchange_id", &self.exchange.to_string());
+        attributes.add_own("exchange_id", &*self.exchange);
         attributes.add_some("agent_workflow.id", self.workflow.as_deref());
         attributes
     }

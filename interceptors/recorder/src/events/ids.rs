@@ -11,10 +11,14 @@ pub struct SpanId(u64);
 
 impl SpanId {
     pub(super) fn of_session(session: &str) -> Self {
-        Self::named(&format!("session {session}"))
+        let mut name = md5::Context::new();
+        name.consume("session ");
+        name.consume(session);
+        Self::of(name.finalize())
     }
 
-    pub(super) fn of_call(exchange: ExchangeId, call: CallId) -> Self {
+    /// The exchange in the words of its id.
+    pub(super) fn of_call(exchange: &str, call: CallId) -> Self {
         Self::named(&format!("call {exchange} {call}"))
     }
 
@@ -38,7 +42,11 @@ impl SpanId {
     }
 
     fn named(name: &str) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = md5::compute(name).0;
+        Self::of(md5::compute(name))
+    }
+
+    fn of(digest: md5::Digest) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = digest.0;
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 }
@@ -92,24 +100,25 @@ mod tests {
     fn spans_are_named_as_those_of_the_trace_exporter() {
         let (exchange, call) = (ExchangeId::new(1), CallId(0));
         assert_eq!(SpanId::of_session("s").to_string(), "517e42bc6ae6e7aa");
-        assert_eq!(SpanId::of_call(exchange, call).to_string(), "be8304b55138aa8e");
+        assert_eq!(SpanId::of_call(&exchange.to_string(), call).to_string(), "be8304b55138aa8e");
         assert_eq!(SpanId::of_tool(exchange, call, 1).to_string(), "876f46975747e9af");
     }
 
     #[test]
     fn spans_are_sixteen_digits_and_apart() {
         let (one, two) = (ExchangeId::new(1), ExchangeId::new(2));
+        let of_call = |exchange: ExchangeId, call| SpanId::of_call(&exchange.to_string(), CallId(call));
         let mut spans = vec![
             SpanId::of_session("s"),
-            SpanId::of_call(one, CallId(0)),
-            SpanId::of_call(one, CallId(1)),
-            SpanId::of_call(two, CallId(0)),
+            of_call(one, 0),
+            of_call(one, 1),
+            of_call(two, 0),
             SpanId::of_tool(one, CallId(0), 0),
             SpanId::of_tool(one, CallId(0), 1),
             SpanId::of_result(one, CallId(0), 0),
         ];
         assert!(spans.iter().all(|span| span.to_string().len() == 16));
-        assert_eq!(spans[1], SpanId::of_call(one, CallId(0)));
+        assert_eq!(spans[1], of_call(one, 0));
         spans.sort_unstable();
         spans.dedup();
         assert_eq!(spans.len(), 7);

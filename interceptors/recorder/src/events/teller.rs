@@ -89,8 +89,8 @@ impl Teller {
     pub(super) fn call(&mut self, cx: Cx<'_>, seen: &mut Seen, call: &Call) {
         // What a socket carries begins when it comes; any other call when its exchange does.
         let since = if seen.upgraded { cx.elapsed } else { Duration::ZERO };
-        let agent = self.session_start(cx, call, time::after(cx.exchange.began, since));
-        let open = Open::new(cx, call, agent, since);
+        let open = Open::new(cx, call, since);
+        self.session_start(call, &open, open.at(cx, since));
         self.results(cx, &open, call);
         let mut attributes = open.call_attributes();
         call::add_place(&mut attributes, &call.session);
@@ -110,20 +110,19 @@ impl Teller {
         }
     }
 
-    /// Sees to it that the session of this call has begun. Who its agent is.
-    fn session_start(&mut self, cx: Cx<'_>, call: &Call, at: SystemTime) -> Arc<str> {
+    /// Sees to it that the session of this call has begun.
+    fn session_start(&mut self, call: &Call, open: &Open, at: SystemTime) {
         let id = &call.session.id;
         let known = self.sessions.get(id);
         let is_over = known.as_ref().is_none_or(|known| known.ended);
         let resumed = known.as_ref().map_or(!call.session.is_new, |known| known.ended);
-        let agent = Arc::clone(call.session.agent.id());
         if known.is_none() {
             self.sessions.begin(id, at);
         }
         if let Some(known) = self.sessions.get(id) {
             if is_over {
                 // Sub-agents and side calls come later.
-                known.agent = Arc::clone(&agent);
+                known.agent = Arc::clone(&open.agent);
             }
             known.open += 1;
             known.totals.calls += 1;
@@ -133,7 +132,6 @@ impl Teller {
             self.tell_session_end(&id, &known, None);
         }
         if is_over {
-            let open = Open::new(cx, call, Arc::clone(&agent), Duration::ZERO);
             let mut attributes = open.attributes();
             attributes.add_own("client.type", "gateway");
             call::add_maker(&mut attributes, &call.session);
@@ -145,10 +143,9 @@ impl Teller {
                 attributes.add_own("session.resumed", &true);
             }
             let (span, session) = (SpanId::of_session(id), Arc::clone(id));
-            let (name, agent) = (Name::SessionStart, Arc::clone(&agent));
+            let (name, agent) = (Name::SessionStart, Arc::clone(&open.agent));
             self.tell(Event { at, name, span, parent: None, agent, session, attributes });
         }
-        agent
     }
 
     /// The results of tools that came with a call.
