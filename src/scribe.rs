@@ -58,7 +58,7 @@ pub(crate) mod websocket;
 
 use attach::Tickets;
 use flow::Flows;
-use heads::{Heads, Said};
+use heads::{Answers, Heads, Said};
 use live::Live;
 pub(crate) use mask::Masks;
 use open::Open;
@@ -97,6 +97,7 @@ pub(crate) struct Scribe {
     memory: Arc<Memory>,
     tally: Arc<Tally>,
     heads: Heads,
+    answers: Answers,
     open: HashMap<u64, Open, RandomState>,
     sessions: Sessions,
     pending: Pending,
@@ -118,8 +119,8 @@ impl Scribe {
     ) -> Self {
         let sessions = Sessions::new(&settings.session, memory.clone());
         let (open, pending) = (HashMap::default(), Pending::default());
-        let heads = Heads::default();
-        Self { settings, memory, tally, heads, open, sessions, pending, clock, latest: 0 }
+        let (heads, answers) = (Heads::default(), Answers::default());
+        Self { settings, memory, tally, heads, answers, open, sessions, pending, clock, latest: 0 }
     }
 
     /// Sets the clock anew: the two drift apart when the machine sleeps or its time is set.
@@ -189,8 +190,7 @@ impl Scribe {
         match what {
             journal::What::Request { .. } => {}
             journal::What::Response(head) => {
-                let mut head = head::response(&head);
-                masks.headers(&mut head.headers);
+                let head = self.answers.read(&head, masks);
                 if let Some(reading) = &mut open.reading
                     && !open.failed
                 {

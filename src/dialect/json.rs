@@ -55,7 +55,17 @@ pub(super) enum Read {
 /// Reads `body` into `into`. A byte order mark may stand first: whoever sends one means nothing by it.
 pub(super) fn read<'de>(body: &'de [u8], into: impl Take<'de>) -> Read {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let mut parser = serde_json::Deserializer::from_slice(body);
+    // Looked at once, and not each text by itself.
+    match std::str::from_utf8(body) {
+        Ok(body) => read_by(serde_json::Deserializer::from_str(body), into),
+        Err(_) => read_by(serde_json::Deserializer::from_slice(body), into),
+    }
+}
+
+fn read_by<'de>(
+    mut parser: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
+    into: impl Take<'de>,
+) -> Read {
     match Value(into).deserialize(&mut parser) {
         Ok(_) if parser.end().is_err() => Read::Broken,
         Ok(true) => Read::Fine,

@@ -37,11 +37,11 @@ impl Seed {
         self.0.hash_one((before, next))
     }
 
-    /// A text without its white space.
+    /// A text without its white space: as a unit has it that is this text alone, said by the user.
     pub(crate) fn of_text(&self, text: &str) -> u64 {
         let mut bytes = Vec::with_capacity(text.len());
         dense(text, &mut bytes);
-        self.of_bytes(&bytes)
+        Unit::new(self.of_bytes(&bytes), false).hash()
     }
 }
 
@@ -170,6 +170,17 @@ impl Units {
             self.open = (!run.is_empty()).then_some(run);
         }
         self.begun.extend(without_ids(turns).and_then(|run| run.unit(seed)));
+    }
+
+    /// The hash of what this turn, the last one, says ([`Seed::of_text`]), where it is one text and nothing else. As far
+    /// as it [lasts](lasting).
+    pub(crate) fn said_last(&self, last: &Turn) -> Option<u64> {
+        let [Part::Text(text)] = &*last.parts else { return None };
+        let is_unit = last.role == Role::User && !lasting(text).trim().is_empty();
+        self.list
+            .last()
+            .filter(|unit| is_unit && !unit.by_model() && !unit.is_result())
+            .map(|unit| unit.hash())
     }
 
     /// How many messages, from the first, are said with so many units. Instructions belong to what comes behind them.

@@ -28,15 +28,21 @@ pub(super) fn request(head: &journal::RequestHead) -> RequestHead {
 pub(super) fn response(head: &journal::ResponseHead) -> ResponseHead {
     match head {
         journal::ResponseHead::Raw(raw) => {
-            let mut words = first_line(raw).split(|byte| *byte == b' ');
-            let version = words.next().map_or(Version::HTTP_11, version);
-            let status = words.next().and_then(|word| StatusCode::from_bytes(word).ok()).unwrap_or_default();
+            let (status, version) = status_line(raw);
             ResponseHead::new(status, version, headers(raw))
         }
         journal::ResponseHead::Parts(parts) => {
             ResponseHead::new(parts.status, parts.version, parts.headers.clone())
         }
     }
+}
+
+/// What the first line of a response says.
+pub(super) fn status_line(raw: &[u8]) -> (StatusCode, Version) {
+    let mut words = first_line(raw).split(|byte| *byte == b' ');
+    let version = words.next().map_or(Version::HTTP_11, version);
+    let status = words.next().and_then(|word| StatusCode::from_bytes(word).ok()).unwrap_or_default();
+    (status, version)
 }
 
 fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,5 +1,7 @@
 //! Requests' heads that were read before: those of a client are the same again and again, but for how long bodies are.
 
+mod answers;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use lru::LruCache;
 use memchr::memchr;
 use perimeter_interceptor::{Labels, RequestHead};
 
+pub(super) use self::answers::Answers;
 use super::caller::Caller;
 use super::{Settings, head, labels, names};
 use crate::dialect::Seed;

@@ -11,8 +11,9 @@ mod phrases;
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::memmem::find;
+use memchr::memmem::Finder;
 use perimeter_interceptor::{Part, Role, Turn};
 
 use self::phrases::{
@@ -116,16 +117,20 @@ pub(crate) fn side_turn(last: &Turn) -> Option<SideCall> {
 /// the summary in its place.
 pub(crate) fn asks_for_summary(last: &Turn) -> bool {
     let Some(text) = last_text(last).filter(|_| last.role == Role::User) else { return false };
-    let own = after_reminders(text);
-    SUMMARY_REQUESTS.iter().any(|phrase| begins(own, phrase))
-        || SUMMARY_REQUEST_ENDS.iter().any(|phrase| find(end(text).as_bytes(), phrase.as_bytes()).is_some())
+    let own = Beginning::of(after_reminders(text));
+    SUMMARY_REQUESTS.iter().any(|phrase| own.is(phrase))
+        || ENDS.iter().any(|phrase| phrase.find(end(text).as_bytes()).is_some())
 }
+
+/// Made once: to look for a phrase takes less than to make ready for it.
+static ENDS: LazyLock<Vec<Finder<'static>>> =
+    LazyLock::new(|| SUMMARY_REQUEST_ENDS.iter().map(|phrase| Finder::new(*phrase)).collect());
 
 /// Whether this, the first message, is a summary that took the place of the history before it.
 pub(crate) fn is_summary(first: &Turn) -> bool {
     texts(first).take(TEXTS).any(|text| {
-        let own = after_reminders(text);
-        SUMMARIES.iter().any(|phrase| begins(own, phrase))
+        let own = Beginning::of(after_reminders(text));
+        SUMMARIES.iter().any(|phrase| own.is(phrase))
     }) || first.role == Role::User && only_text(first) == Some(phrases::OPENCODE_SUMMARY)
 }
 
@@ -147,12 +152,13 @@ pub(crate) fn lasting(text: &str) -> Cow<'_, str> {
 /// A request, as the phrases are looked for in it.
 struct Said<'a> {
     /// The system prompt, without what Claude Code writes before each.
-    system: &'a str,
+    system: Beginning<'a>,
+    has_no_system: bool,
     is_claude_code: bool,
     /// The last message that is not the system's, where it is the user's.
     last: Option<&'a Turn>,
     /// What that says, after reminders.
-    says: Option<&'a str>,
+    says: Option<Beginning<'a>>,
     /// Whether it is the only one.
     is_alone: bool,
     tools: usize,
@@ -168,21 +174,22 @@ impl<'a> Said<'a> {
         let last = others.next_back();
         let is_alone = last.is_some() && others.next_back().is_none();
         let last = last.filter(|turn| turn.role == Role::User);
-        let says = last.and_then(last_text).map(after_reminders);
-        Self { system, is_claude_code, last, says, is_alone, tools }
+        let says = last.and_then(last_text).map(|text| Beginning::of(after_reminders(text)));
+        let has_no_system = system.trim().is_empty();
+        Self { system: Beginning::of(system), has_no_system, is_claude_code, last, says, is_alone, tools }
     }
 
     fn is(&self, place: Place, phrase: &str) -> bool {
-        let says = || self.says.is_some_and(|text| begins(text, phrase));
+        let says = || self.says.is_some_and(|text| text.is(phrase));
         match place {
-            Place::System => self.tools == 0 && begins(self.system, phrase),
+            Place::System => self.tools == 0 && self.system.is(phrase),
             Place::Alone => self.tools == 0 && self.is_alone && says(),
             Place::AloneForSchema => self.tools <= 1 && self.is_alone && says(),
             Place::Last => says(),
-            Place::BesideLast => {
-                self.last.is_some_and(|last| texts(last).take(TEXTS).any(|text| begins(text, phrase)))
-            }
-            Place::WholeWithoutSystem => self.is_whole(phrase) && self.has_no_system(),
+            Place::BesideLast => self
+                .last
+                .is_some_and(|last| texts(last).take(TEXTS).any(|text| Beginning::of(text).is(phrase))),
+            Place::WholeWithoutSystem => self.is_whole(phrase) && self.has_no_system,
             Place::WholeOfClaudeCode => self.is_whole(phrase) && self.is_claude_code,
         }
     }
@@ -190,10 +197,6 @@ impl<'a> Said<'a> {
     fn is_whole(&self, phrase: &str) -> bool {
         let own = || only_text(self.last?);
         self.is_alone && own() == Some(phrase)
-    }
-
-    fn has_no_system(&self) -> bool {
-        self.system.trim().is_empty()
     }
 }
 
@@ -264,29 +267,42 @@ fn without_preamble(system: &str) -> (&str, bool) {
     (rest, is_claude_code)
 }
 
-/// Whether a text begins with a phrase, whatever white space stands between the words. A phrase with line breaks is
-/// looked for as it is.
-fn begins(text: &str, phrase: &str) -> bool {
-    let text = start(text).trim_start();
-    // Most texts are another from the first letters on.
-    let differ = text.bytes().zip(phrase.bytes()).find(|(said, word)| said != word);
-    let is_letter = |byte: u8| byte.is_ascii() && !byte.is_ascii_whitespace() && !byte.is_ascii_control();
-    if differ.is_some_and(|(said, word)| is_letter(said) && is_letter(word)) {
-        return false;
+/// How a text begins, to be compared with many phrases.
+#[derive(Clone, Copy)]
+struct Beginning<'a>(&'a str);
+
+impl<'a> Beginning<'a> {
+    fn of(text: &'a str) -> Self {
+        Self(start(text).trim_start())
     }
-    if phrase.contains('\n') {
-        return text.starts_with(phrase);
-    }
-    let mut said = text.split_whitespace();
-    let mut words = phrase.split_whitespace().peekable();
-    while let Some(word) = words.next() {
-        let is_last = words.peek().is_none();
-        let is_said = |other: &str| if is_last { other.starts_with(word) } else { other == word };
-        if !said.next().is_some_and(is_said) {
+
+    /// Whether it is this phrase, whatever white space stands between the words. A phrase with line breaks is looked
+    /// for as it is.
+    fn is(self, phrase: &str) -> bool {
+        let text = self.0;
+        // Most texts are another from the first letters on.
+        let is_letter = |byte: u8| byte.is_ascii_graphic();
+        let differ = |(said, word): &(u8, u8)| said != word;
+        if let Some((said, word)) = text.bytes().zip(phrase.bytes()).find(differ)
+            && is_letter(said)
+            && is_letter(word)
+        {
             return false;
         }
+        if phrase.contains('\n') {
+            return text.starts_with(phrase);
+        }
+        let mut said = text.split_whitespace();
+        let mut words = phrase.split_whitespace().peekable();
+        while let Some(word) = words.next() {
+            let is_last = words.peek().is_none();
+            let is_said = |other: &str| if is_last { other.starts_with(word) } else { other == word };
+            if !said.next().is_some_and(is_said) {
+                return false;
+            }
+        }
+        true
     }
-    true
 }
 
 fn start(text: &str) -> &str {

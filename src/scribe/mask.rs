@@ -42,6 +42,13 @@ impl Masks {
         }
     }
 
+    /// Whether a header of this name may hold a secret.
+    pub(super) fn concern(&self, name: &HeaderName) -> bool {
+        self.headers.contains(name)
+            || *name == http::header::SEC_WEBSOCKET_PROTOCOL
+            || ADDRESSES.contains(name)
+    }
+
     /// Masks the headers that are secrets.
     pub(super) fn headers(&self, headers: &mut HeaderMap) {
         for (name, value) in headers.iter_mut() {

@@ -45,6 +45,9 @@ impl Block {
 
 /// What comes after the block that a text begins with, if it ends within `limit`.
 pub(super) fn after_block(text: &str, limit: usize) -> Option<&str> {
+    if !text.starts_with('<') {
+        return None;
+    }
     let block = BLOCKS.iter().find(|block| block.beside.is_none() && text.starts_with(block.open))?;
     let within = text.get(..text.floor_char_boundary(limit))?;
     let at = find(within.as_bytes(), block.close.as_bytes())?;

@@ -441,3 +441,25 @@ fn a_hostile_text_is_read_once() {
         assert_eq!(side_call(Some(&text), &[turn], 0), None);
     }
 }
+
+/// Word by word, as a phrase is meant.
+fn begins(text: &str, phrase: &str) -> bool {
+    let text = start(text).trim_start();
+    if phrase.contains('\n') {
+        return text.starts_with(phrase);
+    }
+    let words: Vec<&str> = phrase.split_whitespace().collect();
+    let said: Vec<&str> = text.split_whitespace().take(words.len()).collect();
+    let Some((last, before)) = words.split_last() else { return true };
+    said.len() == words.len() && said[..before.len()] == *before && said[before.len()].starts_with(last)
+}
+
+proptest! {
+    #[test]
+    fn a_text_begins_with_a_phrase_where_its_words_do(
+        text in "[ab \n\u{a0}]{0,12}",
+        phrase in "(a|b|ab|a b|ab ba|a b\nc)",
+    ) {
+        prop_assert_eq!(Beginning::of(&text).is(&phrase), begins(&text, &phrase));
+    }
+}

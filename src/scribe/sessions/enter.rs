@@ -162,9 +162,11 @@ impl Sessions {
         let (quotes, is_held) = self.quotes();
         if !is_told && converses && found.relation != Relation::Side {
             if let Some(said) = last.filter(|turn| turn.role == Role::User) {
+                let hash = ask.units.said_last(said);
                 for part in &said.parts {
                     if let Part::Text(text) = part {
-                        quotes.add_text(Kind::Said, scope, source, &markers::lasting(text), &is_held);
+                        let text = markers::lasting(text);
+                        quotes.add_hashed(Kind::Said, scope, source, (&text, hash), &is_held);
                     }
                 }
             }

@@ -32,7 +32,7 @@ impl Sessions {
             Some((at, self.pair(scope, before.hash(), unit.hash())))
         };
         let pairs: Vec<(usize, u64)> = answers.take(PAIRS).filter_map(pair).collect();
-        let is_summary = ask.summary().is_some();
+        let is_summary = !pairs.is_empty() && ask.summary().is_some();
         let key = |at| self.key(at);
         for (at, last) in pairs.iter().take(LAST_PAIRS).filter(|(at, _)| *at >= elsewhere) {
             let fits = |found: At| {
