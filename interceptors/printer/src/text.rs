@@ -59,9 +59,10 @@ impl<'a> Iterator for Clusters<'a> {
     }
 }
 
-/// The visible ASCII that a text begins with, which is its own glyphs and a cell each: all that nothing joins with.
-fn plain(text: &str) -> &str {
-    let run = text.bytes().take_while(|byte| matches!(byte, b'!'..=b'~')).count();
+/// The visible ASCII and blanks that a text begins with, at most so many: a cell each, and nothing joins with them.
+fn plain(text: &str, most: usize) -> &str {
+    let first = &text.as_bytes()[..most.min(text.len())];
+    let run = first.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count();
     let joins = text.as_bytes().get(run).is_some_and(|byte| !byte.is_ascii());
     text.get(..run - usize::from(joins && run > 0)).unwrap_or_default()
 }
@@ -159,11 +160,9 @@ impl Iterator for Rows<'_> {
         let mut row = Row::default();
         let mut clusters = clusters(text);
         loop {
-            let word = plain(clusters.rest());
-            if !word.is_empty() && row.cells + word.len() <= self.width {
-                row.mark(word, word.len());
-                clusters.pass(word.len());
-            }
+            let run = plain(clusters.rest(), self.width.saturating_sub(row.cells));
+            row.run(run, clusters.at);
+            clusters.pass(run.len());
             let Some((at, cluster)) = clusters.next() else { return self.end(row, None) };
             let behind = &text[at + cluster.len()..];
             match glyph(cluster) {
@@ -217,6 +216,18 @@ impl Row {
         self.cells += cells;
     }
 
+    /// Words and blanks of ASCII that stand at `at` in the text.
+    fn run(&mut self, run: &str, at: usize) {
+        let Some(begins) = run.bytes().position(|byte| byte != b' ') else {
+            return run.bytes().enumerate().for_each(|(blank, _)| self.blank(1, at + blank + 1));
+        };
+        let begins = if self.begun { 0 } else { begins };
+        if let Some(blank) = run.bytes().rposition(|byte| byte == b' ').filter(|blank| *blank >= begins) {
+            self.last_blank = Some((self.shown.len() + blank, at + blank + 1));
+        }
+        self.mark(run, run.len());
+    }
+
     fn mark(&mut self, mark: &str, cells: usize) {
         self.shown.push_str(mark);
         self.cells += cells;
@@ -243,11 +254,11 @@ pub fn line(text: &str, width: Option<usize>) -> String {
     let mut room = 0;
     let mut clusters = clusters(text);
     loop {
-        let word = plain(clusters.rest());
-        if !word.is_empty() && row.cells + word.len() < width {
-            row.mark(word, word.len());
+        let run = plain(clusters.rest(), width.saturating_sub(row.cells + 1));
+        if !run.is_empty() {
+            row.mark(run, run.len());
             room = row.shown.len();
-            clusters.pass(word.len());
+            clusters.pass(run.len());
         }
         let Some((_, cluster)) = clusters.next() else { return row.finish() };
         let (mark, cells) = match glyph(cluster) {
@@ -306,14 +317,16 @@ pub(crate) fn long_rows(
 
 /// At most `limit` characters of a text, each run of white space a single blank.
 pub(crate) fn squeeze(text: &str, limit: usize) -> String {
-    let mut squeezed = String::new();
-    let mut room = limit;
-    for (index, word) in text.split_whitespace().enumerate() {
+    let mut squeezed = String::with_capacity(text.len().min(limit) + 1);
+    let (words, rest) = squeezed_already(text, limit);
+    squeezed.push_str(words);
+    let mut room = if words.is_empty() { limit } else { limit - words.len() - 1 };
+    for word in rest.split_whitespace() {
         if room == 0 {
             squeezed.push('…');
             break;
         }
-        if index > 0 {
+        if !squeezed.is_empty() {
             squeezed.push(' ');
         }
         let word = start(word, room);
@@ -321,6 +334,20 @@ pub(crate) fn squeeze(text: &str, limit: usize) -> String {
         squeezed.push_str(&word);
     }
     squeezed
+}
+
+/// Words of ASCII with single blanks between them that a text begins with, fewer than `limit` characters, and what
+/// follows behind the blank after them.
+fn squeezed_already(text: &str, limit: usize) -> (&str, &str) {
+    let mut before = b' ';
+    let is_next = |byte: &u8| {
+        let is_word = matches!(byte, b'!'..=b'~');
+        let is_blank = *byte == b' ' && before != b' ';
+        before = *byte;
+        is_word || is_blank
+    };
+    let run = text.bytes().take(limit).take_while(is_next).count();
+    text[..run].rsplit_once(' ').map_or(("", text), |(words, _)| (words, &text[words.len() + 1..]))
 }
 
 /// The first `limit` characters of a text, and a `…` if there are more.
@@ -332,5 +359,107 @@ pub(crate) fn start(text: &str, limit: usize) -> Cow<'_, str> {
     match text.char_indices().nth(limit) {
         Some((at, _)) => (text[..at].to_owned() + "…").into(),
         None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Cluster by cluster.
+    fn rows_one_by_one(text: &str, width: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut rest = Some(text);
+        while let Some(text) = rest {
+            let mut rows = Rows { rest, width };
+            let mut row = Row::default();
+            let mut clusters = clusters(text);
+            let ended = loop {
+                let Some((at, cluster)) = clusters.next() else { break rows.end(row, None) };
+                let behind = &text[at + cluster.len()..];
+                match glyph(cluster) {
+                    Glyph::Break => break rows.end(row, Some(behind)),
+                    Glyph::Blank(cells) if row.cells + cells > width => break rows.wrap(row, behind),
+                    Glyph::Blank(cells) => row.blank(cells, at + cluster.len()),
+                    Glyph::Mark(_, cells) if row.cells > 0 && row.cells + cells > width => {
+                        let next = row.break_between_words().unwrap_or(at);
+                        break rows.wrap(row, &text[next..]);
+                    }
+                    Glyph::Mark(_, 0) => {}
+                    Glyph::Mark(mark, cells) => row.mark(&mark, cells),
+                }
+            };
+            all.extend(ended);
+            rest = rows.rest;
+        }
+        all
+    }
+
+    fn line_one_by_one(text: &str, width: usize) -> String {
+        let (mut row, mut room) = (Row::default(), 0);
+        for (_, cluster) in clusters(text) {
+            let (mark, cells) = match glyph(cluster) {
+                Glyph::Break => (" ".into(), 1),
+                Glyph::Blank(cells) => (" ".repeat(cells).into(), cells),
+                Glyph::Mark(_, 0) => continue,
+                Glyph::Mark(mark, cells) => (mark, cells),
+            };
+            if row.cells + cells > width {
+                row.shown.truncate(room);
+                return row.finish() + "…";
+            }
+            row.mark(&mark, cells);
+            if row.cells < width {
+                room = row.shown.len();
+            }
+        }
+        row.finish()
+    }
+
+    fn squeeze_word_by_word(text: &str, limit: usize) -> String {
+        let mut squeezed = String::new();
+        let mut room = limit;
+        for (index, word) in text.split_whitespace().enumerate() {
+            if room == 0 {
+                squeezed.push('…');
+                break;
+            }
+            if index > 0 {
+                squeezed.push(' ');
+            }
+            let word = start(word, room);
+            room = room.saturating_sub(word.chars().count() + 1);
+            squeezed.push_str(&word);
+        }
+        squeezed
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_those_that_clusters_one_by_one_make(
+            text in "[ab  \t\r\n\u{e9}\u{301}\u{4e16}\u{1b}]{0,40}",
+            width in prop_oneof![8..20_usize, Just(usize::MAX)],
+        ) {
+            let rows: Vec<String> = Rows { rest: Some(&text), width }.collect();
+            prop_assert_eq!(rows, rows_one_by_one(&text, width));
+        }
+
+        #[test]
+        fn a_line_is_that_which_clusters_one_by_one_make(
+            text in "[ab  \t\n\u{e9}\u{301}\u{4e16}\u{1b}]{0,30}",
+            width in prop_oneof![0..20_usize, Just(usize::MAX)],
+        ) {
+            prop_assert_eq!(line(&text, Some(width)), line_one_by_one(&text, width));
+        }
+
+        #[test]
+        fn a_squeezed_text_is_that_of_its_words(
+            text in "[ab  \t\n\u{e9}\u{a0}]{0,30}",
+            limit in 0..24_usize,
+        ) {
+            prop_assert_eq!(squeeze(&text, limit), squeeze_word_by_word(&text, limit));
+        }
     }
 }
