@@ -35,26 +35,42 @@ fn tools(before: &str, after: &str) -> String {
     tools
 }
 
-/// By OpenAI's Chat Completions, streamed.
-pub(crate) fn chat() -> impl Iterator<Item = String> {
-    chats(0, ",\"stream\":true")
+/// By OpenAI's Chat Completions, not streamed; sessions of different numbers say different things. `answer`, written as a
+/// string of JSON, is what each request is answered, and the next one brings: whoever tells sessions by what was said
+/// would take another answer for another session. The agent reads it for the tools that it is to use.
+pub(crate) fn session(session: u64, answer: String) -> impl Iterator<Item = String> {
+    let tools = chat_tools();
+    let mut said = opening(&format!(" It is number {session}."));
+    (0..TURNS).map(move |number| {
+        let request = format!("{{\"model\":\"gpt-5\",\"messages\":[{said}],\"tools\":[{tools}]}}");
+        let _ = write!(
+            said,
+            ",{{\"role\":\"assistant\",\"content\":{answer}}},{{\"role\":\"user\",\"content\":\"{read}\"}}",
+            read = read(number),
+        );
+        request
+    })
 }
 
-/// By OpenAI's Chat Completions, not streamed; sessions of different numbers say different things.
-pub(crate) fn session(number: u64) -> impl Iterator<Item = String> {
-    chats(number, "")
+fn chat_tools() -> String {
+    tools("\"type\":\"function\",\"function\":{", "parameters")
 }
 
-fn chats(session: u64, stream: &'static str) -> impl Iterator<Item = String> {
-    let tools = tools("\"type\":\"function\",\"function\":{", "parameters");
-    let task = if session == 0 { String::new() } else { format!(" It is number {session}.") };
-    let mut said = format!(
+fn opening(task: &str) -> String {
+    format!(
         "{{\"role\":\"system\",\"content\":\"You are a coding agent. Be brief.\"}},\
          {{\"role\":\"user\",\"content\":\"Mend the test.{task}\"}}"
-    );
+    )
+}
+
+/// By OpenAI's Chat Completions, streamed.
+pub(crate) fn chat() -> impl Iterator<Item = String> {
+    let tools = chat_tools();
+    let mut said = opening("");
     (0..TURNS).map(move |number| {
-        let request = format!("{{\"model\":\"gpt-5\",\"messages\":[{said}],\"tools\":[{tools}]{stream}}}");
-        let id = format!("call_{session}_{number}");
+        let request =
+            format!("{{\"model\":\"gpt-5\",\"messages\":[{said}],\"tools\":[{tools}],\"stream\":true}}");
+        let id = format!("call_{number}");
         let _ = write!(
             said,
             ",{{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{{\"id\":\"{id}\",\"type\":\"function\",\
@@ -150,7 +166,7 @@ mod tests {
     fn each_request_brings_all_that_was_said_before() {
         for (requests, list, first) in [
             (chat().collect::<Vec<_>>(), "messages", 2),
-            (session(7).collect(), "messages", 2),
+            (session(7, "\"Said.\"".to_owned()).collect(), "messages", 2),
             (messages().collect(), "messages", 1),
             (responses().collect(), "input", 1),
             (contents().collect(), "contents", 1),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::chat;
 
 /// What CPU time is divided by. A MiB is one of requests, heads included.
@@ -274,6 +276,12 @@ pub(crate) fn answer_body() -> Vec<u8> {
     chat::answer(KIB)
 }
 
+/// What [`answer_body`] says, as a string of JSON.
+pub(crate) fn answer_text() -> String {
+    let answer: Value = serde_json::from_slice(&answer_body()).unwrap_or_default();
+    answer.pointer("/choices/0/message/content").map(Value::to_string).unwrap_or_default()
+}
+
 /// The head of a stream's answer.
 pub(crate) fn stream_head() -> Vec<u8> {
     format!(
@@ -308,6 +316,7 @@ mod tests {
     #[test]
     fn bodies_are_as_long_as_the_table_says() {
         assert_eq!(answer_body().len(), 1024);
+        assert!(answer_text().len() > 256, "{}", answer_text());
         for (name, length) in
             [("w1-c1", 1024), ("w2-256k", 256 * 1024), ("w2-2m", 2048 * 1024), ("w3-1ms", 1024)]
         {

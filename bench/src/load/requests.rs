@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::agent;
-use crate::workload::Exchange;
+use crate::workload::{self, Exchange};
 
 /// The number of the next session: no target hears one twice, whatever was run before.
 static SESSIONS: AtomicU64 = AtomicU64::new(1);
@@ -25,7 +25,9 @@ impl Requests {
     }
 
     fn sessions(exchange: Exchange, host: String) -> Self {
-        let turns = iter::repeat_with(|| agent::session(SESSIONS.fetch_add(1, Ordering::Relaxed))).flatten();
+        let answer = workload::answer_text();
+        let session = move || agent::session(SESSIONS.fetch_add(1, Ordering::Relaxed), answer.clone());
+        let turns = iter::repeat_with(session).flatten();
         Self(Box::new(turns.map(move |body| exchange.request_with(&host, body.as_bytes()).into())))
     }
 
