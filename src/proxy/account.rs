@@ -15,8 +15,9 @@ use crate::metrics::{Metrics, Outcome};
 #[derive(Debug)]
 pub(super) struct Account {
     metrics: Arc<Metrics>,
-    /// For the access line, where somebody reads it.
-    request: Option<(Method, Uri)>,
+    /// Method and path for the access line, where somebody reads it. A clone of the URI would keep all that hyper read
+    /// with it.
+    request: Option<(Method, Box<str>)>,
     began: Instant,
     status: AtomicU16,
     outcome: AtomicU8,
@@ -35,7 +36,7 @@ impl Account {
         let is_read = tracing::enabled!(target: "access", tracing::Level::INFO);
         Arc::new(Self {
             metrics,
-            request: is_read.then(|| (method.clone(), uri.clone())),
+            request: is_read.then(|| (method.clone(), uri.path().into())),
             began: Instant::now(),
             status: AtomicU16::new(0),
             outcome: AtomicU8::new(UNDECIDED),
@@ -118,12 +119,12 @@ impl Drop for Account {
     fn drop(&mut self) {
         let (status, outcome) = (self.status.load(Relaxed), self.outcome());
         self.metrics.exchange_closed(status, outcome);
-        let Some((method, uri)) = &self.request else { return };
+        let Some((method, path)) = &self.request else { return };
         tracing::info!(
             target: "access",
             method = method.as_str(),
             // A key in a path is no better kept in a log.
-            path = &*without_keys(uri.path()),
+            path = &*without_keys(path),
             status,
             outcome = outcome.as_str(),
             duration_ms = self.began.elapsed().as_secs_f64() * 1e3,

@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 use super::head_scan::HeadScan;
+use super::pages;
 use crate::metrics::Metrics;
 use crate::raw_head::{HeadWriter, RawHead, Shows};
 
@@ -49,8 +50,23 @@ struct Inner {
     upgraded: bool,
     /// When a part of a response was read that has not been offered to the client yet.
     in_hand: Option<Instant>,
+    read_buffer: ReadBuffer,
     /// What lasts as long as the socket.
     open: OpenConnection,
+}
+
+/// What the room is for that hyper reads the client into. It is as large as the request made it, and holds nothing
+/// while the answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadBuffer {
+    /// Bytes of the request, or of the next one.
+    InUse,
+    /// Nothing: an answer has begun to come.
+    Unneeded,
+    /// Nothing, for a while: its pages are to be given back.
+    Lying,
+    /// Nothing, and it has no pages.
+    GivenBack,
 }
 
 /// Counts a client connection for as long as it is open, tunnels included, and holds its place among
@@ -94,6 +110,7 @@ impl Handle {
             reset: false,
             upgraded: false,
             in_hand: None,
+            read_buffer: ReadBuffer::InUse,
             open,
         })))
     }
@@ -168,7 +185,19 @@ impl Handle {
 
     /// A part of a response was just read: how long until it is offered to the client?
     pub(super) fn took_in_hand(&self) {
-        self.lock().in_hand.get_or_insert_with(Instant::now);
+        let mut inner = self.lock();
+        inner.in_hand.get_or_insert_with(Instant::now);
+        if inner.read_buffer == ReadBuffer::InUse {
+            inner.read_buffer = ReadBuffer::Unneeded;
+        }
+    }
+
+    /// An exchange has been under way for a while: what memory it does not need is given back.
+    pub(super) fn grows_old(&self) {
+        let mut inner = self.lock();
+        if inner.read_buffer == ReadBuffer::Unneeded {
+            inner.read_buffer = ReadBuffer::Lying;
+        }
     }
 
     /// Whether the last write had to wait, so that hyper still holds bytes which belong to the client.
@@ -230,6 +259,7 @@ impl Drop for OpenExchange {
         let mut inner = self.0.lock();
         inner.open_exchanges = inner.open_exchanges.saturating_sub(1);
         inner.scan.restart_clock();
+        inner.read_buffer = ReadBuffer::InUse;
     }
 }
 
@@ -237,7 +267,12 @@ impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.handle.lock();
         let before = buf.filled().len();
-        let result = ready!(Pin::new(&mut inner.tcp).poll_read(cx, buf));
+        let polled = Pin::new(&mut inner.tcp).poll_read(cx, buf);
+        if polled.is_pending() && inner.read_buffer == ReadBuffer::Lying {
+            inner.read_buffer = ReadBuffer::GivenBack;
+            pages::give_back(buf);
+        }
+        let result = ready!(polled);
         let read = &mut buf.filled_mut()[before..];
         if result.is_err() || read.is_empty() {
             inner.read_ended = true;

@@ -90,7 +90,8 @@ impl Serve {
     /// Serves a connection until it is over, or has nothing to do for a while.
     async fn awake(&self, client: &Client) -> ControlFlow<()> {
         let handle = &client.stream;
-        let service = service_fn(|request| self.gateway.clone().serve(client.clone(), request));
+        // Boxed: hyper keeps room for one as long as the connection lives, through the whole of an answer.
+        let service = service_fn(|request| Box::pin(self.gateway.clone().serve(client.clone(), request)));
         let connection = http1::Builder::new()
             .auto_date_header(false)
             // Ours counts from the first byte of a head; hyper's would end idle connections.
@@ -200,6 +201,7 @@ impl Watch {
         if self.handle.is_at_rest() {
             return Some(Seen::AtRest);
         }
+        self.handle.grows_old();
         let is_slow = self.handle.head_began().is_some_and(|began| began.elapsed() >= self.header_timeout);
         is_slow.then_some(Seen::GivenUp(GivenUp::HeadTooSlow))
     }

@@ -101,8 +101,8 @@ impl Connector {
         let Some((config, name)) = &self.tls else {
             return Ok(Stream::new(Transport::Tcp(tcp)));
         };
-        let tls = TlsConnector::from(config.clone())
-            .connect(name.clone(), tcp)
+        // Boxed: connecting without TLS, of many at once, is not to hold room for it.
+        let tls = Box::pin(TlsConnector::from(config.clone()).connect(name.clone(), tcp))
             .await
             .map_err(|source| UpstreamError::Tls { host: self.host.to_string(), source })?;
         Ok(Stream::new(Transport::Tls(Box::new(tls))))
