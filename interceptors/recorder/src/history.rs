@@ -198,6 +198,11 @@ impl Histories {
 }
 
 impl Body<'_> {
+    /// How many messages the rest has; 0 where they stand in an object within it.
+    pub(crate) fn left(&self) -> usize {
+        if self.outline.is_inner { 0 } else { self.outline.messages.len() }
+    }
+
     /// The rest with what is cut off behind the messages.
     pub(crate) fn rest_with_tail(&self) -> Option<Cow<'_, str>> {
         let Some(tail) = self.tail else { return Some(Cow::Borrowed(&self.rest)) };

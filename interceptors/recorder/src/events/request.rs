@@ -42,25 +42,37 @@ fn write_news(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Opt
     let is_long = call.body.len() >= SHORT;
     let body = if is_long { histories.cut(&call.session, &call.body, call.known) } else { None };
     let Some(body) = body else {
-        return write_members(call, Members::of_bytes(&call.body)?, 0, None, json);
+        return write_members(call, Members::of_bytes(&call.body)?, Counted::default(), None, json);
     };
     histories.remember(&call.session, &body, &[]);
     let tail = histories.plain_tail(&call.session, &body);
     let rest = if tail.is_some() { Cow::Borrowed(&*body.rest) } else { body.rest_with_tail()? };
     json.reserve(rest.len() + tail.map_or(0, str::len) + NEWS);
-    write_members(call, Members::of(&rest)?, body.messages, tail, json)
+    let counted = Counted { passed: body.messages, left: body.left() };
+    write_members(call, Members::of(&rest)?, counted, tail, json)
 }
 
-/// Writes these members without the messages that are known, of which `passed` are left out already; in place of the end
-/// of the last member, a list, the `tail`.
+/// What is known of a list of messages before it is read.
+#[derive(Default)]
+struct Counted {
+    /// So many are left out already.
+    passed: usize,
+    /// So many are left; 0 where that is not known.
+    left: usize,
+}
+
+/// Writes these members without the messages that are known; in place of the end of the last member, a list, the `tail`.
 fn write_members(
     call: &Call,
     mut members: Members<'_>,
-    passed: usize,
+    Counted { passed, left }: Counted,
     tail: Option<&str>,
     json: &mut Vec<u8>,
 ) -> Option<Range<usize>> {
-    let counts = cut(&mut members, call.known.saturating_sub(passed));
+    let counts = match call.known.saturating_sub(passed) {
+        0 if left > 0 => Some((left, 0)),
+        known => cut(&mut members, known),
+    };
     let (total, from) = counts.map_or((call.news.len(), 0), |(total, from)| (total + passed, from + passed));
     let external_session = call.session.told;
     let news = News { total_messages: total, new_messages: total - from, from_index: from, external_session };
