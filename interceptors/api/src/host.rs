@@ -117,7 +117,8 @@ impl std::error::Error for Fault {
 pub struct Desk<I: Interceptor> {
     interceptor: I,
     interest: Interest,
-    open: HashMap<ExchangeId, I::State>,
+    /// Behind pointers: a table that grows has room for twice as many.
+    open: HashMap<ExchangeId, Box<I::State>>,
 }
 
 impl<I: Interceptor> fmt::Debug for Desk<I> {
@@ -188,14 +189,14 @@ impl<I: Interceptor> Desk<I> {
         match what {
             What::RequestHead(head) => {
                 let state = guard(what.callback(), Some(id), || interceptor.on_request_head(cx, head))?;
-                match state.and_then(|state| open.insert(id, state)) {
+                match state.and_then(|state| open.insert(id, Box::new(state))) {
                     Some(earlier) => let_go(Some(id), earlier),
                     None => Ok(()),
                 }
             }
             What::End(end) => {
                 let Some(state) = open.remove(&id) else { return Ok(()) };
-                guard(what.callback(), Some(id), || interceptor.on_end(cx, state, end))
+                guard(what.callback(), Some(id), || interceptor.on_end(cx, *state, end))
             }
             _ => self.between(cx, what),
         }
@@ -228,7 +229,7 @@ impl<I: Interceptor> Desk<I> {
 }
 
 /// Drops every state, whatever becomes of the others, and tells the first fault.
-fn let_all_go<S>(open: HashMap<ExchangeId, S>) -> Result<(), Fault> {
+fn let_all_go<S>(open: HashMap<ExchangeId, Box<S>>) -> Result<(), Fault> {
     let mut dropped = Ok(());
     for (id, state) in open {
         dropped = dropped.and(let_go(Some(id), state));
