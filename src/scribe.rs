@@ -98,7 +98,8 @@ pub(crate) struct Scribe {
     tally: Arc<Tally>,
     heads: Heads,
     answers: Answers,
-    open: HashMap<u64, Open, RandomState>,
+    /// Behind pointers: a table that grows has room for twice as many.
+    open: HashMap<u64, Box<Open>, RandomState>,
     sessions: Sessions,
     pending: Pending,
     clock: (Instant, SystemTime),
@@ -180,7 +181,7 @@ impl Scribe {
             panicked: false,
         };
         tell(open.notice(at, What::RequestHead(head)));
-        self.open.insert(number, open);
+        self.open.insert(number, Box::new(open));
     }
 
     fn follow(&mut self, number: u64, at: Instant, what: journal::What, tell: Tell<'_>) {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use perimeter_interceptor::{CallId, Exchange, LlmEvent, Session, SessionEnd};
 
+use super::bounded;
 use super::caller::Caller;
 use super::census::Census;
 use super::pending::Pending;
@@ -92,7 +93,7 @@ impl<'a> Attach<'a> {
         let ask = Ask::new(exchange, caller, call, asked, &news);
         let (session, ticket) = sessions.attach(self.at, &ask, found, &mut |end| ended.push(end));
         self.census.call(&session, !ticket.is_alone());
-        self.tickets.0.push((call, ticket));
+        bounded::push(&mut self.tickets.0, (call, ticket));
         (Arc::new(session), news, known)
     }
 

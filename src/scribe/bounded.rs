@@ -11,3 +11,12 @@ pub(crate) fn append(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
     body.extend_from_slice(chunk.get(..fits).unwrap_or_default());
     fits == chunk.len()
 }
+
+/// Adds to a list that has one entry in most exchanges, of which there may be thousands: a list that grows by itself has
+/// room for four.
+pub(crate) fn push<T>(list: &mut Vec<T>, entry: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(entry);
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use perimeter_genai::error_type;
 use perimeter_interceptor::{BodyEnd, Call, CallId, Completion, Failure, LlmEvent, Operation, Usage};
 
+use super::bounded;
 use super::tally::streams::Closer;
 use super::tally::{Finished, Standing, Tally};
 
@@ -120,7 +121,7 @@ impl Meter {
         if self.open.len() >= OPEN {
             self.open.remove(0);
         }
-        self.open.push(Timed {
+        let timed = Timed {
             call: call.id,
             operation: call.operation,
             dialect: call.dialect,
@@ -128,7 +129,8 @@ impl Meter {
             model: call.model.clone(),
             began,
             cut: None,
-        });
+        };
+        bounded::push(&mut self.open, timed);
     }
 
     fn take(&mut self, call: CallId) -> Option<Timed> {

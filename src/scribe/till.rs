@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use perimeter_interceptor::{CallId, Completion, CostSource, LlmEvent, Operation};
 
+use super::bounded;
 use super::meter::Meter;
 use super::takings::Model;
 use super::tally::{Standing, Tally};
@@ -49,7 +50,7 @@ impl Till {
                     self.open.remove(0);
                 }
                 let (operation, model) = (call.operation, call.model.clone());
-                self.open.push(Asked { call: call.id, operation, model });
+                bounded::push(&mut self.open, Asked { call: call.id, operation, model });
                 LlmEvent::Call(call)
             }
             LlmEvent::Completion(completion) => LlmEvent::Completion(self.bill(completion)),

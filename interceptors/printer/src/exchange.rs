@@ -68,6 +68,8 @@ impl Following {
         let over = self.calls.iter().position(|call| call.finished.is_some());
         let over = over.or((self.calls.len() >= OPEN_CALLS).then_some(0));
         let over = over.map(|at| self.calls.remove(at));
+        // Most have one, and there may be thousands of them.
+        self.calls.reserve_exact(1);
         self.calls.push(Shown::new(call, began, keep, tools));
         self.had += 1;
         over

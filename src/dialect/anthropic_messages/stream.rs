@@ -14,7 +14,7 @@ use crate::dialect::failure::Told;
 use crate::dialect::fields::{Fields, Kept};
 use crate::dialect::json::{self, Number, Room, Str, Take};
 use crate::dialect::reader::{Gather, Step};
-use crate::scribe::sse;
+use crate::scribe::{bounded, sse};
 
 /// How many blocks an answer is read to have.
 const MOST_BLOCKS: usize = 10_000;
@@ -113,7 +113,7 @@ impl Stream {
         let index = index.unwrap_or(self.blocks.len() as u64);
         let block = Block::new(index, fields, &mut self.budget);
         self.said |= block.says_something();
-        self.blocks.push(block);
+        bounded::push(&mut self.blocks, block);
     }
 
     fn block(&mut self, index: Option<u64>) -> Option<&mut Block> {

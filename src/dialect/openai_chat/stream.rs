@@ -14,7 +14,7 @@ use crate::dialect::budget::Budget;
 use crate::dialect::failure;
 use crate::dialect::json::{self, Room};
 use crate::dialect::reader::{Gather, Step};
-use crate::scribe::sse;
+use crate::scribe::{bounded, sse};
 
 /// An answer that comes in events.
 pub(in crate::dialect) struct Stream {
@@ -79,7 +79,7 @@ impl Stream {
         let position = match position {
             Some(position) => position,
             None if self.choices.len() < super::MOST_CHOICES && self.budget.take(2 * size_of::<Choice>()) => {
-                self.choices.push(Choice::new(index));
+                bounded::push(&mut self.choices, Choice::new(index));
                 self.choices.len() - 1
             }
             None => return self.budget.lose(),

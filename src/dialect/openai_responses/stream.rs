@@ -16,7 +16,7 @@ use crate::dialect::budget::Budget;
 use crate::dialect::failure::{self, Told};
 use crate::dialect::json::{self, Number, Room, Str, Take};
 use crate::dialect::reader::{Answered, Gather, Step};
-use crate::scribe::sse;
+use crate::scribe::{bounded, sse};
 
 /// How many items an answer is read to have.
 const MOST_ITEMS: usize = 10_000;
@@ -133,7 +133,8 @@ impl Stream {
         let position = match position {
             Some(position) => position,
             None if items.len() < MOST_ITEMS && budget.take(2 * size_of::<Item>() + 2 * TOLD) => {
-                items.push(Item::new(index.unwrap_or(items.len() as u64)));
+                let index = index.unwrap_or(items.len() as u64);
+                bounded::push(items, Item::new(index));
                 items.len() - 1
             }
             None => {
