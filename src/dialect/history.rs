@@ -196,7 +196,9 @@ impl Histories {
         whole: bool,
     ) -> News {
         let read = |body: &[u8]| asked.read_request(call, content_type, body, whole);
-        let Some(shape) = Shape::of(asked).filter(|_| whole) else {
+        // Where no system prompt stands outside of the list, a request that is read by itself need not be taken apart.
+        let is_plain = |shape: &Shape| self.forgets && !shape.has_system();
+        let Some(shape) = Shape::of(asked).filter(|shape| whole && !is_plain(shape)) else {
             return News::all(asked, &self.seed, read(body));
         };
         // What is left where all that is known is cut out; and where that is not as expected, all of it.

@@ -278,14 +278,25 @@ impl<'a> Beginning<'a> {
 
     /// Whether it is this phrase, whatever white space stands between the words. A phrase with line breaks is looked
     /// for as it is.
+    #[inline]
     fn is(self, phrase: &str) -> bool {
+        // Most texts are another from the first letter on, and most of the others soon after.
+        match (self.0.as_bytes().first(), phrase.as_bytes().first()) {
+            (Some(said), Some(word))
+                if said != word && said.is_ascii_graphic() && word.is_ascii_graphic() =>
+            {
+                false
+            }
+            _ => self.has_words(phrase),
+        }
+    }
+
+    fn has_words(self, phrase: &str) -> bool {
         let text = self.0;
-        // Most texts are another from the first letters on.
-        let is_letter = |byte: u8| byte.is_ascii_graphic();
         let differ = |(said, word): &(u8, u8)| said != word;
         if let Some((said, word)) = text.bytes().zip(phrase.bytes()).find(differ)
-            && is_letter(said)
-            && is_letter(word)
+            && said.is_ascii_graphic()
+            && word.is_ascii_graphic()
         {
             return false;
         }

@@ -1,5 +1,7 @@
 //! Responses' heads: those of a provider have the same names again and again, and other values.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -18,7 +20,11 @@ const LONGEST: usize = 8 * 1024;
 
 /// Which names stand in responses' heads, in which order. It only saves work.
 #[derive(Debug, Default)]
-pub(in crate::scribe) struct Answers(Vec<Form>);
+pub(in crate::scribe) struct Answers {
+    forms: Vec<Form>,
+    /// Where the values of the head stand that is being read.
+    values: Vec<Range<usize>>,
+}
 
 /// The names of a head.
 #[derive(Debug)]
@@ -37,14 +43,13 @@ impl Answers {
         if let journal::ResponseHead::Raw(raw) = head
             && raw.len() <= LONGEST
         {
-            if let Some((at, headers)) = self.again(raw, masks) {
-                self.0.get_mut(..=at).unwrap_or_default().rotate_right(1);
+            if let Some(headers) = self.again(raw, masks) {
                 let (status, version) = status_line(raw);
                 return ResponseHead::new(status, version, headers);
             }
             if let Some(form) = Form::of(raw, masks) {
-                self.0.truncate(MOST - 1);
-                self.0.insert(0, form);
+                self.forms.truncate(MOST - 1);
+                self.forms.insert(0, form);
             }
         }
         let mut head = head::response(head);
@@ -52,20 +57,22 @@ impl Answers {
         head
     }
 
-    /// The headers of a head whose form is known, and which form that is.
-    fn again(&self, raw: &Bytes, masks: &Masks) -> Option<(usize, HeaderMap)> {
-        let at = self.0.iter().position(|form| form.values(raw).all(|value| value.is_some()))?;
-        let form = self.0.get(at)?;
+    /// The headers of a head whose form is known.
+    fn again(&mut self, raw: &Bytes, masks: &Masks) -> Option<HeaderMap> {
+        let Self { forms, values } = self;
+        let at = forms.iter().position(|form| form.find(raw, values).is_some())?;
+        forms.get_mut(..=at)?.rotate_right(1);
+        let form = forms.first()?;
         // The values share it: what it is cut from is a part of a much larger piece.
         let kept = Bytes::copy_from_slice(raw);
         let mut headers = form.headers.clone();
-        for (value, told) in headers.values_mut().zip(form.values(&kept)) {
-            *value = HeaderValue::from_maybe_shared(kept.slice_ref(told?)).ok()?;
+        for (value, range) in headers.values_mut().zip(values) {
+            *value = HeaderValue::from_maybe_shared(kept.slice(range.clone())).ok()?;
         }
         if form.has_secrets {
             masks.headers(&mut headers);
         }
-        Some((at, headers))
+        Some(headers)
     }
 }
 
@@ -89,18 +96,19 @@ impl Form {
         (is_in_order && is_each_once && !form.names.is_empty()).then_some(form)
     }
 
-    /// The values of a head, one for each name; `None` where it has not this form, and what follows means nothing.
-    fn values<'r>(&self, raw: &'r [u8]) -> impl Iterator<Item = Option<&'r [u8]>> {
-        let mut rest = behind_line(raw);
-        let mut left = self.names.len();
-        self.names.iter().map(move |name| {
-            let told = rest?.strip_prefix(&**name)?.strip_prefix(b":")?;
+    /// Where the values of a head stand, one for each name; `None` where it has not this form.
+    fn find(&self, raw: &[u8], values: &mut Vec<Range<usize>>) -> Option<()> {
+        values.clear();
+        let mut rest = behind_line(raw)?;
+        for name in &self.names {
+            let told = rest.strip_prefix(&**name)?.strip_prefix(b":")?;
             let end = memchr(b'\n', told)?;
-            rest = told.get(end + 1..);
-            left -= 1;
-            // Behind the last of them is nothing.
-            (left > 0 || rest == Some(b"\r\n")).then_some(told.get(..end)?.trim_ascii())
-        })
+            let value = told.get(..end)?.trim_ascii_start();
+            let at = raw.len() - told.len() + end - value.len();
+            values.push(at..at + value.trim_ascii_end().len());
+            rest = told.get(end + 1..)?;
+        }
+        (rest == b"\r\n").then_some(())
     }
 }
 
@@ -146,7 +154,7 @@ mod tests {
             assert_eq!(read.headers["x-id"], number.to_string());
             assert_eq!(said(&read), said(&alone(&head)));
             assert!(read.headers["set-cookie"].as_bytes().starts_with(b"***"));
-            assert_eq!(answers.0.len(), 1);
+            assert_eq!(answers.forms.len(), 1);
         }
     }
 
@@ -156,7 +164,7 @@ mod tests {
         for number in 0..3 * MOST {
             answers.read(&raw(&format!("HTTP/1.1 200 OK\r\nx-{number}: 1\r\n\r\n")), &masks());
         }
-        assert_eq!(answers.0.len(), MOST);
+        assert_eq!(answers.forms.len(), MOST);
     }
 
     proptest! {
