@@ -195,17 +195,6 @@ impl Scribe {
         told + self.body(exchange, now, Peer::Upstream, call.response)
     }
 
-    /// Reads the beginning of the answer to it, which is still coming. How many notices it told.
-    pub fn begin_answer(&mut self, exchange: u64, call: &Call<'_>) -> usize {
-        let (now, from) = (self.now(), Peer::Upstream);
-        let mut told = self.ingest(exchange, now, What::Response(ResponseHead::Raw(call.answered())));
-        for bytes in call.response {
-            let chunk = What::Chunk { from, bytes: bytes.clone(), ends: false, asked: None };
-            told += self.ingest(exchange, now, chunk);
-        }
-        told
-    }
-
     fn now(&self) -> Instant {
         Instant::now() + self.later
     }
