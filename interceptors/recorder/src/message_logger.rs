@@ -240,6 +240,8 @@ impl MessageLogger {
         };
         let written = self.write(line);
         if !seen.failed {
+            // Only a socket has more than one.
+            seen.open.reserve_exact(1);
             seen.open.push(open);
         }
         written

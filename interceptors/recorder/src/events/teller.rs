@@ -106,7 +106,11 @@ impl Teller {
                 self.error(cx, &open, at.max(since), Problem::of_proxy(&failure));
                 seen.failed = Some((at, failure));
             }
-            None => seen.calls.push(open),
+            None => {
+                // An exchange is one call; only a socket is more, and a list that grows by itself begins with four.
+                seen.calls.reserve_exact(1);
+                seen.calls.push(open);
+            }
         }
     }
 
