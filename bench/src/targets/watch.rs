@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Watch {
     /// the disk.
     pub(crate) fn take_logged(&self) -> io::Result<Option<Logged>> {
         let Files { messages, events, sessions } = &self.files;
-        events.as_deref().map(removed).transpose()?;
+        events.as_deref().map(set_aside).transpose()?;
         sessions.as_deref().map(emptied).transpose()?;
         messages.as_deref().map(emptied).transpose()
     }
@@ -73,11 +74,17 @@ fn emptied(dir: &Path) -> io::Result<Logged> {
     Ok(logged)
 }
 
-/// Removes every file of the folder. Events of a session that goes on are written into a new one, or, while the old
-/// one is still open, into nothing.
-fn removed(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        fs::remove_file(entry?.path())?;
+/// Puts the folder aside, with all of its files, and empties them. They are removed when the run is over: a file system
+/// may take ten times as long to make a file for minutes after many were removed (ext4 without a journal passes over
+/// each of those).
+fn set_aside(dir: &Path) -> io::Result<()> {
+    let aside =
+        (0..).map(|number| dir.with_extension(format!("aside-{number}"))).find(|aside| !aside.exists());
+    let Some(aside) = aside else { return Ok(()) };
+    fs::rename(dir, &aside)?;
+    fs::DirBuilder::new().mode(0o700).create(dir)?;
+    for entry in fs::read_dir(&aside)? {
+        File::options().write(true).open(entry?.path())?.set_len(0)?;
     }
     Ok(())
 }
@@ -147,5 +154,20 @@ mod tests {
         log.write_all(b"two\nthree\n").unwrap();
         assert_eq!(emptied(dir.path()).unwrap(), Logged { bytes: 10, lines: 2 });
         assert_eq!(emptied(dir.path()).unwrap(), Logged::default());
+    }
+
+    #[test]
+    fn files_of_sessions_are_put_aside_and_hold_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = dir.path().join("events");
+        fs::create_dir(&events).unwrap();
+        for _ in 0..2 {
+            fs::write(events.join("session"), "[]").unwrap();
+            set_aside(&events).unwrap();
+            assert_eq!(fs::read_dir(&events).unwrap().count(), 0);
+        }
+        for aside in ["events.aside-0", "events.aside-1"] {
+            assert_eq!(fs::read(dir.path().join(aside).join("session")).unwrap(), b"");
+        }
     }
 }
