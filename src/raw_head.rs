@@ -85,7 +85,7 @@ impl RawHead {
         loop {
             let index = self.lines.len();
             let rest = &bytes[at..];
-            let start = self.lines.last().map_or(0, |line| line.end);
+            let start = self.lines.last().map_or(0, Line::end);
             let met = if begins { known.begins(index, rest) } else { None };
             let (end, reading) = match met {
                 Some((len, reading)) => (at + len, reading),
@@ -105,7 +105,7 @@ impl RawHead {
                 }
             };
             let before = self.bytes.len() - copied;
-            self.lines.push(Line { start, end: before + end, reading, view: View::Shown });
+            self.lines.push(Line::new(start..before + end, reading));
             at = end;
             if reading.kind == Kind::Empty {
                 self.bytes.extend_from_slice(&bytes[copied..at]);
@@ -137,10 +137,7 @@ impl RawHead {
 
     /// The lines that hyper is shown, each with its end.
     pub(crate) fn shown(&self) -> impl Iterator<Item = &[u8]> {
-        self.lines
-            .iter()
-            .filter(|line| line.view == View::Shown)
-            .map(|line| &self.bytes[line.start..line.end])
+        self.lines.iter().filter(|line| line.view == View::Shown).map(|line| &self.bytes[line.range()])
     }
 
     /// How many lines it has, the first and the last one included.
@@ -155,7 +152,7 @@ impl RawHead {
         self.decide(passed, shows);
         let (mut from, mut left) = (0, 0);
         for line in self.lines.iter().filter(|line| line.view != View::Shown) {
-            let hidden = line.start - passed..line.end - passed;
+            let hidden = line.start() - passed..line.end() - passed;
             if from < hidden.start {
                 read.copy_within(from..hidden.start, left);
                 left += hidden.start - from;
@@ -179,10 +176,10 @@ impl RawHead {
                 // hyper's to mend or to refuse.
                 Kind::Folded => return,
                 Kind::NamesOthers => keeps = false,
-                _ => keeps &= line.reading.is_plain || line.start < passed,
+                _ => keeps &= line.reading.is_plain || line.start() < passed,
             }
         }
-        for line in self.lines.iter_mut().filter(|line| line.start >= passed) {
+        for line in self.lines.iter_mut().filter(|line| line.start() >= passed) {
             line.view = match line.reading.kind {
                 Kind::KeepAlive => View::Dropped,
                 Kind::Other if keeps => View::Kept,
@@ -192,7 +189,7 @@ impl RawHead {
     }
 
     fn line(&self, at: usize) -> &[u8] {
-        self.lines.get(at).map_or(&[], |line| &self.bytes[line.start..line.end])
+        self.lines.get(at).map_or(&[], |line| &self.bytes[line.range()])
     }
 
     fn is_informational(&self) -> bool {

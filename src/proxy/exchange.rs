@@ -20,7 +20,7 @@ use super::response_body::{ResponseBody, Shape};
 use super::tap::Tap;
 use super::upgrade::{self, Tunnel};
 use super::{Credential, Entry, Target, check, forward, trace_parent};
-use crate::admin::Admin;
+use crate::admin::{self, Admin};
 use crate::api::{Api, ApiRule};
 use crate::body::Body;
 use crate::error::{Failure, chain};
@@ -77,6 +77,30 @@ struct Answer {
     raw: Option<RawHead>,
 }
 
+impl Answer {
+    fn handed_over((response, handover, raw): (Response<Body>, Handover, Option<RawHead>)) -> Self {
+        Self { response, handover: Some(handover), raw }
+    }
+
+    fn made_here(mut response: Response<Body>) -> Self {
+        let handover = response.extensions_mut().remove::<Handover>();
+        Self { response, handover, raw: None }
+    }
+}
+
+/// What becomes of a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are sent, and another allocation costs more than room"
+)]
+enum Next {
+    /// It is sent on.
+    Send(Request<Body>, Option<OnUpgrade>),
+    /// It is answered with a page of our own.
+    Show(admin::Answer),
+    Refuse(Refusal, &'static str),
+}
+
 /// A client's connection, as its exchanges see it.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
@@ -110,27 +134,64 @@ struct Exchange {
 
 impl Gateway {
     /// Answers a request. What can fail becomes a response here, so this cannot.
-    pub(super) async fn serve(
+    ///
+    /// What needs no waiting is done at once: a future holds room for all that it ever held.
+    pub(super) fn serve(
         self: Arc<Self>,
-        client: Client,
+        client: &Client,
         request: Request<Incoming>,
-    ) -> Result<Response<ResponseBody>, Infallible> {
-        let (mut parts, incoming) = request.into_parts();
-        let (mut exchange, raw) = self.open(&client, &parts, incoming.is_end_stream());
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
+        let (parts, incoming) = request.into_parts();
+        let (mut exchange, raw) = self.open(client, &parts, incoming.is_end_stream());
+        let next = self.prepare(&mut exchange, client, parts, incoming);
+        async move {
+            Ok(match next {
+                Next::Send(request, upgrade) => {
+                    let answer = match &self.way {
+                        Way::Provider(provider) => provider.send(request, raw).await.map(Answer::handed_over),
+                        // Boxed: the other way is not to carry room for it.
+                        Way::Own(own) => Box::pin(own.clone().call(request)).await.map(Answer::made_here),
+                    };
+                    match answer {
+                        Ok(answer) => {
+                            std::future::poll_fn(|cx| exchange.client.poll_drained(cx)).await;
+                            self.answer(exchange, answer, upgrade)
+                        }
+                        Err(_) if exchange.account.has_client_broken() => self.refuse(
+                            exchange,
+                            Refusal::MalformedBody,
+                            "the request's body broke off, or broke its framing",
+                        ),
+                        Err(error) => self.failed(exchange, &error),
+                    }
+                }
+                Next::Show(answer) => exchange.respond(answer.await, Outcome::Complete),
+                Next::Refuse(refusal, why) => self.refuse(exchange, refusal, why),
+            })
+        }
+    }
 
+    /// Decides what becomes of a request.
+    fn prepare(
+        &self,
+        exchange: &mut Exchange,
+        client: &Client,
+        mut parts: request::Parts,
+        incoming: Incoming,
+    ) -> Next {
         // Nothing that two parsers could read differently goes on.
         if let Err((refusal, why)) = check::head(&parts) {
-            return Ok(self.refuse(exchange, refusal, why));
+            return Next::Refuse(refusal, why);
         }
         if let Some(admin) = &self.admin
             && let Some(answer) = admin.answer(&parts, client.local)
         {
-            return Ok(exchange.respond(answer.await, Outcome::Complete));
+            return Next::Show(answer);
         }
 
         let caller = match self.entry.as_ref().map(|entry| entry.caller(&parts, client.local)).transpose() {
             Ok(caller) => caller,
-            Err((refusal, why)) => return Ok(self.refuse(exchange, refusal, why)),
+            Err((refusal, why)) => return Next::Refuse(refusal, why),
         };
         // The configured key, while the head still says for whom the client takes us.
         if let Some(credential) = &self.credential {
@@ -159,30 +220,7 @@ impl Gateway {
                 }
             });
         }
-
-        let answer = match &self.way {
-            Way::Provider(provider) => provider
-                .send(request, raw)
-                .await
-                .map(|(response, handover, raw)| Answer { response, handover: Some(handover), raw }),
-            // Boxed: the other way is not to carry room for it.
-            Way::Own(own) => Box::pin(own.clone().call(request)).await.map(|mut response| {
-                let handover = response.extensions_mut().remove::<Handover>();
-                Answer { response, handover, raw: None }
-            }),
-        };
-        Ok(match answer {
-            Ok(answer) => {
-                std::future::poll_fn(|cx| exchange.client.poll_drained(cx)).await;
-                self.answer(exchange, answer, upgrade)
-            }
-            Err(_) if exchange.account.has_client_broken() => self.refuse(
-                exchange,
-                Refusal::MalformedBody,
-                "the request's body broke off, or broke its framing",
-            ),
-            Err(error) => self.failed(exchange, &error),
-        })
+        Next::Send(request, upgrade)
     }
 
     fn open(&self, client: &Client, parts: &request::Parts, bodiless: bool) -> (Exchange, Option<RawHead>) {

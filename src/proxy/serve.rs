@@ -91,7 +91,7 @@ impl Serve {
     async fn awake(&self, client: &Client) -> ControlFlow<()> {
         let handle = &client.stream;
         // Boxed: hyper keeps room for one as long as the connection lives, through the whole of an answer.
-        let service = service_fn(|request| Box::pin(self.gateway.clone().serve(client.clone(), request)));
+        let service = service_fn(|request| Box::pin(self.gateway.clone().serve(client, request)));
         let connection = http1::Builder::new()
             .auto_date_header(false)
             // Ours counts from the first byte of a head; hyper's would end idle connections.

@@ -55,7 +55,7 @@ impl Known {
         for line in &head.lines {
             let start = self.bytes.len();
             if line.reading.kind != Kind::Needed {
-                self.bytes.extend_from_slice(&head.bytes[line.start..line.end]);
+                self.bytes.extend_from_slice(&head.bytes[line.range()]);
             }
             self.lines.push((start..self.bytes.len(), line.reading));
         }

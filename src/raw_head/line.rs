@@ -1,21 +1,45 @@
 //! What is known of a line of a head.
 
+use std::ops::Range;
+
 use super::needed;
 
-/// A line, and what becomes of it.
+/// A line, and what becomes of it. Every exchange under way has some thirty: they are kept small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    pub(super) start: usize,
-    pub(super) end: usize,
+    start: u32,
+    end: u32,
     pub(super) reading: Reading,
     pub(super) view: View,
+}
+
+impl Line {
+    /// One that hyper is shown. Where it stands in its head; hyper gives one up long before it has 4 GiB.
+    pub(super) fn new(range: Range<usize>, reading: Reading) -> Self {
+        let [start, end] = [range.start, range.end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        Self { start, end, reading, view: View::Shown }
+    }
+
+    /// Where it stands in its head.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start()..self.end()
+    }
+
+    /// Where it begins.
+    pub(super) fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// Where the next one begins.
+    pub(super) fn end(&self) -> usize {
+        self.end as usize
+    }
 }
 
 /// What a line says by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// The length of the name, where there is a plain one.
-    pub(super) name: usize,
+    name: u32,
     pub(super) kind: Kind,
     /// Whether it can be read in one way only.
     pub(super) is_plain: bool,
@@ -52,7 +76,13 @@ impl Reading {
     /// That of `line`, with its end, which has `index` lines before it.
     pub(super) fn of(line: &[u8], index: usize) -> Self {
         let name = if index == 0 { 0 } else { needed::name(line) };
-        Self { name, kind: Kind::of(line, name), is_plain: needed::is_plain(line) }
+        let kind = Kind::of(line, name);
+        Self { name: u32::try_from(name).unwrap_or_default(), kind, is_plain: needed::is_plain(line) }
+    }
+
+    /// The length of the name, where there is a plain one.
+    pub(super) fn name(&self) -> usize {
+        self.name as usize
     }
 }
 

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::{HIDDEN, Line, RawHead, Reading, View, is_refused, target_of};
+use super::{HIDDEN, RawHead, View, is_refused, target_of};
 
 /// A line that hyper wrote.
 struct Written {
@@ -35,7 +35,7 @@ impl RawHead {
             self.put_back(next..line.index, out);
             next = next.max(line.index);
             if line.name > 0 {
-                let start = self.lines[line.index].start;
+                let start = self.lines[line.index].start();
                 out.extend_from_slice(&self.bytes[start..start + line.name]);
                 next = line.index + 1;
             }
@@ -49,11 +49,11 @@ impl RawHead {
     fn put_back(&self, range: std::ops::Range<usize>, out: &mut Vec<u8>) {
         let mut run = 0..0;
         for line in self.lines.get(range).unwrap_or_default().iter().filter(|line| line.view == View::Kept) {
-            if run.end != line.start {
+            if run.end != line.start() {
                 out.extend_from_slice(&self.bytes[run]);
-                run = line.start..line.end;
+                run = line.start()..line.start();
             }
-            run.end = line.end;
+            run.end = line.end();
         }
         out.extend_from_slice(&self.bytes[run]);
     }
@@ -70,7 +70,7 @@ impl RawHead {
             }
             let found = search.find(&written[start..end]);
             last = found.unwrap_or(last);
-            let name = found.map_or(0, |index| self.lines[index].reading.name);
+            let name = found.map_or(0, |index| self.lines[index].reading.name());
             lines.push(Written { index: last, name, start, end });
             start = end;
         }
@@ -110,7 +110,8 @@ impl Search<'_> {
     fn find(&mut self, written: &[u8]) -> Option<usize> {
         let raw = self.raw;
         let is_it = |index: usize| {
-            let Line { start, reading: Reading { name, .. }, view, .. } = raw.lines[index];
+            let line = &raw.lines[index];
+            let (start, name, view) = (line.start(), line.reading.name(), line.view);
             view == View::Shown
                 && name > 0
                 && written.get(name) == Some(&b':')

@@ -91,24 +91,26 @@ impl Connection {
     ///
     /// # Errors
     /// hyper's, with the request where nothing of it was written.
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Sending>>>> {
         self.in_use = true;
         self.sending.store(true, Relaxed);
         let sending = self.sending.clone();
-        let request = request.map(|body| Sending { body, sending });
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let answer = self.sender.try_send_request(request.map(|body| Sending { body, sending }));
         let Self { driver, bell, .. } = self;
         bell.ring();
-        std::future::poll_fn(|cx| {
-            bell.answer(cx, |cx| {
-                driver.drive(cx);
-                answer.as_mut().poll(cx)
+        async move {
+            let mut answer = pin!(answer);
+            std::future::poll_fn(|cx| {
+                bell.answer(cx, |cx| {
+                    driver.drive(cx);
+                    answer.as_mut().poll(cx)
+                })
             })
-        })
-        .await
+            .await
+        }
     }
 
     /// Polls `body`, that of a response that came here.

@@ -70,41 +70,44 @@ impl HttpUpstream {
 }
 
 impl Inner {
-    async fn send(
+    /// Not an `async fn`, which would hold its arguments twice.
+    fn send(
         self: &Arc<Self>,
         mut request: Request<Body>,
         raw: Option<RawHead>,
-    ) -> Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError> {
-        let mut connecting = Duration::ZERO;
+    ) -> impl Future<Output = Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError>> + Send {
         let raw = raw.map(Arc::new);
-        loop {
-            let mut sent = Instant::now();
-            let (mut connection, reused) = match self.pooled(&mut sent).await {
-                Some(connection) => (connection, true),
-                None => {
-                    let started = Instant::now();
-                    // Boxed: it is rare, and every request's future would have room for it.
-                    let connection = Box::pin(self.connect()).await?;
-                    sent = Instant::now();
-                    connecting += sent.saturating_duration_since(started);
-                    (connection, false)
-                }
-            };
-            connection.heads.expect(raw.clone());
-            match connection.send(request).await {
-                Ok(response) => {
-                    if reused {
-                        self.metrics.upstream_reused();
+        async move {
+            let mut connecting = Duration::ZERO;
+            loop {
+                let mut sent = Instant::now();
+                let (mut connection, reused) = match self.pooled(&mut sent).await {
+                    Some(connection) => (connection, true),
+                    None => {
+                        let started = Instant::now();
+                        // Boxed: it is rare, and every request's future would have room for it.
+                        let connection = Box::pin(self.connect()).await?;
+                        sent = Instant::now();
+                        connecting += sent.saturating_duration_since(started);
+                        (connection, false)
                     }
-                    let handover = Handover { sent, connecting, answered: Instant::now() };
-                    let raw = connection.answered();
-                    return Ok((self.receive(response, connection), handover, raw));
+                };
+                connection.heads.expect(raw.clone());
+                match connection.send(request).await {
+                    Ok(response) => {
+                        if reused {
+                            self.metrics.upstream_reused();
+                        }
+                        let handover = Handover { sent, connecting, answered: Instant::now() };
+                        let raw = connection.answered();
+                        return Ok((self.receive(response, connection), handover, raw));
+                    }
+                    // hyper gives the request back only if not a byte of it was written.
+                    Err(mut failed) => match failed.take_message() {
+                        Some(unsent) if reused => request = unsent.map(Sending::unsent),
+                        _ => return Err(classify(failed.into_error())),
+                    },
                 }
-                // hyper gives the request back only if not a byte of it was written.
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if reused => request = unsent.map(Sending::unsent),
-                    _ => return Err(classify(failed.into_error())),
-                },
             }
         }
     }

@@ -49,10 +49,11 @@ mod tests {
     async fn only_a_look_tells_what_came_before_it() {
         let before = Moment::now();
         assert!(!before.is_looked_back_at());
-        let looks = tokio::spawn(look());
-        tokio::task::yield_now().await;
-        let meanwhile = Moment::now();
-        looks.await.unwrap();
+        let meanwhile = async {
+            tokio::task::yield_now().await;
+            Moment::now()
+        };
+        let ((), meanwhile) = tokio::join!(look(), meanwhile);
         assert!(before.is_looked_back_at());
         assert!(!meanwhile.is_looked_back_at());
         Moment::looked();
