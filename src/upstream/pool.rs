@@ -9,6 +9,10 @@ use super::turn::Moment;
 /// How long a connection is kept idle where the provider does not say.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
+/// A provider that closes a connection right behind its answer needs some time for that, too: a client that asks again
+/// at once would be as quick.
+const FRESH: Duration = Duration::from_micros(250);
+
 /// The latest used comes out first: it is the least likely to have been closed by the other side, and those that
 /// are not needed grow old.
 ///
@@ -22,11 +26,17 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Idle {
     connection: Box<Connection>,
+    since: Instant,
     until: Instant,
     came: Moment,
 }
 
 impl Idle {
+    /// Whether what its provider did right behind the last answer may still be unknown.
+    fn is_fresh(&self, now: Instant) -> bool {
+        !self.came.is_looked_back_at() || now.saturating_duration_since(self.since) < FRESH
+    }
+
     /// Whether it takes a request now; none where it is to be given up.
     fn is_ready(&mut self, now: Instant) -> Option<bool> {
         if now >= self.until { None } else { self.connection.is_ready() }
@@ -37,7 +47,7 @@ impl Pool {
     /// A connection that is ready for a request as far as can be known, and whether it is fresh.
     pub(super) fn take(&self, now: Instant) -> Option<(Box<Connection>, bool)> {
         let mut idle = self.lock();
-        let fresh = idle.iter().rev().take_while(|idle| !idle.came.is_looked_back_at()).count();
+        let fresh = idle.iter().rev().take_while(|idle| idle.is_fresh(now)).count();
         // From the end, and no further than needed: the old ones are `sweep`'s.
         for at in (0..idle.len() - fresh).rev() {
             match idle[at].is_ready(now) {
@@ -54,7 +64,8 @@ impl Pool {
     pub(super) fn put(&self, connection: Box<Connection>, keep_alive: Option<Duration>) {
         let idle_for = idle_for(keep_alive);
         if !idle_for.is_zero() {
-            self.lock().push(Idle { connection, until: Instant::now() + idle_for, came: Moment::now() });
+            let since = Instant::now();
+            self.lock().push(Idle { connection, since, until: since + idle_for, came: Moment::now() });
         }
     }
 
