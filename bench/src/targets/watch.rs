@@ -82,7 +82,11 @@ fn set_aside(dir: &Path) -> io::Result<()> {
         (0..).map(|number| dir.with_extension(format!("aside-{number}"))).find(|aside| !aside.exists());
     let Some(aside) = aside else { return Ok(()) };
     fs::rename(dir, &aside)?;
-    fs::DirBuilder::new().mode(0o700).create(dir)?;
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        // Who writes there may have made it anew.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
     for entry in fs::read_dir(&aside)? {
         File::options().write(true).open(entry?.path())?.set_len(0)?;
     }
