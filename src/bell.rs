@@ -3,7 +3,8 @@
 //! A connection to the provider is driven by the task of the client whose exchange it carries, not by one of its own:
 //! what one of the two passes to the other is then there in the same turn. But whatever passes rings for that same
 //! task, too, and each ring would be a turn more in which nothing is found. So what rings while the connection is
-//! looked at is looked at in that turn, and a turn in which nothing rang need not look.
+//! looked at is looked at in that turn, and a turn in which nothing rang need not look. The client's connection has one
+//! for the same reason: hyper wakes itself when it has passed on the end of a request.
 
 use std::sync::atomic::{
     AtomicBool,

@@ -1,7 +1,7 @@
 //! Lines that come again and again.
 //!
 //! A client's heads are all alike, and so are a provider's: comparing a line with the one that stood in its place in
-//! an earlier head takes a tenth of what reading it takes.
+//! an earlier head takes much less than reading it.
 
 use std::cell::RefCell;
 use std::ops::Range;
