@@ -76,6 +76,10 @@ impl Bell {
         mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.set_task(cx.waker());
+        // What rings from here on rings for that task.
+        if !self.inner.rung.load(SeqCst) {
+            return Poll::Pending;
+        }
         self.inner.inside.store(true, Relaxed);
         let mut ours = Context::from_waker(&self.waker);
         let mut found = Poll::Pending;

@@ -67,6 +67,7 @@ mod logging;
 pub mod measure;
 mod memory;
 mod metrics;
+mod pages;
 mod prices;
 mod priority;
 mod proxy;

@@ -16,7 +16,6 @@ mod entry;
 mod exchange;
 mod forward;
 mod head_scan;
-mod pages;
 mod request_body;
 mod response_body;
 pub(crate) mod serve;

@@ -21,7 +21,7 @@ mod writer;
 
 use known::Known;
 use line::{Kind, Line, Reading, View};
-pub(crate) use reader::HeadReader;
+pub(crate) use reader::{Fed, HeadReader};
 pub(crate) use writer::HeadWriter;
 
 /// The bytes of a head, from its first line to the empty one, and where its lines are.
@@ -190,6 +190,34 @@ impl RawHead {
 
     fn line(&self, at: usize) -> &[u8] {
         self.lines.get(at).map_or(&[], |line| &self.bytes[line.range()])
+    }
+
+    /// Whether it is the head of a 200 whose body is in chunks, and nothing else can be made of it: then whoever reads
+    /// that body past hyper reads what hyper would.
+    fn is_plainly_chunked(&self) -> bool {
+        if !self.line(0).starts_with(b"HTTP/1.1 200 ") {
+            return false;
+        }
+        let mut codings = 0;
+        for line in &self.lines {
+            let bytes = &self.bytes[line.range()];
+            let Reading { kind, is_plain, .. } = line.reading;
+            if !is_plain || kind == Kind::Folded {
+                return false;
+            }
+            let (name, value) = bytes.split_at(line.reading.name());
+            match name.len() {
+                14 if name.eq_ignore_ascii_case(b"content-length") => return false,
+                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                    codings += 1;
+                    if !value[1..].trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                        return false;
+                    }
+                }
+                _ => {}
+            }
+        }
+        codings == 1 && self.lines.len() <= MAX_LINES
     }
 
     fn is_informational(&self) -> bool {

@@ -10,6 +10,7 @@ use http::{Request, Response};
 use crate::body::{Body, BoxError};
 
 pub mod bridge;
+mod chunks;
 mod connect;
 mod connection;
 mod http1;
@@ -22,8 +23,9 @@ mod turn;
 
 pub(crate) use connect::Connector;
 pub use connect::ConnectorError;
-pub(crate) use http1::HttpUpstream;
+pub(crate) use http1::{HttpUpstream, Received};
 pub(crate) use own::own;
+pub(crate) use stream::Age;
 pub use tls::TlsError;
 pub(crate) use tls::client_config;
 pub(crate) use turn::Moment;

@@ -27,7 +27,7 @@ use crate::error::{Failure, chain};
 use crate::journal::{Journal, Lane, RequestHead, ResponseHead};
 use crate::metrics::{Metrics, Outcome, Refusal};
 use crate::raw_head::{RawHead, Shows};
-use crate::upstream::{Handover, HttpUpstream, Upstream, UpstreamError};
+use crate::upstream::{Age, Handover, HttpUpstream, Received, Upstream, UpstreamError};
 
 /// What one forwarding thread forwards with.
 #[derive(Debug)]
@@ -75,16 +75,17 @@ struct Answer {
     handover: Option<Handover>,
     /// Its head as it came.
     raw: Option<RawHead>,
+    age: Option<Age>,
 }
 
 impl Answer {
-    fn handed_over((response, handover, raw): (Response<Body>, Handover, Option<RawHead>)) -> Self {
-        Self { response, handover: Some(handover), raw }
+    fn handed_over(Received { response, handover, raw, age }: Received) -> Self {
+        Self { response, handover: Some(handover), raw, age }
     }
 
     fn made_here(mut response: Response<Body>) -> Self {
         let handover = response.extensions_mut().remove::<Handover>();
-        Self { response, handover, raw: None }
+        Self { response, handover, raw: None, age: None }
     }
 }
 
@@ -274,7 +275,7 @@ impl Gateway {
         answer: Answer,
         upgrade: Option<OnUpgrade>,
     ) -> Response<ResponseBody> {
-        let Answer { mut response, handover, raw } = answer;
+        let Answer { mut response, handover, raw, age } = answer;
         let account = exchange.account.clone();
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_upgrade && upgrade.is_none() {
@@ -291,7 +292,7 @@ impl Gateway {
             self.tasks.spawn(tunnel.pump(client_side, upstream_side));
         }
         forward::response(&mut parts, is_upgrade);
-        let response = exchange.pass(raw, parts, body);
+        let response = exchange.pass((raw, age), parts, body);
         if let Some(Handover { sent, connecting, answered }) = handover {
             let before = sent.saturating_duration_since(account.began()).saturating_sub(connecting);
             // One look at the clock serves both: it is no small part of what an exchange costs.
@@ -308,7 +309,7 @@ impl Exchange {
         let (parts, body) = answer.into_parts();
         self.account.answered(parts.status.as_u16());
         self.tell_head(None, &parts);
-        self.pass(None, parts, body)
+        self.pass((None, None), parts, body)
     }
 
     /// The two ends of what follows a 101, and who is told of it.
@@ -334,7 +335,7 @@ impl Exchange {
 
     fn pass(
         mut self,
-        raw: Option<RawHead>,
+        (raw, age): (Option<RawHead>, Option<Age>),
         mut parts: response::Parts,
         body: Body,
     ) -> Response<ResponseBody> {
@@ -348,7 +349,7 @@ impl Exchange {
             // Else hyper would tell an HTTP/1.0 client that the connection is kept.
             parts.version = Version::HTTP_10;
         }
-        let is_trusted = self.client.responds(raw, upgrades) && self.trusted;
+        let is_trusted = self.client.responds(raw, age, upgrades) && self.trusted;
         if !is_trusted && !upgrades {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

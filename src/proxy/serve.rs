@@ -101,25 +101,38 @@ impl Serve {
         let mut connection = pin!(connection);
         // hyper wakes itself when it has passed the end of a request on: that need not cost a turn.
         let mut bell = Bell::new();
-        let mut watch = pin!(Watch::new(handle.clone(), self.header_timeout));
+        let mut watch = Watch::new(handle.clone(), self.header_timeout);
         let mut stop = self.stop.clone();
+        let mut stop = pin!(stop.wait_for(|stop| *stop));
         let mut stopping = false;
+        // Most turns are the connection's alone.
+        let mut beside = Bell::new();
         loop {
-            tokio::select! {
-                biased;
-                result = std::future::poll_fn(|cx| bell.answer(cx, |cx| connection.as_mut().poll(cx))) => {
+            let next = std::future::poll_fn(|cx| {
+                if let Poll::Ready(result) = bell.answer(cx, |cx| connection.as_mut().poll(cx)) {
+                    return Poll::Ready(Next::Ended(result));
+                }
+                if watch.begins() {
+                    beside.ring();
+                }
+                beside.answer(cx, |cx| match Pin::new(&mut watch).poll(cx) {
+                    Poll::Ready(seen) => Poll::Ready(Next::Seen(seen)),
+                    Poll::Pending if stopping => Poll::Pending,
+                    Poll::Pending => stop.as_mut().poll(cx).map(|_| Next::Stop),
+                })
+            });
+            match next.await {
+                Next::Ended(result) => {
                     self.ended(result);
                     return ControlFlow::Break(());
                 }
-                seen = watch.as_mut() => match seen {
-                    Seen::AtRest if stopping => return ControlFlow::Break(()),
-                    Seen::AtRest => return ControlFlow::Continue(()),
-                    Seen::GivenUp(why) => {
-                        self.given_up(why, handle);
-                        return ControlFlow::Break(());
-                    }
-                },
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
+                Next::Seen(Seen::AtRest) if stopping => return ControlFlow::Break(()),
+                Next::Seen(Seen::AtRest) => return ControlFlow::Continue(()),
+                Next::Seen(Seen::GivenUp(why)) => {
+                    self.given_up(why, handle);
+                    return ControlFlow::Break(());
+                }
+                Next::Stop => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                     bell.ring();
@@ -162,6 +175,15 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
+/// What happens next to a connection that is being served.
+enum Next {
+    /// hyper is done with it.
+    Ended(hyper::Result<()>),
+    Seen(Seen),
+    /// It is to take no further request.
+    Stop,
+}
+
 /// Why we end a connection before hyper does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GivenUp {
@@ -192,6 +214,11 @@ struct Watch {
 impl Watch {
     fn new(handle: Handle, header_timeout: Duration) -> Self {
         Self { handle, header_timeout, beat: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: false }
+    }
+
+    /// Whether there is something to watch, which is not watched yet.
+    fn begins(&self) -> bool {
+        !self.armed && self.handle.needs_watching()
     }
 
     fn look(&self) -> Option<Seen> {

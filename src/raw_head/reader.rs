@@ -10,6 +10,21 @@ pub(crate) struct HeadReader {
     shows: Shows,
 }
 
+/// What hyper is shown of what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fed {
+    /// So many bytes, moved to the beginning.
+    pub(crate) shown: usize,
+    /// Where in them a body begins that is plainly chunked: see [`RawHead::is_plainly_chunked`].
+    pub(crate) body: Option<usize>,
+}
+
+impl Fed {
+    fn all(bytes: &[u8]) -> Self {
+        Self { shown: bytes.len(), body: None }
+    }
+}
+
 /// hyper gives a head up that is longer.
 const MAX_HEAD: usize = 512 * 1024;
 
@@ -24,8 +39,8 @@ impl HeadReader {
         self.read.take()
     }
 
-    /// The other end sent `bytes`. What hyper is shown of them is moved to their beginning; returns its length.
-    pub(crate) fn feed(&mut self, bytes: &mut [u8]) -> usize {
+    /// The other end sent `bytes`. What hyper is shown of them is moved to their beginning; says how much.
+    pub(crate) fn feed(&mut self, bytes: &mut [u8]) -> Fed {
         let mut passed = 0;
         while let Some(head) = &mut self.reading {
             let (len, ended) = head.feed(&bytes[passed..]);
@@ -40,12 +55,13 @@ impl HeadReader {
             if head.lines.len() > 1 && !head.is_informational() {
                 let left = head.show(&mut bytes[passed..passed + len], self.shows);
                 bytes.copy_within(passed + len.., passed + left);
+                let body = head.is_plainly_chunked().then_some(passed + left);
                 self.reading = None;
                 self.read = Some(head);
-                return bytes.len() - len + left;
+                return Fed { shown: bytes.len() - len + left, body };
             }
             passed += len;
         }
-        bytes.len()
+        Fed::all(bytes)
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,14 +16,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::runtime::Handle;
+use tokio::runtime;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-use super::stream::{Heads, Stream};
+use super::stream::{Handle, Responded, Stream};
 use crate::bell::Bell;
 use crate::body::{Body, BoxError};
-use crate::raw_head::RawHead;
 
 /// A connection to the provider.
 ///
@@ -32,13 +31,15 @@ use crate::raw_head::RawHead;
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Sending>,
-    pub(super) heads: Heads,
+    pub(super) stream: Handle,
     driver: Driver,
     bell: Bell,
     /// Whether a request's body is not all hyper's yet.
     sending: Arc<AtomicBool>,
     /// Whether the head of a response came, and with it, most likely, the beginning of its body.
     fresh: bool,
+    /// Whether the body of a response passes hyper by.
+    in_chunks: bool,
     /// Whether an exchange is on it.
     in_use: bool,
     tasks: TaskTracker,
@@ -70,18 +71,19 @@ impl fmt::Debug for Driver {
 impl Connection {
     /// Speaks HTTP/1.1 on `stream`. What goes on by itself goes on on `tasks`.
     pub(super) async fn open(stream: Stream, tasks: TaskTracker) -> hyper::Result<Self> {
-        let heads = stream.heads();
+        let handle = stream.handle();
         let (sender, engine) = Builder::new()
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
             .await?;
         Ok(Self {
             sender,
-            heads,
+            stream: handle,
             driver: Driver::Here(Box::pin(engine.with_upgrades())),
             bell: Bell::new(),
             sending: Arc::default(),
             fresh: false,
+            in_chunks: false,
             in_use: false,
             tasks,
         })
@@ -118,12 +120,29 @@ impl Connection {
         &mut self,
         body: &mut Incoming,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { driver, bell, fresh, .. } = self;
-        if !matches!(driver, Driver::Here(_)) {
-            return Pin::new(body).poll_frame(cx);
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { stream, driver, bell, fresh, in_chunks, .. } = self;
+        if *in_chunks {
+            let polled = stream.poll_chunk(cx);
+            if polled.is_pending() && stream.grows_old() {
+                bell.ring();
+                let _ = bell.answer(cx, |cx| -> Poll<()> {
+                    // Only for what is wanted does hyper look for room.
+                    let _ = Pin::new(&mut *body).poll_frame(cx);
+                    driver.drive(cx);
+                    Poll::Pending
+                });
+            }
+            if let Some(data) = ready!(polled) {
+                return Poll::Ready(Some(data.map(Frame::data).map_err(Into::into)));
+            }
+            *in_chunks = false;
+            bell.ring();
         }
-        bell.answer(cx, |cx| {
+        if !matches!(driver, Driver::Here(_)) {
+            return Pin::new(body).poll_frame(cx).map_err(Into::into);
+        }
+        let polled = bell.answer(cx, |cx| {
             if std::mem::take(fresh)
                 && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx)
             {
@@ -131,18 +150,19 @@ impl Connection {
             }
             driver.drive(cx);
             Pin::new(&mut *body).poll_frame(cx)
-        })
+        });
+        polled.map_err(Into::into)
     }
 
     /// A response has begun: nobody looks here any more but for its body. What is not yet sent of the request goes on
-    /// by itself. Gives the response's head as it came.
-    pub(super) fn answered(&mut self) -> Option<RawHead> {
-        let (raw, is_write_blocked) = self.heads.responded();
-        if self.sending.load(Relaxed) || is_write_blocked {
+    /// by itself.
+    pub(super) fn answered(&mut self) -> Responded {
+        let (responded, goes_on) = self.stream.responded(self.sending.load(Relaxed));
+        if goes_on {
             self.hand_to_task();
         }
-        self.fresh = true;
-        raw
+        (self.fresh, self.in_chunks) = (true, responded.age.is_some());
+        responded
     }
 
     /// Whether it may be kept for another exchange. What is still to be sent goes on by itself.
@@ -194,7 +214,7 @@ impl Drop for Connection {
             Driver::Task(task) => task.abort(),
             // Not before its exchange has told that it was broken off: what the provider does at the sight of a closed
             // connection is told after that.
-            Driver::Here(engine) if self.in_use && Handle::try_current().is_ok() => {
+            Driver::Here(engine) if self.in_use && runtime::Handle::try_current().is_ok() => {
                 drop(self.tasks.spawn(async move { drop(engine) }));
             }
             Driver::Here(_) | Driver::Gone => {}

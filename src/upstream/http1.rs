@@ -18,9 +18,10 @@ use tokio_util::task::TaskTracker;
 use super::connect::Connector;
 use super::connection::{Connection, Sending};
 use super::pool::Pool;
+use super::stream::{Age, Responded};
 use super::turn::look;
 use super::{Handover, Upstream, UpstreamError};
-use crate::body::Body;
+use crate::body::{Body, BoxError};
 use crate::metrics::Metrics;
 use crate::raw_head::RawHead;
 
@@ -34,6 +35,16 @@ struct Inner {
     pool: Pool,
     tasks: TaskTracker,
     metrics: Arc<Metrics>,
+}
+
+/// A response that has begun.
+pub(crate) struct Received {
+    pub(crate) response: Response<Body>,
+    pub(crate) handover: Handover,
+    /// Its head as it came.
+    pub(crate) raw: Option<RawHead>,
+    /// Where its connection wants to be told.
+    pub(crate) age: Option<Age>,
 }
 
 impl HttpUpstream {
@@ -51,7 +62,7 @@ impl HttpUpstream {
         &self,
         request: Request<Body>,
         raw: Option<RawHead>,
-    ) -> impl Future<Output = Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError>> + Send {
+    ) -> impl Future<Output = Result<Received, UpstreamError>> + Send {
         self.0.send(request, raw)
     }
 
@@ -59,7 +70,7 @@ impl HttpUpstream {
     pub(crate) fn into_upstream(self) -> Upstream {
         Upstream::new(tower::service_fn(move |request| {
             let upstream = self.clone();
-            async move { upstream.send(request, None).await.map(|(response, ..)| response) }
+            async move { upstream.send(request, None).await.map(|received| received.response) }
         }))
     }
 
@@ -75,7 +86,7 @@ impl Inner {
         self: &Arc<Self>,
         mut request: Request<Body>,
         raw: Option<RawHead>,
-    ) -> impl Future<Output = Result<(Response<Body>, Handover, Option<RawHead>), UpstreamError>> + Send {
+    ) -> impl Future<Output = Result<Received, UpstreamError>> + Send {
         let raw = raw.map(Arc::new);
         async move {
             let mut connecting = Duration::ZERO;
@@ -92,15 +103,16 @@ impl Inner {
                         (connection, false)
                     }
                 };
-                connection.heads.expect(raw.clone());
+                connection.stream.expect(raw.clone(), request.method());
                 match connection.send(request).await {
                     Ok(response) => {
                         if reused {
                             self.metrics.upstream_reused();
                         }
                         let handover = Handover { sent, connecting, answered: Instant::now() };
-                        let raw = connection.answered();
-                        return Ok((self.receive(response, connection), handover, raw));
+                        let Responded { raw, age } = connection.answered();
+                        let response = self.receive(response, connection);
+                        return Ok(Received { response, handover, raw, age });
                     }
                     // hyper gives the request back only if not a byte of it was written.
                     Err(mut failed) => match failed.take_message() {
@@ -175,10 +187,10 @@ impl Lease {
         &mut self,
         body: &mut Incoming,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.connection {
             Some(connection) => connection.poll_body(body, cx),
-            None => Pin::new(body).poll_frame(cx),
+            None => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
 
@@ -200,12 +212,12 @@ impl Lease {
 
 impl HttpBody for Leased {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let frame = ready!(this.lease.poll(&mut this.incoming, cx));
         match &frame {

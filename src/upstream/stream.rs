@@ -2,60 +2,195 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::raw_head::{HeadReader, HeadWriter, RawHead, Shows};
+use super::chunks::{Chunks, Next};
+use crate::pages;
+use crate::raw_head::{Fed, HeadReader, HeadWriter, RawHead, Shows};
 
-/// A connection to a provider.
+macro_rules! transport {
+    ($transport:expr, $io:ident => $call:expr) => {
+        match $transport {
+            Transport::Tcp($io) => $call,
+            Transport::Tls($io) => $call,
+        }
+    };
+}
+
+/// A connection to a provider, as hyper reads and writes it.
 ///
 /// A provider that answers early (413, 429) and closes makes our next write fail while its answer still waits
 /// to be read. hyper gives such a connection up at the failed write and the answer is lost, so a failed write
 /// is kept from it: the rest of the request goes nowhere, and reading tells how the exchange ends.
 #[derive(Debug)]
 pub(super) struct Stream {
-    transport: Transport,
+    handle: Handle,
     write_failed: bool,
-    heads: Heads,
+    /// Whether what was written may wait to be flushed.
+    holds_back: bool,
 }
 
-/// How the heads on a connection look: what its exchange knows of the request's, and learns of the response's.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Heads(Arc<Mutex<Passing>>);
+/// Everybody else's end: how heads look, and an answer's chunks, which pass hyper by.
+#[derive(Clone, Debug)]
+pub(super) struct Handle(Arc<Mutex<Inner>>);
 
-#[derive(Debug, Default)]
-struct Passing {
+#[derive(Debug)]
+struct Inner {
+    transport: Transport,
     writer: HeadWriter,
     reader: HeadReader,
     /// Whether the last write had to wait.
     write_blocked: bool,
+    /// Whether an answer may have a body.
+    may_have_body: bool,
+    /// An answer's body, while it passes hyper by.
+    chunks: Option<Chunks>,
+    /// What hyper reads before anything else: what was read past it, and how reading failed.
+    behind: Bytes,
+    failed: Option<io::Error>,
+    age: Age,
+    /// Whether hyper's room to read into is to be given back.
+    lies: bool,
 }
 
-impl Heads {
-    /// What is written next is a request's head, once `raw`, and what is read next its response's. To be called when
-    /// the connection is idle. Who knows no raw heads is shown all of the response's.
-    pub(super) fn expect(&self, raw: Option<Arc<RawHead>>) {
-        let Passing { writer, reader, .. } = &mut *self.lock();
-        reader.expect(if raw.is_some() { Shows::Needed } else { Shows::All });
+/// Whether an answer has been under way for a while. Memory that it does not need is given back then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Age(Arc<AtomicBool>);
+
+impl Age {
+    /// It has.
+    pub(crate) fn grows(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Whether it was said since somebody asked last.
+    fn has_grown(&self) -> bool {
+        self.0.load(Relaxed) && self.0.swap(false, Relaxed)
+    }
+}
+
+/// What the head of an answer brought.
+pub(super) struct Responded {
+    /// The head as it came.
+    pub(super) raw: Option<RawHead>,
+    /// Where its body can be had with [`Handle::poll_chunk`]: that of the answer.
+    pub(super) age: Option<Age>,
+}
+
+impl Handle {
+    fn new(transport: Transport) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            transport,
+            writer: HeadWriter::default(),
+            reader: HeadReader::default(),
+            write_blocked: false,
+            may_have_body: false,
+            chunks: None,
+            behind: Bytes::new(),
+            failed: None,
+            age: Age::default(),
+            lies: false,
+        })))
+    }
+
+    /// What is written next is a request's head, once `raw`, of this method, and what is read next its response's. To be
+    /// called when the connection is idle. Who knows no raw heads is shown all of the response's.
+    pub(super) fn expect(&self, raw: Option<Arc<RawHead>>, method: &Method) {
+        let mut inner = self.lock();
+        inner.age.has_grown();
+        inner.may_have_body = !matches!(*method, Method::HEAD | Method::CONNECT);
+        inner.reader.expect(if raw.is_some() { Shows::Needed } else { Shows::All });
         if let Some(raw) = raw {
-            writer.expect(raw);
+            inner.writer.expect(raw);
         }
     }
 
-    /// A response has begun: its head as it came, and whether hyper still holds some of the request.
-    pub(super) fn responded(&self) -> (Option<RawHead>, bool) {
-        let mut passing = self.lock();
-        (passing.reader.take(), passing.write_blocked)
+    /// A response has begun. `None` where hyper still holds some of the request; then it reads all of the body as well.
+    pub(super) fn responded(&self, is_sending: bool) -> (Responded, bool) {
+        let mut inner = self.lock();
+        let goes_on = is_sending || inner.write_blocked;
+        if goes_on {
+            inner.leave_to_hyper(None);
+        }
+        let age = inner.chunks.is_some().then(|| inner.age.clone());
+        (Responded { raw: inner.reader.take(), age }, goes_on)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Passing> {
+    /// The next data of a chunked answer; `None` from where on hyper reads it.
+    pub(super) fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let mut inner = self.lock();
+        let Inner { transport, chunks: Some(chunks), .. } = &mut *inner else { return Poll::Ready(None) };
+        match ready!(transport!(transport, io => chunks.poll_next(Pin::new(io), cx))) {
+            Next::Data(data) => Poll::Ready(Some(Ok(data))),
+            Next::Broken => Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, NO_LINE_END)))),
+            Next::Hypers(failed) => {
+                inner.leave_to_hyper(failed);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Whether the answer has grown old, so that hyper is to have a turn: it gives up what it read the head into.
+    pub(super) fn grows_old(&self) -> bool {
+        let mut inner = self.lock();
+        inner.lies = inner.age.has_grown();
+        inner.lies
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What hyper says where only one byte of a line end is wrong.
+const NO_LINE_END: &str = "Invalid chunk body: no line end behind the data";
+
+impl Inner {
+    /// From here on, hyper reads.
+    fn leave_to_hyper(&mut self, failed: Option<io::Error>) {
+        if let Some(chunks) = self.chunks.take() {
+            (self.behind, self.failed) = (chunks.into_rest(), failed);
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.behind.is_empty() {
+            let len = self.behind.len().min(buf.remaining());
+            buf.put_slice(&self.behind.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.chunks.is_some() {
+            if std::mem::take(&mut self.lies) {
+                pages::give_back(buf);
+            }
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(transport!(&mut self.transport, io => Pin::new(io).poll_read(cx, buf)))?;
+        let read = &mut buf.filled_mut()[before..];
+        // Never none of it: the empty line behind a head is shown.
+        let Fed { mut shown, body } = self.reader.feed(read);
+        if let Some(body) = body
+            && self.may_have_body
+        {
+            self.chunks = Some(Chunks::new(&read[body..shown]));
+            shown = body;
+        }
+        buf.set_filled(before + shown);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -67,17 +202,19 @@ pub(super) enum Transport {
 
 impl Stream {
     pub(super) fn new(transport: Transport) -> Self {
-        Self { transport, write_failed: false, heads: Heads::default() }
+        let holds_back = matches!(transport, Transport::Tls(_));
+        Self { handle: Handle::new(transport), write_failed: false, holds_back }
     }
 
-    /// The looks of the heads that pass here.
-    pub(super) fn heads(&self) -> Heads {
-        self.heads.clone()
+    /// Everybody else's end of it.
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Closes the connection with a reset.
     pub(super) fn reset(self) {
-        let tcp = match &self.transport {
+        let inner = self.handle.lock();
+        let tcp = match &inner.transport {
             Transport::Tcp(tcp) => tcp,
             Transport::Tls(tls) => tls.get_ref().0,
         };
@@ -86,27 +223,9 @@ impl Stream {
     }
 }
 
-macro_rules! transport {
-    ($self:ident, $io:ident => $call:expr) => {
-        match &mut $self.transport {
-            Transport::Tcp($io) => $call,
-            Transport::Tls($io) => $call,
-        }
-    };
-}
-
 impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(transport!(self, io => Pin::new(io).poll_read(cx, buf)))?;
-        // Never none of it: the empty line behind a head is shown.
-        let shown = self.heads.lock().reader.feed(&mut buf.filled_mut()[before..]);
-        buf.set_filled(before + shown);
-        Poll::Ready(Ok(()))
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.handle.lock().poll_read(cx, buf)
     }
 }
 
@@ -124,14 +243,14 @@ impl AsyncWrite for Stream {
         if self.write_failed {
             return Poll::Ready(Ok(len));
         }
-        let this = &mut *self;
-        let mut passing = this.heads.lock();
-        let result = transport!(this, io => passing.writer.poll_write(Pin::new(io), cx, bufs));
-        passing.write_blocked = result.is_pending();
-        drop(passing);
+        let mut inner = self.handle.lock();
+        let Inner { transport, writer, .. } = &mut *inner;
+        let result = transport!(transport, io => writer.poll_write(Pin::new(io), cx, bufs));
+        inner.write_blocked = result.is_pending();
+        drop(inner);
         match result {
             Poll::Ready(Err(_)) => {
-                this.write_failed = true;
+                self.write_failed = true;
                 Poll::Ready(Ok(len))
             }
             other => other,
@@ -139,17 +258,15 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Tcp(io) => io.is_write_vectored(),
-            Transport::Tls(io) => io.is_write_vectored(),
-        }
+        transport!(&self.handle.lock().transport, io => io.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.write_failed {
+        if self.write_failed || !self.holds_back {
             return Poll::Ready(Ok(()));
         }
-        match transport!(self, io => Pin::new(io).poll_flush(cx)) {
+        let flushed = transport!(&mut self.handle.lock().transport, io => Pin::new(io).poll_flush(cx));
+        match flushed {
             Poll::Ready(Err(_)) => {
                 self.write_failed = true;
                 Poll::Ready(Ok(()))
@@ -158,10 +275,10 @@ impl AsyncWrite for Stream {
         }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.write_failed {
             return Poll::Ready(Ok(()));
         }
-        transport!(self, io => Pin::new(io).poll_shutdown(cx))
+        transport!(&mut self.handle.lock().transport, io => Pin::new(io).poll_shutdown(cx))
     }
 }

@@ -131,6 +131,57 @@ fn a_chunked_response_body_stays_chunked() {
 }
 
 #[test]
+fn chunks_of_a_response_are_read_however_they_are_written_and_the_connection_is_used_again() {
+    let (provider, proxy) = start();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (mut client, mut upstream) = answered(&provider, &proxy, GET, head);
+    for end in ["0\r\n\r\n", "00\r\n\r\n", "0;last=1\r\n\r\n"] {
+        upstream.send("5\r\nhello\r\n1\r\n \r\n00A\r\n01234");
+        client.expect_in_chunks("hello 01234");
+        upstream.send("56789\r\n");
+        client.expect_in_chunks("56789");
+        upstream.send("a;name=value\r\nabcdefghij\r\nB ; q=\"x y\"\r\nABCDEFGHIJK\r\n1\r\n!\r\n");
+        client.expect_in_chunks("abcdefghijABCDEFGHIJK!");
+        upstream.send(end);
+        assert_eq!(latin1(client.chunked().0), "", "{end:?}");
+        client.send(GET);
+        upstream.head();
+        upstream.send(head);
+        client.head();
+    }
+}
+
+#[test]
+fn a_response_to_head_has_no_chunks_to_read() {
+    let (provider, proxy) = start();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let ask = GET.replace("GET", "HEAD");
+    let (mut client, mut upstream) = answered(&provider, &proxy, &ask, head);
+    client.send(GET);
+    upstream.head();
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    client.head();
+    client.expect("ok");
+}
+
+#[test]
+fn a_chunk_of_a_response_passes_as_far_as_it_came_and_large_ones_are_the_same() {
+    let (_provider, _proxy, mut client, mut upstream, _) =
+        answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    upstream.send("186a0\r\n");
+    let bytes = pattern::bytes(100_000);
+    for part in [&bytes[..1], &bytes[1..5_000], &bytes[5_000..5_001]] {
+        upstream.send(part);
+        client.expect_in_chunks(part);
+    }
+    upstream.send(&bytes[5_001..]);
+    client.expect_in_chunks(&bytes[5_001..]);
+    upstream.send("\r");
+    upstream.send("\n0\r\n\r\n");
+    assert!(client.chunked().0.is_empty());
+}
+
+#[test]
 fn an_empty_chunked_response_body_is_an_empty_body() {
     let (_provider, _proxy, mut client, mut upstream, head) =
         answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");

@@ -5,7 +5,7 @@ use tokio::io::ReadBuf;
 /// Gives the whole pages back to the system in which nothing of `buf` was filled. Whoever writes there gets them anew,
 /// one by one.
 #[cfg(target_os = "linux")]
-pub(super) fn give_back(buf: &mut ReadBuf<'_>) {
+pub(crate) fn give_back(buf: &mut ReadBuf<'_>) {
     use rustix::mm::{Advice, madvise};
     let page = rustix::param::page_size();
     #[expect(
@@ -26,7 +26,7 @@ pub(super) fn give_back(buf: &mut ReadBuf<'_>) {
 
 /// Elsewhere memory stays as it is.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn give_back(_: &mut ReadBuf<'_>) {}
+pub(crate) fn give_back(_: &mut ReadBuf<'_>) {}
 
 #[cfg(test)]
 mod tests {
