@@ -16,6 +16,7 @@ pub mod line;
 pub mod lines;
 mod members;
 pub mod message_logger;
+mod scan;
 pub mod test_recorder;
 pub mod time;
 

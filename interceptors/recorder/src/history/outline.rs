@@ -1,14 +1,10 @@
 //! Where the messages of a request are, in one pass that reads none of them.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-
 use crate::members::{INNER, LISTS};
+use crate::scan::Scan;
 
 /// An object of JSON that asks for something.
 #[derive(Debug, Default)]
@@ -23,91 +19,64 @@ impl Outline {
     /// That of this text; `None` where it is no object, or one with two lists.
     pub(super) fn of(text: &str) -> Option<Self> {
         let mut messages = None;
-        let mut json = serde_json::Deserializer::from_str(text);
-        let is_inner = Object { messages: &mut messages, is_inner: false }.deserialize(&mut json).ok()?;
-        json.end().ok()?;
-        let range = |message: &RawValue| {
-            let start = message.get().as_ptr().addr() - text.as_ptr().addr();
-            start..start + message.get().len()
-        };
-        let messages = messages.unwrap_or_default().into_iter().map(range).collect();
-        Some(Self { messages, is_inner })
+        let mut scan = Scan::of(text);
+        let is_inner = object(text, &mut scan, &mut messages, false)?;
+        scan.end()?;
+        Some(Self { messages: messages.unwrap_or_default(), is_inner })
     }
 }
 
-/// The first list of messages in an object, if it is one. Where an inner one has a list and the outer has one behind it,
-/// there is no telling which is meant. Its value is whether the list is that of an inner one.
-struct Object<'a, 'de> {
-    messages: &'a mut Option<Vec<&'de RawValue>>,
-    /// Whether it stands in another, and may be anything else.
+/// The first list of messages in an object. Where an inner one has a list and the outer has one behind it, there is no
+/// telling which is meant. Whether the list is that of an inner one.
+fn object(
+    text: &str,
+    scan: &mut Scan<'_>,
+    messages: &mut Option<Vec<Range<usize>>>,
     is_inner: bool,
-}
-
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Object<'_, 'de> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        let mut is_of_inner = false;
-        while let Some(Name(name)) = map.next_key()? {
-            let is_list = LISTS.contains(&&*name);
-            if is_list && is_of_inner {
-                return Err(A::Error::custom("two lists"));
-            } else if is_list && self.messages.is_none() {
-                map.next_value_seed(List(self.messages))?;
-            } else if name == INNER && !self.is_inner && self.messages.is_none() {
-                map.next_value_seed(Object { messages: self.messages, is_inner: true })?;
-                is_of_inner = self.messages.is_some();
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+) -> Option<bool> {
+    let mut is_of_inner = false;
+    let mut goes_on = scan.enter(b'{', b'}')?;
+    while goes_on {
+        let name = read(text, scan.name()?)?;
+        let is_list = LISTS.contains(&&*name);
+        if is_list && is_of_inner {
+            return None;
+        } else if is_list && messages.is_none() {
+            *messages = Some(list(text, scan)?);
+        } else if name == INNER && !is_inner && messages.is_none() {
+            object(text, scan, messages, true)?;
+            is_of_inner = messages.is_some();
+        } else {
+            scan.value()?;
         }
-        Ok(is_of_inner)
+        goes_on = scan.goes_on(b'}')?;
     }
+    Some(is_of_inner)
 }
 
 /// A list of messages, or a text in place of one. What else may stand there is not worth knowing.
-struct List<'a, 'de>(&'a mut Option<Vec<&'de RawValue>>);
-
-impl<'de> DeserializeSeed<'de> for List<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+fn list(text: &str, scan: &mut Scan<'_>) -> Option<Vec<Range<usize>>> {
+    let mut messages = Vec::new();
+    if scan.peek()? == b'"' {
+        read(text, scan.value()?)?;
+        return Some(messages);
     }
+    let mut goes_on = scan.enter(b'[', b']')?;
+    while goes_on {
+        messages.push(scan.value()?);
+        goes_on = scan.goes_on(b']')?;
+    }
+    Some(messages)
 }
 
-impl<'de> Visitor<'de> for List<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
+/// What the string says that stands here, if it says anything: half a pair of code points does not.
+fn read(text: &str, string: Range<usize>) -> Option<Cow<'_, str>> {
+    let inside = text.get(string.start + 1..string.end - 1)?;
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inside));
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let messages = self.0.insert(Vec::new());
-        while let Some(message) = list.next_element()? {
-            messages.push(message);
-        }
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        *self.0 = Some(Vec::new());
-        Ok(())
-    }
+    serde_json::from_str(text.get(string)?).ok().map(Cow::Owned)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use perimeter_interceptor::Session;
 use perimeter_redact::{REDACTED, secrets};
 
 use crate::history::Histories;
+use crate::scan::is_json;
 
 /// JSON in one line, and where in it the secrets are that are to be replaced.
 pub(super) struct Read<'a> {
@@ -42,8 +43,7 @@ impl<'a> Read<'a> {
     /// An answer, likewise.
     pub(super) fn response(json: &'a [u8], redacts: bool) -> Option<Self> {
         let text = str::from_utf8(json).ok().filter(|text| text.trim_ascii().len() == text.len())?;
-        serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
-        if memchr::memchr2(b'\n', b'\r', json).is_some() {
+        if !is_json(text) || memchr::memchr2(b'\n', b'\r', json).is_some() {
             return None;
         }
         let secrets = if redacts { secrets(text)? } else { Vec::new() };
