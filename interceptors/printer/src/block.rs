@@ -23,6 +23,9 @@ const LONG_EXCERPT: usize = 400;
 /// The most tool calls, and the most results, in a compact block.
 const FEW: usize = 8;
 
+/// Room for most blocks, bytes.
+const ROOM: usize = 1 << 10;
+
 /// Prints a call, or an exchange that has none, as a block of lines.
 pub(crate) fn block(
     settings: &Settings,
@@ -34,7 +37,7 @@ pub(crate) fn block(
     let width = look.columns();
     let layout = Layout::new(settings, width, look.colour());
     let shown = call.filter(|_| settings.show_llm_calls);
-    let mut out = String::new();
+    let mut out = String::with_capacity(ROOM);
     head::line(cx, exchange, shown, width, look.zone(), layout.redaction).draw(look.colour(), &mut out);
     out.push('\n');
     for line in shown.map(|call| layout.call(call)).into_iter().flatten() {
@@ -80,6 +83,9 @@ enum Extent {
     /// All of it, unless it is very long.
     Whole,
 }
+
+/// Room for a mark and the colours of a row, bytes.
+const AROUND: usize = 40;
 
 struct Layout<'a> {
     settings: &'a Settings,
@@ -140,10 +146,10 @@ impl<'a> Layout<'a> {
     }
 
     fn row(&self, mark: Mark, lead: &str, row: &str) -> String {
-        let mut line = String::new();
         if row.is_empty() {
-            return line;
+            return String::new();
         }
+        let mut line = String::with_capacity(self.indent.len() + row.len() + AROUND);
         line.push_str(self.indent);
         mark.1.draw(mark.0, self.colour, &mut line);
         line.push(' ');

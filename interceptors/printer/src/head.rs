@@ -19,6 +19,9 @@ pub(crate) const TIME: usize = 8;
 /// The longest that a field becomes where no terminal says how wide it is.
 const LONG: usize = 100;
 
+/// As many fields as most lines have.
+const MANY: usize = 12;
+
 /// A word or two of the head line.
 struct Field {
     text: String,
@@ -66,11 +69,10 @@ pub(crate) fn line(
     zone: &TimeZone,
     redaction: Redaction,
 ) -> HeadLine {
-    let mut fields = vec![
-        Field::new(0, Ink::Dim, local_time(began(cx, call), zone)),
-        status(exchange),
-        Field::new(0, Ink::Plain, format!("{:>6}", measure::duration(exchange.lasted(call)))),
-    ];
+    let mut fields = Vec::with_capacity(MANY);
+    fields.push(Field::new(0, Ink::Dim, local_time(began(cx, call), zone)));
+    fields.push(status(exchange));
+    fields.push(Field::new(0, Ink::Plain, format!("{:>6}", measure::duration(exchange.lasted(call)))));
     if let Some(call) = call {
         let is_errand = errand::is_errand(call.operation);
         if is_errand {

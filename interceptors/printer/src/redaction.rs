@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use perimeter_redact::redact_start;
 
 use crate::settings::Settings;
+use crate::text;
 
 /// The most of one text that is looked at, in bytes.
 pub(crate) const LONG: usize = 64 << 10;
@@ -27,10 +28,8 @@ impl Redaction {
 
     /// The first `limit` characters of a text, and a `…` if there are more.
     pub(crate) fn start(self, text: &str, limit: usize) -> Cow<'_, str> {
-        // No more characters than bytes.
-        let cut = if text.len() > limit { text.char_indices().nth(limit) } else { None };
-        match cut {
-            Some((at, _)) => (self.bytes(text, at).into_owned() + "…").into(),
+        match text::end_of_first(text, limit) {
+            Some(at) => (self.bytes(text, at).into_owned() + "…").into(),
             None => self.bytes(text, text.len()),
         }
     }

@@ -61,10 +61,19 @@ impl<'a> Iterator for Clusters<'a> {
 
 /// The visible ASCII and blanks that a text begins with, at most so many: a cell each, and nothing joins with them.
 fn plain(text: &str, most: usize) -> &str {
-    let first = &text.as_bytes()[..most.min(text.len())];
-    let run = first.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count();
+    let run = plain_bytes(&text.as_bytes()[..most.min(text.len())]);
     let joins = text.as_bytes().get(run).is_some_and(|byte| !byte.is_ascii());
     text.get(..run - usize::from(joins && run > 0)).unwrap_or_default()
+}
+
+/// How many bytes of visible ASCII and blanks these begin with.
+fn plain_bytes(bytes: &[u8]) -> usize {
+    const STEP: usize = 32;
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    // Compilers look at many bytes at once where none of them ends the loop.
+    let are_plain = |step: &&[u8]| step.iter().fold(true, |all, byte| all & is_plain(byte));
+    let steps = bytes.chunks_exact(STEP).take_while(are_plain).count() * STEP;
+    steps + bytes[steps..].iter().take_while(|byte| is_plain(byte)).count()
 }
 
 fn glyph(cluster: &str) -> Glyph<'_> {
@@ -339,27 +348,33 @@ pub(crate) fn squeeze(text: &str, limit: usize) -> String {
 /// Words of ASCII with single blanks between them that a text begins with, fewer than `limit` characters, and what
 /// follows behind the blank after them.
 fn squeezed_already(text: &str, limit: usize) -> (&str, &str) {
-    let mut before = b' ';
-    let is_next = |byte: &u8| {
-        let is_word = matches!(byte, b'!'..=b'~');
-        let is_blank = *byte == b' ' && before != b' ';
-        before = *byte;
-        is_word || is_blank
+    let plain = &text.as_bytes()[..limit.min(text.len())];
+    let plain = &plain[..plain_bytes(plain)];
+    let behind = plain.get(1..).unwrap_or_default();
+    let are_blanks = |(one, next): (&u8, &u8)| (*one == b' ') & (*next == b' ');
+    let run = if plain.first() == Some(&b' ') {
+        0
+    } else if plain.iter().zip(behind).fold(false, |any, pair| any | are_blanks(pair)) {
+        plain.iter().zip(behind).take_while(|pair| !are_blanks(*pair)).count() + 1
+    } else {
+        plain.len()
     };
-    let run = text.bytes().take(limit).take_while(is_next).count();
     text[..run].rsplit_once(' ').map_or(("", text), |(words, _)| (words, &text[words.len() + 1..]))
 }
 
 /// The first `limit` characters of a text, and a `…` if there are more.
 pub(crate) fn start(text: &str, limit: usize) -> Cow<'_, str> {
-    // No more characters than bytes.
-    if text.len() <= limit {
-        return text.into();
-    }
-    match text.char_indices().nth(limit) {
-        Some((at, _)) => (text[..at].to_owned() + "…").into(),
+    match end_of_first(text, limit) {
+        Some(at) => [&text[..at], "…"].concat().into(),
         None => text.into(),
     }
+}
+
+/// Where the first `limit` characters of a text end, if there are more.
+pub(crate) fn end_of_first(text: &str, limit: usize) -> Option<usize> {
+    // No more characters than bytes.
+    let first = text.as_bytes().get(..limit).filter(|first| first.len() < text.len())?;
+    if first.is_ascii() { Some(limit) } else { text.char_indices().nth(limit).map(|(at, _)| at) }
 }
 
 #[cfg(test)]
@@ -455,9 +470,26 @@ mod tests {
         }
 
         #[test]
+        fn the_first_characters_end_where_they_do_one_by_one(
+            text in "[ab\u{e9}]{0,12}|[ab]{0,12}",
+            limit in 0..14_usize,
+        ) {
+            let end = text.char_indices().nth(limit).map(|(at, _)| at);
+            prop_assert_eq!(end_of_first(&text, limit), end);
+        }
+
+        #[test]
+        fn plain_bytes_are_those_one_by_one(
+            bytes in "[ ~a]{0,90}[\u{7f}\t\u{1f}a\u{80}]{0,2}[a ]{0,40}",
+        ) {
+            let run = bytes.bytes().take_while(|byte| matches!(byte, b' '..=b'~')).count();
+            prop_assert_eq!(plain_bytes(bytes.as_bytes()), run);
+        }
+
+        #[test]
         fn a_squeezed_text_is_that_of_its_words(
-            text in "[ab  \t\n\u{e9}\u{a0}]{0,30}",
-            limit in 0..24_usize,
+            text in "[ab  \t\n\u{e9}\u{a0}]{0,30}|([abcde]{1,4} {1,2}){0,30}",
+            limit in 0..100_usize,
         ) {
             prop_assert_eq!(squeeze(&text, limit), squeeze_word_by_word(&text, limit));
         }
