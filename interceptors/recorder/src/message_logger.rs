@@ -25,6 +25,7 @@ mod line;
 mod read;
 mod settings;
 mod system_prompt;
+mod write;
 
 pub use settings::Settings;
 

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use perimeter_interceptor::{CallId, Cx, ExchangeId, Session};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Open;
 use super::read::Read;
+use super::write::Members;
 use crate::{line, time};
 
 /// A line: what stands before a body, the body, and what stands behind it. The order of their fields is the order in the
@@ -21,28 +22,21 @@ pub(super) struct Line<'a> {
     pub(super) call: CallId,
 }
 
-#[derive(Serialize)]
 pub(super) struct Start<'a> {
     timestamp: String,
-    #[serde(serialize_with = "in_words")]
     exchange_id: ExchangeId,
     session_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<Place<'a>>,
     direction: Direction,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default)]
 pub(super) struct Rest<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<ApiError<'a>>,
     pub(super) model: Option<&'a str>,
     pub(super) provider: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) metadata: Option<Metadata<'a>>,
 }
 
@@ -50,22 +44,48 @@ pub(super) struct Rest<'a> {
 const AROUND: usize = 512;
 
 /// Where a call stands in its session, and who makes it.
-#[derive(Serialize)]
 pub(super) struct Place<'a> {
     /// Which call of the session.
     call: u32,
     relation: &'static str,
     /// The call that it follows, or that it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<u32>,
     thread: u32,
     agent: &'a str,
     /// The agent's name for people, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     agent_name: Option<&'a str>,
     /// The program, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<&'a str>,
+}
+
+impl Start<'_> {
+    fn write(&self, members: &mut Members<'_>) {
+        members.text("timestamp", &self.timestamp);
+        members.text("exchange_id", &self.exchange_id.to_string());
+        members.text_or_null("session_id", self.session_id);
+        if let Some(place) = &self.session {
+            members.object("session", |members| place.write(members));
+        }
+        members.text("direction", self.direction.as_str());
+    }
+}
+
+impl Rest<'_> {
+    fn write(&self, members: &mut Members<'_>) {
+        members.some_text("error_type", self.error_type);
+        members.some_text("error_message", self.error_message);
+        if let Some(error) = &self.error {
+            members.object("error", |members| {
+                members.text_or_null("type", error.kind);
+                members.text("message", error.message);
+            });
+        }
+        members.text_or_null("model", self.model);
+        members.text_or_null("provider", self.provider);
+        if let Some(metadata) = &self.metadata {
+            members.object("metadata", |members| metadata.write(members));
+        }
+    }
 }
 
 impl<'a> Place<'a> {
@@ -80,55 +100,75 @@ impl<'a> Place<'a> {
             client: session.client.as_ref().map(|client| &*client.name),
         }
     }
+
+    fn write(&self, members: &mut Members<'_>) {
+        members.some("call", Some(self.call));
+        members.text("relation", self.relation);
+        members.some("parent", self.parent);
+        members.some("thread", Some(self.thread));
+        members.text("agent", self.agent);
+        members.some_text("agent_name", self.agent_name);
+        members.some_text("client", self.client);
+    }
 }
 
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy)]
 pub(super) enum Direction {
     Request,
     Response,
     Error,
 }
 
+impl Direction {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// The provider's error.
-#[derive(Serialize)]
 pub(super) struct ApiError<'a> {
-    #[serde(rename = "type")]
     pub(super) kind: Option<&'a str>,
     pub(super) message: &'a str,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default)]
 pub(super) struct Metadata<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) method: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) is_streaming: Option<bool>,
     /// What is asked for, where it is no chat.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) operation: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) partial: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status_code: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) duration_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) complete: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ended_by: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unseen_bytes: Option<u64>,
     /// Which call of its exchange, where it is not the first: a socket carries many.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) call: Option<u32>,
 }
 
 impl Metadata<'_> {
     pub(super) fn lasting(duration: Duration) -> Self {
         Self { duration_ms: Some(time::milliseconds(duration)), ..Self::default() }
+    }
+
+    fn write(&self, members: &mut Members<'_>) {
+        members.some_text("path", self.path);
+        members.some_text("method", self.method);
+        members.some("is_streaming", self.is_streaming);
+        members.some_text("operation", self.operation);
+        members.some("partial", self.partial);
+        members.some("status_code", self.status_code);
+        members.some("duration_ms", self.duration_ms);
+        members.some("complete", self.complete);
+        members.some_text("ended_by", self.ended_by);
+        members.some("unseen_bytes", self.unseen_bytes);
+        members.some("call", self.call);
     }
 }
 
@@ -176,25 +216,19 @@ impl<'a> Line<'a> {
     /// What stands before the body, and behind it. Without a body they are one object.
     pub(super) fn around(&self) -> (Vec<u8>, Vec<u8>) {
         let [mut start, mut rest] = [(); 2].map(|()| Vec::with_capacity(AROUND));
-        // Neither can fail: all keys are names.
-        let _ = serde_json::to_writer(&mut start, &self.start);
-        let _ = serde_json::to_writer(&mut rest, &self.rest);
-        // One object goes on in the other.
-        start.pop();
-        if let Some(brace) = rest.first_mut() {
-            *brace = b',';
-        }
+        let mut members = Members(&mut start);
+        self.start.write(&mut members);
         if let Some((name, _)) = &self.body {
-            start.extend_from_slice(b",\"");
-            start.extend_from_slice(name.as_bytes());
-            start.extend_from_slice(b"\":");
+            members.name(name);
         }
+        // One object goes on in the other.
+        if let Some(comma) = start.first_mut() {
+            *comma = b'{';
+        }
+        self.rest.write(&mut Members(&mut rest));
+        rest.push(b'}');
         (start, rest)
     }
-}
-
-fn in_words<S: Serializer>(id: &ExchangeId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
 }
 
 /// A body as it stands in a line.
