@@ -19,6 +19,7 @@ use perimeter_redact::redact;
 use crate::ending::Ending;
 use crate::file::OpenError;
 use crate::history::Histories;
+use crate::line::of_json as line_of_json;
 use crate::lines::{Lines, WriteError};
 
 mod line;
@@ -65,8 +66,8 @@ impl MessageLogger {
             metadata.call = (line.call.0 > 0).then_some(line.call.0);
         }
         if let Some((_, Logged::Read(body))) = &line.body {
-            let (start, rest) = line.around();
-            return self.write_around(start, body, rest);
+            let (around, half) = line.around();
+            return self.write_around(around, half, body);
         }
         let text = line.to_text();
         if self.settings.redact_credentials {
@@ -76,17 +77,20 @@ impl MessageLogger {
         }
     }
 
-    /// Writes a line whose body has been read.
+    /// Writes a line whose body has been read, between the two halves of what stands around it.
     fn write_around(
         &mut self,
-        start: Vec<u8>,
+        around: Vec<u8>,
+        half: usize,
         body: &Read<'_>,
-        rest: Vec<u8>,
     ) -> std::result::Result<(), WriteError> {
-        let [start, rest] = [start, rest].map(crate::line::of_json);
-        let redacted =
-            |text| if self.settings.redact_credentials { redact(text) } else { Cow::Borrowed(text) };
-        let [start, rest] = [redacted(&start), redacted(&rest)];
+        let around = line_of_json(around);
+        let (start, rest) = around.split_at_checked(half).unwrap_or((&around, ""));
+        // All that is said here is said in strings, so that nothing is found across the middle. One look is cheaper than
+        // two, and there is hardly ever anything to find.
+        let is_clean = !self.settings.redact_credentials || matches!(redact(&around), Cow::Borrowed(_));
+        let [start, rest] =
+            [start, rest].map(|half| if is_clean { Cow::Borrowed(half) } else { redact(half) });
         let parts: Vec<_> =
             iter::once(start.as_bytes()).chain(body.parts()).chain([rest.as_bytes()]).collect();
         self.lines.push_parts(&parts)
@@ -369,3 +373,6 @@ impl MessageLogger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

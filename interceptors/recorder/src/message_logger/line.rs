@@ -40,8 +40,8 @@ pub(super) struct Rest<'a> {
     pub(super) metadata: Option<Metadata<'a>>,
 }
 
-/// About as long is what stands before a body, and behind it, bytes.
-const AROUND: usize = 512;
+/// Longer than what stands around a body is with most, bytes.
+const AROUND: usize = 1 << 10;
 
 /// Where a call stands in its session, and who makes it.
 pub(super) struct Place<'a> {
@@ -203,31 +203,33 @@ impl<'a> Line<'a> {
 
     /// Its JSON, in one line.
     pub(super) fn to_text(&self) -> String {
-        let (mut json, rest) = self.around();
-        if let Some((_, body)) = &self.body
-            && serde_json::to_writer(&mut json, body).is_err()
-        {
-            json.extend_from_slice(b"null");
+        let (mut json, half) = self.around();
+        if let Some((_, body)) = &self.body {
+            let rest = json.split_off(half);
+            if serde_json::to_writer(&mut json, body).is_err() {
+                json.extend_from_slice(b"null");
+            }
+            json.extend_from_slice(&rest);
         }
-        json.extend_from_slice(&rest);
         line::of_json(json)
     }
 
-    /// What stands before the body, and behind it. Without a body they are one object.
-    pub(super) fn around(&self) -> (Vec<u8>, Vec<u8>) {
-        let [mut start, mut rest] = [(); 2].map(|()| Vec::with_capacity(AROUND));
-        let mut members = Members(&mut start);
+    /// What stands before the body, and behind it, and where the body belongs. Without a body they are one object.
+    pub(super) fn around(&self) -> (Vec<u8>, usize) {
+        let mut json = Vec::with_capacity(AROUND);
+        let mut members = Members(&mut json);
         self.start.write(&mut members);
         if let Some((name, _)) = &self.body {
             members.name(name);
         }
+        let half = members.0.len();
         // One object goes on in the other.
-        if let Some(comma) = start.first_mut() {
+        self.rest.write(&mut members);
+        if let Some(comma) = json.first_mut() {
             *comma = b'{';
         }
-        self.rest.write(&mut Members(&mut rest));
-        rest.push(b'}');
-        (start, rest)
+        json.push(b'}');
+        (json, half)
     }
 }
 
