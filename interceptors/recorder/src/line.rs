@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
+/// Room for most lines, bytes.
+const ROOM: usize = 1 << 10;
+
 /// This as JSON. Line ends can only stand between the tokens of what was taken over as it was written, where a space
 /// means the same.
 pub fn of(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).unwrap_or_default();
-    match memchr::memchr2(b'\n', b'\r', text.as_bytes()) {
-        Some(_) => text.replace(['\n', '\r'], " "),
-        None => text,
+    let mut json = Vec::with_capacity(ROOM);
+    match serde_json::to_writer(&mut json, value) {
+        Ok(()) => of_json(json),
+        Err(_) => String::new(),
     }
 }
 
