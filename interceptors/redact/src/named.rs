@@ -9,9 +9,7 @@ use std::array;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use memchr::memchr2_iter;
-
-use super::{Clue, REDACTED, is_random, is_word, run};
+use super::{Clue, REDACTED, is_random, is_word, marks, run};
 
 /// What a secret may be called.
 pub(super) struct Name {
@@ -66,18 +64,19 @@ const fn strong(words: &'static [&'static str]) -> Name {
 
 /// The next name that stands before a `:` or `=` at or behind `from`, and itself not before `floor`.
 pub(super) fn find(text: &[u8], floor: usize, from: usize) -> Option<Clue<Name>> {
-    memchr2_iter(b':', b'=', text.get(from..)?).find_map(|sign| {
-        let sign = from + sign;
-        if is_name_of_nothing(text.get(..sign)?) {
-            return None;
-        }
-        let before = before_quote(text.get(floor..sign)?.trim_ascii_end());
-        let names = names_that_may_end(before);
-        let names = names.iter().filter_map(|name| Some((name.length_at_end_of(before)?, *name)));
-        let (length, kind) = names.max_by_key(|(length, _)| *length)?;
-        let end = floor + before.len();
-        Some(Clue { kind, at: end - length..end, next: sign + 1 })
+    marks::find_map(text, from, [b':', b'='], |sign| {
+        if is_name_of_nothing(text.get(..sign)?) { None } else { name_before(text, floor, sign) }
     })
+}
+
+/// The name that stands before the sign that is here.
+pub(super) fn name_before(text: &[u8], floor: usize, sign: usize) -> Option<Clue<Name>> {
+    let before = before_quote(text.get(floor..sign)?.trim_ascii_end());
+    let names = names_that_may_end(before);
+    let names = names.iter().filter_map(|name| Some((name.length_at_end_of(before)?, *name)));
+    let (length, kind) = names.max_by_key(|(length, _)| *length)?;
+    let end = floor + before.len();
+    Some(Clue { kind, at: end - length..end, next: sign + 1 })
 }
 
 /// What is before the quote that ends `text`, if one does.
@@ -91,12 +90,18 @@ fn before_quote(text: &[u8]) -> &[u8] {
     quoted.get(..quoted.len() - slashes).unwrap_or_default()
 }
 
-/// A quick look at the name of a member of JSON, quotes and all: whether it ends with two letters that no name here does.
+/// A quick look at what stands before a sign: whether it ends with two letters that no name here does, in the quotes of
+/// a member of JSON or without any.
 fn is_name_of_nothing(text: &[u8]) -> bool {
-    match text.last_chunk::<3>() {
-        Some([a, b, b'"']) => b.is_ascii_alphanumeric() && names_that_may_end(&[*a, *b]).is_empty(),
-        _ => false,
-    }
+    let end = match text {
+        [.., a, b, b'"'] => [*a, *b],
+        [.., a, b] => [*a, *b],
+        _ => return false,
+    };
+    // A 2 may be the end of a quote that is written as a code point.
+    let [_, last] = end;
+    (last.is_ascii_alphanumeric() && (last != b'2' || text.ends_with(b"\"")))
+        && names_that_may_end(&end).is_empty()
 }
 
 /// Those that end with the last two letters of this: nearly always none.

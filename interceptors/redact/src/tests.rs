@@ -528,6 +528,36 @@ fn skeleton(json: &str) -> String {
 
 proptest! {
     #[test]
+    fn a_quick_look_misses_no_name_and_no_secret(texts in proptest::collection::vec(pieces(), 0..4), floor in 0_usize..40) {
+        let text = texts.join("\": \"");
+        let (text, floor) = (text.as_bytes(), floor.min(text.len()));
+        let mut from = floor;
+        loop {
+            let found = named::find(text, floor, from);
+            let plain = (from..text.len())
+                .filter(|at| matches!(text[*at], b':' | b'='))
+                .find_map(|sign| named::name_before(text, floor, sign));
+            let place = |clue: &Clue<Name>| (clue.at.clone(), clue.next, std::ptr::from_ref(clue.kind));
+            prop_assert_eq!(found.as_ref().map(place), plain.as_ref().map(place));
+            let Some(found) = found else { break };
+            from = found.next;
+        }
+    }
+
+    #[test]
+    fn every_byte_that_is_looked_for_is_found_in_its_order(text in proptest::collection::vec(0_u8..20, 0..300), from in 0_usize..100) {
+        let mut found = Vec::new();
+        let from = from.min(text.len());
+        let last = marks::find_map(&text, from, [0, 1], |at| {
+            found.push(at);
+            (text[at] == 1).then_some(at)
+        });
+        let plain: Vec<_> = (from..text.len()).filter(|at| text[*at] < 2).collect();
+        prop_assert_eq!(last, plain.iter().copied().find(|at| text[*at] == 1));
+        prop_assert!(plain.starts_with(&found));
+    }
+
+    #[test]
     fn json_stays_json_of_its_shape_and_once_is_enough(value in json_with_keys(), pretty: bool) {
         let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
         let redacted = redact(&text);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use perimeter_redact::{REDACTED, redact, secrets};
+use perimeter_redact::{REDACTED, redact, secrets_in};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -178,7 +178,7 @@ const FOREIGN: usize = 8;
 fn redact_parts(text: &mut Vec<u8>, start: usize, parts: &[Range<usize>]) {
     let mut found = Vec::new();
     for part in parts {
-        let in_part = text.get(part.clone()).and_then(|text| secrets(str::from_utf8(text).ok()?));
+        let in_part = text.get(part.clone()).and_then(secrets_in);
         let Some(in_part) = in_part else {
             let json = text.split_off(start);
             text.extend_from_slice(redact(&String::from_utf8_lossy(&json)).as_bytes());
