@@ -14,9 +14,11 @@ mod file;
 mod history;
 pub mod line;
 pub mod lines;
+mod marks;
 mod members;
 pub mod message_logger;
 mod scan;
+mod quoted;
 pub mod test_recorder;
 pub mod time;
 

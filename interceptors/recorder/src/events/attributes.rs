@@ -7,6 +7,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::quoted;
+
 /// The attributes of an event, by name, in the order in which they are written. Values are JSON as it was written:
 /// nobody rounds a number.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +116,14 @@ impl Attributes {
     /// Adds what may hold anything.
     pub(super) fn add(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
         self.own.add(name, |json| serde_json::to_writer(json, value).ok().map(|()| 0..0));
+    }
+
+    /// Adds a text, which may hold anything.
+    pub(super) fn add_text(&mut self, name: &'static str, text: &str) {
+        self.own.add(name, |json| {
+            quoted::write(text, json);
+            Some(0..0)
+        });
     }
 
     /// Adds what we say ourselves: a number, a word of ours, an id that we made. It holds no secret.

@@ -142,7 +142,7 @@ impl Teller {
             attributes.add_own("llm.vendor", call.vendor);
             attributes.add_some("llm.model", call.model.as_deref());
             attributes.add_some("tools", request::tools(call).as_deref());
-            attributes.add("prompt", request::prompt(call).as_deref().unwrap_or(NO_PROMPT));
+            attributes.add_text("prompt", request::prompt(call).as_deref().unwrap_or(NO_PROMPT));
             if resumed {
                 attributes.add_own("session.resumed", &true);
             }
@@ -198,7 +198,7 @@ impl Teller {
         attributes.add_some("tool.call_id", result.id.as_deref().filter(|_| !tool.has_no_id));
         attributes.add_own("tool.status", if result.is_error { "error" } else { "success" });
         attributes.add_some_own("tool.execution_time_ms", took.map(time::milliseconds).as_ref());
-        attributes.add("tool.result", &*result.text);
+        attributes.add_text("tool.result", &result.text);
         self.tell_of(open, Name::ToolResult, at, spans, attributes);
     }
 
@@ -259,7 +259,7 @@ impl Teller {
             attributes.add_some("tool.call_id", tool.id.as_deref());
             match serde_json::from_str::<&RawValue>(&tool.input) {
                 Ok(input) => attributes.add("tool.params", input),
-                Err(_) => attributes.add("tool.params", &*tool.input),
+                Err(_) => attributes.add_text("tool.params", &tool.input),
             }
             if tool.hosted {
                 attributes.add_own("tool.hosted", &true);
