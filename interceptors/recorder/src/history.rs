@@ -203,6 +203,24 @@ impl Body<'_> {
         if self.outline.is_inner { 0 } else { self.outline.messages.len() }
     }
 
+    /// Whether nothing is cut out or off.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.stretches == 0
+    }
+
+    /// The members of the rest, and their values as they were written.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        self.outline.members.iter().filter_map(|(name, value)| {
+            Some((outline::read(&self.rest, name.clone())?, self.rest.get(value.clone())?))
+        })
+    }
+
+    /// The messages of the rest but for the first `from`.
+    pub(crate) fn messages_from(&self, from: usize) -> impl Iterator<Item = &str> {
+        let messages = self.outline.messages.iter().skip(from);
+        messages.filter_map(|message| self.rest.get(message.clone()))
+    }
+
     /// The rest with what is cut off behind the messages.
     pub(crate) fn rest_with_tail(&self) -> Option<Cow<'_, str>> {
         let Some(tail) = self.tail else { return Some(Cow::Borrowed(&self.rest)) };

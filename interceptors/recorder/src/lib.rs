@@ -17,8 +17,8 @@ pub mod lines;
 mod marks;
 mod members;
 pub mod message_logger;
-mod scan;
 mod quoted;
+mod scan;
 pub mod test_recorder;
 pub mod time;
 

@@ -29,6 +29,11 @@ impl<'a> Scan<'a> {
         Self { text, at: 0, quotes: Quotes::of(text), has_control: has_control(text) }
     }
 
+    /// How far it has been gone through.
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
     /// The first byte of what comes next.
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::history::{Histories, SHORT};
+use crate::history::{Body, Histories};
 use crate::members::{INNER, LISTS, Members};
 
 /// Members that list the tools.
@@ -26,30 +26,103 @@ struct News {
     external_session: bool,
 }
 
-/// Writes the request with the messages that its session had not seen, as they were written. Where the body is no JSON
-/// object (it was cut, or is a form), the model, the texts, and the measures of the media that were read of it. Which part
-/// of what it wrote is known to hold no secret; `None` where nothing could be written.
-pub(super) fn write_data(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Option<Range<usize>> {
-    let start = json.len();
-    if let Some(plain) = write_news(call, histories, json) {
-        return Some(plain);
-    }
-    json.truncate(start);
-    serde_json::to_writer(&mut *json, &what_was_read(call)).ok().map(|()| start..start)
+/// A request as it was written, passed over once.
+pub(super) struct Request<'a> {
+    call: &'a Call,
+    /// Its body without what is known of it; `None` where that is no object, or one with two lists of messages.
+    body: Option<Body<'a>>,
 }
 
-fn write_news(call: &Call, histories: &mut Histories, json: &mut Vec<u8>) -> Option<Range<usize>> {
-    let is_long = call.body.len() >= SHORT;
-    let body = if is_long { histories.cut(&call.session, &call.body, call.known) } else { None };
-    let Some(body) = body else {
-        return write_members(call, Members::of_bytes(&call.body)?, Counted::default(), None, json);
-    };
-    histories.remember(&call.session, &body, &[]);
-    let tail = histories.plain_tail(&call.session, &body);
-    let rest = if tail.is_some() { Cow::Borrowed(&*body.rest) } else { body.rest_with_tail()? };
-    json.reserve(rest.len() + tail.map_or(0, str::len) + NEWS);
-    let counted = Counted { passed: body.messages, left: body.left() };
-    write_members(call, Members::of(&rest)?, counted, tail, json)
+impl<'a> Request<'a> {
+    pub(super) fn of(call: &'a Call, histories: &mut Histories) -> Self {
+        Self { call, body: histories.cut(&call.session, &call.body, call.known) }
+    }
+
+    /// Writes the request with the messages that its session had not seen, as they were written. Where the body is no
+    /// JSON object (it was cut, or is a form), the model, the texts, and the measures of the media that were read of it.
+    /// Which part of what it wrote is known to hold no secret; `None` where nothing could be written.
+    pub(super) fn write_data(&self, histories: &mut Histories, json: &mut Vec<u8>) -> Option<Range<usize>> {
+        let start = json.len();
+        if let Some(plain) = self.write_news(histories, json) {
+            return Some(plain);
+        }
+        json.truncate(start);
+        serde_json::to_writer(&mut *json, &what_was_read(self.call)).ok().map(|()| start..start)
+    }
+
+    fn write_news(&self, histories: &mut Histories, json: &mut Vec<u8>) -> Option<Range<usize>> {
+        let call = self.call;
+        let Some(body) = &self.body else {
+            let members = Members::of_bytes(&call.body)?;
+            return write_members(call, members, Counted::default(), None, json);
+        };
+        histories.remember(&call.session, body, &[]);
+        let tail = histories.plain_tail(&call.session, body);
+        let rest = if tail.is_some() { Cow::Borrowed(&*body.rest) } else { body.rest_with_tail()? };
+        json.reserve(rest.len() + tail.map_or(0, str::len) + NEWS);
+        if matches!(rest, Cow::Borrowed(_)) && body.left() > 0 {
+            return write_body(call, body, tail, json);
+        }
+        let counted = Counted { passed: body.messages, left: body.left() };
+        write_members(call, Members::of(&rest)?, counted, tail, json)
+    }
+
+    /// The tools that the model may ask for, as they were written.
+    pub(super) fn tools(&self) -> Option<Box<RawValue>> {
+        if let Some(body) = self.body.as_ref().filter(|body| body.is_whole()) {
+            let listed = |wanted: &str| {
+                let (_, value) = body.members().filter(|(name, _)| name == wanted).last()?;
+                (value != "null").then_some(value)
+            };
+            let tools = TOOLS.iter().find_map(|name| listed(name));
+            return match tools {
+                Some(tools) => serde_json::from_str(tools).ok(),
+                None => tools_of(&Members::of(listed(INNER)?)?),
+            };
+        }
+        let members = Members::of_bytes(&self.call.body)?;
+        tools_of(&members).or_else(|| tools_of(&Members::of(members.get(INNER)?.get())?))
+    }
+}
+
+fn tools_of(members: &Members<'_>) -> Option<Box<RawValue>> {
+    TOOLS.iter().find_map(|name| members.get(name).map(ToOwned::to_owned))
+}
+
+/// The same as [`write_members`], of a body that has its messages in a list of its own.
+fn write_body(call: &Call, body: &Body<'_>, tail: Option<&str>, json: &mut Vec<u8>) -> Option<Range<usize>> {
+    let from = call.known.saturating_sub(body.messages).min(body.left());
+    let mut is_cut = from == 0;
+    json.push(b'{');
+    for (name, value) in body.members() {
+        if json.last() != Some(&b'{') {
+            json.push(b',');
+        }
+        serde_json::to_writer(&mut *json, &*name).ok()?;
+        json.push(b':');
+        if is_cut || !LISTS.contains(&&*name) {
+            json.extend_from_slice(value.as_bytes());
+            continue;
+        }
+        is_cut = true;
+        json.push(b'[');
+        for message in body.messages_from(from) {
+            json.extend_from_slice(message.as_bytes());
+            json.push(b',');
+        }
+        json.pop_if(|last| *last == b',');
+        json.push(b']');
+    }
+    let mut plain = 0..0;
+    if let Some(tail) = tail {
+        json.pop();
+        plain.start = json.len();
+        json.extend_from_slice(tail.strip_suffix('}')?.as_bytes());
+        plain.end = json.len();
+    }
+    let counts = (body.left() + body.messages, from + body.messages);
+    write_counts(call, counts, json)?;
+    Some(plain)
 }
 
 /// What is known of a list of messages before it is read.
@@ -73,9 +146,7 @@ fn write_members(
         0 if left > 0 => Some((left, 0)),
         known => cut(&mut members, known),
     };
-    let (total, from) = counts.map_or((call.news.len(), 0), |(total, from)| (total + passed, from + passed));
-    let external_session = call.session.told;
-    let news = News { total_messages: total, new_messages: total - from, from_index: from, external_session };
+    let counts = counts.map_or((call.news.len(), 0), |(total, from)| (total + passed, from + passed));
     let mut plain = 0..0;
     serde_json::to_writer(&mut *json, &members).ok()?;
     json.pop();
@@ -85,13 +156,21 @@ fn write_members(
         json.extend_from_slice(tail.strip_suffix('}')?.as_bytes());
         plain.end = json.len();
     }
-    if !members.0.is_empty() {
+    write_counts(call, counts, json)?;
+    Some(plain)
+}
+
+/// Writes how many messages there are, and the first of them that is new, as the last member of an object, and its end.
+fn write_counts(call: &Call, (total, from): (usize, usize), json: &mut Vec<u8>) -> Option<()> {
+    let external_session = call.session.told;
+    let news = News { total_messages: total, new_messages: total - from, from_index: from, external_session };
+    if json.last() != Some(&b'{') {
         json.push(b',');
     }
     json.extend_from_slice(b"\"_cylestio_metadata\":");
     serde_json::to_writer(&mut *json, &news).ok()?;
     json.push(b'}');
-    Some(plain)
+    Some(())
 }
 
 /// Takes the first `known` messages out. How many there were, and how many are gone.
@@ -158,14 +237,6 @@ fn read(turn: &Turn) -> serde_json::Value {
     message
 }
 
-/// The tools that the model may ask for, as they were written.
-pub(super) fn tools(call: &Call) -> Option<Box<RawValue>> {
-    let members = Members::of_bytes(&call.body)?;
-    let listed =
-        |members: &Members<'_>| TOOLS.iter().find_map(|name| members.get(name).map(ToOwned::to_owned));
-    listed(&members).or_else(|| listed(&Members::of(members.get(INNER)?.get())?))
-}
-
 /// The system prompt among what is new.
 pub(super) fn prompt(call: &Call) -> Option<String> {
     call.news.iter().find(|turn| turn.role == Role::System).map(perimeter_interceptor::Turn::text)
@@ -190,7 +261,8 @@ mod tests {
 
     fn data(call: &Call) -> String {
         let mut json = Vec::new();
-        write_data(call, &mut Histories::default(), &mut json).unwrap();
+        let mut histories = Histories::default();
+        Request::of(call, &mut histories).write_data(&mut histories, &mut json).unwrap();
         String::from_utf8(json).unwrap()
     }
 
@@ -226,12 +298,74 @@ mod tests {
                 let body = format!(r#"{start}"model":"m","messages":[{}{more}{}{tools}]}}{end}"#, said.join(","), TAILS[tail]);
                 let call = call(&body, known.min(count));
                 let mut json = b"before".to_vec();
-                let plain = write_data(&call, &mut histories, &mut json).unwrap();
+                let plain = Request::of(&call, &mut histories).write_data(&mut histories, &mut json).unwrap();
                 // Spaces at the end of the list may go with the messages.
                 let trimmed = |data: &str| data.replace(" ]", "]");
                 prop_assert_eq!(trimmed(str::from_utf8(&json[6..]).unwrap()), trimmed(&data(&call)));
                 prop_assert!(secrets(str::from_utf8(&json[plain]).unwrap()).is_some_and(|found| found.is_empty()));
             }
+        }
+    }
+
+    /// A body, and more often one that looks like a request.
+    fn body() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            prop::sample::select(vec![
+                "[]",
+                "[ ]",
+                "[{\"a\":1},{\"b\" : [1.50, {}]} ,\"c\"]",
+                "[1,2,3]",
+                "\"text\"",
+                "\"\\ud800\"",
+                "null",
+                "12",
+                "{}",
+                "{\"messages\":[1,2]}",
+                "{\"contents\":[{}],\"tools\":[1.0]}",
+                "{\"functions\":[]}",
+                "{\"request\":{\"input\":[1]}}",
+                "[1,]",
+            ])
+            .prop_map(str::to_owned),
+            (0..300_usize).prop_map(|count| format!("[{}0]", "{\"text\":\"a, ]\"} ,".repeat(count))),
+        ];
+        let name = prop::sample::select(vec![
+            "messages",
+            "input",
+            "contents",
+            "request",
+            "tools",
+            "functions",
+            "model",
+            "m\\u0065ssages",
+            "a\\nb",
+            "\\udead",
+        ]);
+        let member = (name, prop::sample::select(vec!["", " ", "\n"]), value);
+        prop::collection::vec(member, 0..5).prop_map(|members| {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(name, space, value)| format!("{space}\"{name}\"{space}:{space}{value}{space}"))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_that_is_passed_over_once_says_what_its_members_say(body in body(), known in 0..5_usize) {
+            let call = call(&body, known);
+            let mut plain = Vec::new();
+            let members = Members::of_bytes(&call.body);
+            let tools = members.as_ref().and_then(|members| {
+                tools_of(members).or_else(|| tools_of(&Members::of(members.get(INNER)?.get())?))
+            });
+            if members.and_then(|members| write_members(&call, members, Counted::default(), None, &mut plain)).is_none() {
+                plain = serde_json::to_vec(&what_was_read(&call)).unwrap();
+            }
+            prop_assert_eq!(data(&call), String::from_utf8(plain).unwrap());
+            let read = Request::of(&call, &mut Histories::default()).tools();
+            prop_assert_eq!(read.as_deref().map(RawValue::get), tools.as_deref().map(RawValue::get));
         }
     }
 
@@ -245,7 +379,8 @@ mod tests {
         assert!(data_of(body, 9).contains(r#""messages":[],"temperature""#));
         let gemini = r#"{"project":"p","request":{"contents":[{},{"x":0.10}],"tools":[1.0]}}"#;
         assert!(data_of(gemini, 1).contains(r#""request":{"contents":[{"x":0.10}],"tools":[1.0]},"_cy"#));
-        assert_eq!(tools(&call(gemini, 0)).unwrap().get(), "[1.0]");
+        let tools = Request::of(&call(gemini, 0), &mut Histories::default()).tools();
+        assert_eq!(tools.unwrap().get(), "[1.0]");
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::attributes::{self, Attributes};
 use super::call::{self, Open};
 use super::event::{Event, Name};
 use super::ids::SpanId;
+use super::request::{self, Request};
 use super::sessions::{Asked, Brought, Found, Known, Sessions};
-use super::{Seen, request, stream};
+use super::{Seen, stream};
 use crate::ending::Ending;
 use crate::history::Histories;
 use crate::time;
@@ -90,7 +91,8 @@ impl Teller {
         // What a socket carries begins when it comes; any other call when its exchange does.
         let since = if seen.upgraded { cx.elapsed } else { Duration::ZERO };
         let open = Open::new(cx, call, since);
-        self.session_start(call, &open, open.at(cx, since));
+        let request = Request::of(call, &mut self.histories);
+        self.session_start(call, &request, &open, open.at(cx, since));
         self.results(cx, &open, call);
         let mut attributes = open.call_attributes();
         call::add_place(&mut attributes, &call.session);
@@ -99,7 +101,7 @@ impl Teller {
         if call.partial {
             attributes.add_own("llm.request.partial", &true);
         }
-        attributes.add_json("llm.request.data", |json| request::write_data(call, &mut self.histories, json));
+        attributes.add_json("llm.request.data", |json| request.write_data(&mut self.histories, json));
         self.tell_of(&open, Name::CallStart, open.at(cx, since), Spans::of_call(&open), attributes);
         match seen.failed.take() {
             Some((at, failure)) => {
@@ -115,7 +117,7 @@ impl Teller {
     }
 
     /// Sees to it that the session of this call has begun.
-    fn session_start(&mut self, call: &Call, open: &Open, at: SystemTime) {
+    fn session_start(&mut self, call: &Call, request: &Request<'_>, open: &Open, at: SystemTime) {
         let id = &call.session.id;
         let known = self.sessions.get(id);
         let is_over = known.as_ref().is_none_or(|known| known.ended);
@@ -141,7 +143,7 @@ impl Teller {
             call::add_maker(&mut attributes, &call.session);
             attributes.add_own("llm.vendor", call.vendor);
             attributes.add_some("llm.model", call.model.as_deref());
-            attributes.add_some("tools", request::tools(call).as_deref());
+            attributes.add_some("tools", request.tools().as_deref());
             attributes.add_text("prompt", request::prompt(call).as_deref().unwrap_or(NO_PROMPT));
             if resumed {
                 attributes.add_own("session.resumed", &true);

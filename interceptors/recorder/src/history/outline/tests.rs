@@ -19,7 +19,7 @@ fn by_serde(text: &str) -> Option<Outline> {
         start..start + message.get().len()
     };
     let messages = messages.unwrap_or_default().into_iter().map(range).collect();
-    Some(Outline { messages, is_inner })
+    Some(Outline { messages, is_inner, ..Outline::default() })
 }
 
 struct Object<'a, 'de> {
