@@ -96,7 +96,7 @@ impl Histories {
             Some(Body { whole, known: known.clone(), messages, tail, rest, stretches, outline })
         };
         if stretches == 0 {
-            return left(str::from_utf8(whole).ok()?.into(), None);
+            return left(simdutf8::basic::from_utf8(whole).ok()?.into(), None);
         }
         let rest = |tail: usize, end: &[u8]| {
             let rest = [whole.get(..known.start)?, whole.get(known.end..tail)?, end].concat();
