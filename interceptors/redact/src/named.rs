@@ -90,19 +90,42 @@ fn before_quote(text: &[u8]) -> &[u8] {
     quoted.get(..quoted.len() - slashes).unwrap_or_default()
 }
 
-/// A quick look at what stands before a sign: whether it ends with two letters that no name here does, in the quotes of
-/// a member of JSON or without any.
+/// A quick look at what stands before a sign: whether it surely ends with no name, in the quotes of a member of JSON or
+/// without any.
 fn is_name_of_nothing(text: &[u8]) -> bool {
-    let end = match text {
-        [.., a, b, b'"'] => [*a, *b],
-        [.., a, b] => [*a, *b],
-        _ => return false,
-    };
-    // A 2 may be the end of a quote that is written as a code point.
-    let [_, last] = end;
-    (last.is_ascii_alphanumeric() && (last != b'2' || text.ends_with(b"\"")))
-        && names_that_may_end(&end).is_empty()
+    match text {
+        [.., a, b, b'"'] if b.is_ascii_alphanumeric() => !may_end_a_name(*a, *b),
+        // Behind a name there may be a quote, also one that is written as a code point, and spaces.
+        [.., b'"' | b'\'' | b'2' | b'\t' | b'\n' | b'\x0c' | b'\r' | b' '] => false,
+        [.., a, b] => !may_end_a_name(*a, *b),
+        _ => true,
+    }
 }
+
+/// Whether any name ends with these two letters.
+fn may_end_a_name(a: u8, b: u8) -> bool {
+    let (a, b) = (a | 0x20, b | 0x20);
+    b.is_ascii_lowercase() && ENDINGS[usize::from(b - b'a')].contains(&a)
+}
+
+/// By the last letter of names, which letters stand before it. No letter is a zero.
+static ENDINGS: [[u8; 4]; 26] = {
+    let mut endings = [[0; 4]; 26];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let words = NAMES[at].words;
+        let [.., a, b] = words[words.len() - 1].as_bytes() else { panic!("a name is no letter") };
+        let before = &mut endings[(*b - b'a') as usize];
+        let mut place = 0;
+        // More than there is room for would be an error of the compiler.
+        while before[place] != 0 && before[place] != *a {
+            place += 1;
+        }
+        before[place] = *a;
+        at += 1;
+    }
+    endings
+};
 
 /// Those that end with the last two letters of this: nearly always none.
 fn names_that_may_end(text: &[u8]) -> &'static [&'static Name] {
