@@ -20,6 +20,8 @@ pub(super) struct Open {
     pub(super) session: Arc<str>,
     pub(super) agent: Arc<str>,
     pub(super) span: SpanId,
+    /// The session's.
+    pub(super) session_span: SpanId,
     /// The id of its exchange.
     exchange: Box<str>,
     workflow: Option<Arc<str>>,
@@ -45,6 +47,7 @@ impl Open {
             session: Arc::clone(&call.session.id),
             agent: Arc::clone(call.session.agent.id()),
             span: SpanId::of_call(&exchange, call.id),
+            session_span: SpanId::of_session(&call.session.id),
             exchange: exchange.into(),
             workflow: cx.exchange.labels.workflow.clone(),
             vendor: call.vendor,

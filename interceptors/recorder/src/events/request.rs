@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::attributes::Attributes;
 use crate::history::{Body, Histories};
 use crate::members::{INNER, LISTS, Members};
 
@@ -67,19 +68,29 @@ impl<'a> Request<'a> {
         write_members(call, Members::of(&rest)?, counted, tail, json)
     }
 
-    /// The tools that the model may ask for, as they were written.
-    pub(super) fn tools(&self) -> Option<Box<RawValue>> {
-        if let Some(body) = self.body.as_ref().filter(|body| body.is_whole()) {
-            let listed = |wanted: &str| {
-                let (_, value) = body.members().filter(|(name, _)| name == wanted).last()?;
-                (value != "null").then_some(value)
-            };
-            let tools = TOOLS.iter().find_map(|name| listed(name));
-            return match tools {
-                Some(tools) => serde_json::from_str(tools).ok(),
-                None => tools_of(&Members::of(listed(INNER)?)?),
-            };
+    /// Adds the tools that the model may ask for, as they were written.
+    pub(super) fn add_tools(&self, attributes: &mut Attributes) {
+        let Some(body) = self.body.as_ref().filter(|body| body.is_whole()) else {
+            attributes.add_some("tools", self.tools_elsewhere().as_deref());
+            return;
+        };
+        let listed = |wanted: &str| {
+            let (_, value) = body.members().filter(|(name, _)| name == wanted).last()?;
+            (value != "null").then_some(value)
+        };
+        match TOOLS.iter().find_map(|name| listed(name)) {
+            Some(tools) => attributes.add_json("tools", |json| {
+                json.extend_from_slice(tools.as_bytes());
+                Some(0..0)
+            }),
+            None => {
+                let tools = listed(INNER).and_then(|inner| tools_of(&Members::of(inner)?));
+                attributes.add_some("tools", tools.as_deref());
+            }
         }
+    }
+
+    fn tools_elsewhere(&self) -> Option<Box<RawValue>> {
         let members = Members::of_bytes(&self.call.body)?;
         tools_of(&members).or_else(|| tools_of(&Members::of(members.get(INNER)?.get())?))
     }
@@ -357,15 +368,15 @@ mod tests {
             let call = call(&body, known);
             let mut plain = Vec::new();
             let members = Members::of_bytes(&call.body);
-            let tools = members.as_ref().and_then(|members| {
-                tools_of(members).or_else(|| tools_of(&Members::of(members.get(INNER)?.get())?))
-            });
             if members.and_then(|members| write_members(&call, members, Counted::default(), None, &mut plain)).is_none() {
                 plain = serde_json::to_vec(&what_was_read(&call)).unwrap();
             }
             prop_assert_eq!(data(&call), String::from_utf8(plain).unwrap());
-            let read = Request::of(&call, &mut Histories::default()).tools();
-            prop_assert_eq!(read.as_deref().map(RawValue::get), tools.as_deref().map(RawValue::get));
+            let (mut tools, mut plain) = (Attributes::default(), Attributes::default());
+            let read = Request::of(&call, &mut Histories::default());
+            read.add_tools(&mut tools);
+            plain.add_some("tools", read.tools_elsewhere().as_deref());
+            prop_assert_eq!(serde_json::to_string(&tools).unwrap(), serde_json::to_string(&plain).unwrap());
         }
     }
 
@@ -379,8 +390,9 @@ mod tests {
         assert!(data_of(body, 9).contains(r#""messages":[],"temperature""#));
         let gemini = r#"{"project":"p","request":{"contents":[{},{"x":0.10}],"tools":[1.0]}}"#;
         assert!(data_of(gemini, 1).contains(r#""request":{"contents":[{"x":0.10}],"tools":[1.0]},"_cy"#));
-        let tools = Request::of(&call(gemini, 0), &mut Histories::default()).tools();
-        assert_eq!(tools.unwrap().get(), "[1.0]");
+        let mut tools = Attributes::default();
+        Request::of(&call(gemini, 0), &mut Histories::default()).add_tools(&mut tools);
+        assert_eq!(tools.get("tools").unwrap().get(), "[1.0]");
     }
 
     #[test]

@@ -143,12 +143,12 @@ impl Teller {
             call::add_maker(&mut attributes, &call.session);
             attributes.add_own("llm.vendor", call.vendor);
             attributes.add_some("llm.model", call.model.as_deref());
-            attributes.add_some("tools", request.tools().as_deref());
+            request.add_tools(&mut attributes);
             attributes.add_text("prompt", request::prompt(call).as_deref().unwrap_or(NO_PROMPT));
             if resumed {
                 attributes.add_own("session.resumed", &true);
             }
-            let (span, session) = (SpanId::of_session(id), Arc::clone(id));
+            let (span, session) = (open.session_span, Arc::clone(id));
             let (name, agent) = (Name::SessionStart, Arc::clone(&open.agent));
             self.tell(Event { at, name, span, parent: None, agent, session, attributes });
         }
@@ -181,7 +181,7 @@ impl Teller {
             let tool = result.id.as_ref().and_then(|id| tools.get(&**id));
             let tool = tool.map_or(Tool::default(), |tool| Tool::in_history(tool));
             let span = SpanId::of_result(cx.exchange.id, call.id, number);
-            let spans = Spans { span, parent: SpanId::of_session(&open.session) };
+            let spans = Spans { span, parent: open.session_span };
             self.result(open, result, at, spans, tool, None);
         }
     }
@@ -420,6 +420,6 @@ struct Spans {
 
 impl Spans {
     fn of_call(open: &Open) -> Self {
-        Self { span: open.span, parent: SpanId::of_session(&open.session) }
+        Self { span: open.span, parent: open.session_span }
     }
 }
