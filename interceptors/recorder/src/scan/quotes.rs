@@ -80,7 +80,10 @@ impl<'a> Quotes<'a> {
 fn places(block: &[u8; BLOCK], byte: u8) -> u64 {
     // The product has the lowest bits of eight bytes side by side, in its highest byte.
     const GATHER: u64 = 0x0102_0408_1020_4080;
-    let is_it = block.map(|other| u8::from(other == byte));
+    let mut is_it = *block;
+    for other in &mut is_it {
+        *other = u8::from(*other == byte);
+    }
     let (eights, _) = is_it.as_chunks();
     let bits = eights.iter().map(|eight| u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56);
     bits.rev().fold(0, |places, bits| places << 8 | bits)
