@@ -4,6 +4,8 @@
 //! then, in however many messages. White space, thinking, signatures, marks, ids of items, system prompts and what clients
 //! put in and take out again are no part of it.
 
+mod dense;
+
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::IpAddr;
 
@@ -11,6 +13,7 @@ use foldhash::quality::RandomState;
 use perimeter_interceptor::{Part, Role, ToolResult, ToolUse, Turn};
 use serde_json::Value;
 
+use self::dense::dense;
 use crate::scribe::markers::{is_cleared, lasting};
 
 /// Makes hashes that nobody outside can make collide: they are others in each run.
@@ -295,6 +298,10 @@ impl Run {
 
 /// An answer without the thoughts that local models write before it, and that clients take out of their histories.
 fn after_thoughts(text: &str) -> &str {
+    // Few texts have any, and to look for a letter takes much less than for a word.
+    if memchr::memchr(b'<', text.as_bytes()).is_none() {
+        return text;
+    }
     let is_thought =
         |thoughts: &str| thoughts.trim_start().starts_with("<think>") || !thoughts.contains("<think>");
     match text.split_once("</think>") {
@@ -431,70 +438,6 @@ fn json(value: &Value, out: &mut Vec<u8>) {
             out.push(b'}');
         }
     }
-}
-
-/// A text without its white space.
-fn dense(text: &str, out: &mut Vec<u8>) {
-    out.reserve(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (letters, behind) = rest.split_at(ascii(rest.as_bytes()));
-        dense_ascii(letters.as_bytes(), out);
-        let length = behind.find(|letter: char| letter.is_ascii()).unwrap_or(behind.len());
-        let (others, behind) = behind.split_at(length);
-        others.split_whitespace().for_each(|word| out.extend_from_slice(word.as_bytes()));
-        rest = behind;
-    }
-}
-
-/// How many bytes are ASCII, from the first.
-fn ascii(text: &[u8]) -> usize {
-    let (blocks, _) = text.as_chunks::<32>();
-    let before = 32 * blocks.iter().take_while(|block| block.is_ascii()).count();
-    let rest = text.get(before..).unwrap_or_default();
-    before + rest.iter().position(|byte| !byte.is_ascii()).unwrap_or(rest.len())
-}
-
-/// So many bytes of a text are looked at together.
-const PIECE: usize = 256;
-
-/// Words are short: to move the bytes behind each gap, eight at a time, is faster than to look for where words end.
-fn dense_ascii(text: &[u8], out: &mut Vec<u8>) {
-    for piece in text.chunks(PIECE) {
-        let (mut kept, mut count) = ([0; PIECE + 8], 0);
-        let mut put = |eight: &[u8; 8]| {
-            let (word, gaps) = without_gaps(u64::from_le_bytes(*eight));
-            if let Some(place) = kept.get_mut(count..count + 8) {
-                place.copy_from_slice(&word.to_le_bytes());
-            }
-            count += 8 - gaps;
-        };
-        let (eights, rest) = piece.as_chunks();
-        eights.iter().for_each(&mut put);
-        if !rest.is_empty() {
-            let mut last = [b' '; 8];
-            last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
-            put(&last);
-        }
-        out.extend_from_slice(kept.get(..count).unwrap_or_default());
-    }
-}
-
-/// Eight bytes of ASCII, the first the lowest, without white space; and how much of that there was.
-fn without_gaps(mut word: u64) -> (u64, usize) {
-    // No sum carries into the next byte: the highest bit of each is free, and tells.
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let others = (word ^ (u64::from(b' ') * EACH)) + 0x7f * EACH;
-    let (from_tab, from_behind_return) = (word + (0x80 - 0x09) * EACH, word + (0x80 - 0x0e) * EACH);
-    let mut gaps = (!others | from_tab & !from_behind_return) & (0x80 * EACH);
-    // The highest byte of the product is the sum of all: few processors are known to count bits.
-    let count = (gaps >> 7).wrapping_mul(EACH) >> 56;
-    while gaps != 0 {
-        let before = ((gaps & gaps.wrapping_neg()) - 1) >> 7;
-        word = word & before | word >> 8 & !before;
-        gaps = (gaps & (gaps - 1)) >> 8;
-    }
-    (word, count as usize)
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ fn a_model_that_speaks_again_and_says_nothing_has_no_other_last_words() {
 proptest! {
     #[test]
     fn a_text_without_its_white_space_is_its_words(
-        text in "([a ~\\u{0}\\u{1b}\\u{7f}]|[ \t\n\u{b}\u{c}\r]|[\u{85}\u{a0}é日\u{3000}\u{200b}]){0,80}|[a-z \n]{200,600}",
+        text in "([a ~\\u{0}\\u{1b}\\u{7f}]|[ \t\n\u{b}\u{c}\r]|[\u{85}\u{a0}\u{1680}\u{1681}\u{2003}\u{200b}\u{2028}\u{2014}\u{205f}\u{3000}\u{3001}é日]){0,80}|[a-z \n]{200,600}|([a-zé]{1,9}| {1,20}|\u{3000}){0,60}",
     ) {
         let mut words = Vec::new();
         dense(&text, &mut words);
