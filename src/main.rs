@@ -15,9 +15,9 @@ fn main() -> ExitCode {
     perimeter::cli::main(&Registry::built_in(), None)
 }
 
-/// Keeps memory that was freed for ten seconds before it goes back to the system, in place of ten milliseconds. Bodies
-/// come in bursts; with each, what those who watch hold would be asked of the system anew, page by page, on the
-/// forwarding threads: three times the cost of forwarding itself (bench/RESULTS.md).
+/// Keeps memory that was freed for a minute before it goes back to the system, in place of ten milliseconds. Bodies
+/// come in bursts, an agent's a turn apart; with each, what those who watch hold would be asked of the system anew, page
+/// by page, on the forwarding threads: up to three times the cost of forwarding itself (bench/RESULTS.md).
 fn keep_freed_memory() {
     /// `mi_option_purge_delay` (mimalloc.h; milliseconds), which the crate has no name for.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
@@ -26,7 +26,7 @@ fn keep_freed_memory() {
     #[expect(unsafe_code, reason = "the crate has no safe way; see above for what it is worth")]
     // SAFETY: it stores numbers in a table of the allocator's, before any thread is started.
     unsafe {
-        libmimalloc_sys::mi_option_set(PURGE_DELAY, 10_000);
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, 60_000);
         libmimalloc_sys::mi_option_set(FOR_LARGE_BLOCKS, 1);
     }
 }

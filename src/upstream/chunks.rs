@@ -44,8 +44,8 @@ pub(super) enum Next {
     Data(Bytes),
     /// Something for hyper to read; or reading failed, which hyper is to be told.
     Hypers(Option<io::Error>),
-    /// No line end behind the data of a chunk.
-    Broken,
+    /// No line end behind the data of a chunk. What hyper says of that.
+    Broken(&'static str),
 }
 
 /// What is found at the beginning of some bytes.
@@ -57,7 +57,8 @@ enum Found {
     Part(usize),
     /// Behind so many bytes, something for hyper.
     Other(usize),
-    Broken,
+    /// No line end where one must be.
+    Broken(&'static str),
 }
 
 /// What is read at once, bytes, without room for each connection.
@@ -98,7 +99,7 @@ impl Chunks {
                     let _ = self.rest.split_to(passed);
                     return Poll::Ready(Next::Hypers(None));
                 }
-                Found::Broken => return Poll::Ready(Next::Broken),
+                Found::Broken(why) => return Poll::Ready(Next::Broken(why)),
                 Found::Part(passed) => {
                     let _ = self.rest.split_to(passed);
                 }
@@ -135,7 +136,7 @@ impl Chunks {
             let (behind, data) = match self.place.find(bytes) {
                 Found::Data(data) => (&bytes[data.end..], Some(Bytes::copy_from_slice(&bytes[data]))),
                 Found::Part(passed) | Found::Other(passed) => (&bytes[passed..], None),
-                Found::Broken => (bytes, None),
+                Found::Broken(_) => (bytes, None),
             };
             self.rest = if self.place == Place::End && behind == b"\r\n" {
                 self.place = Place::Size;
@@ -203,7 +204,8 @@ impl Place {
                         at += 2;
                     }
                     [] | [b'\r'] => return Found::Part(at),
-                    _ => return Found::Broken,
+                    [b'\r', ..] => return Found::Broken("Invalid chunk body LF"),
+                    _ => return Found::Broken("Invalid chunk body CR"),
                 },
             }
         }

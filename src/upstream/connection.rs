@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::stream::{Handle, Responded, Stream};
 use crate::bell::Bell;
 use crate::body::{Body, BoxError};
+use crate::raw_head::RawHead;
 
 /// A connection to the provider.
 ///
@@ -31,7 +32,7 @@ use crate::body::{Body, BoxError};
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Sending>,
-    pub(super) stream: Handle,
+    stream: Handle,
     driver: Driver,
     bell: Bell,
     /// Whether a request's body is not all hyper's yet.
@@ -89,6 +90,12 @@ impl Connection {
         })
     }
 
+    /// What is sent next was once `raw`: see [`Handle::expect`]. Only whoever drives a connection can read past hyper.
+    pub(super) fn expect(&self, raw: Option<Arc<RawHead>>, method: &Method) {
+        let has_body = !matches!(*method, Method::HEAD | Method::CONNECT);
+        self.stream.expect(raw, has_body && matches!(self.driver, Driver::Here(_)));
+    }
+
     /// Sends `request` and waits for the head of its response.
     ///
     /// # Errors
@@ -124,14 +131,21 @@ impl Connection {
         let Self { stream, driver, bell, fresh, in_chunks, .. } = self;
         if *in_chunks {
             let polled = stream.poll_chunk(cx);
-            if polled.is_pending() && stream.grows_old() {
-                bell.ring();
-                let _ = bell.answer(cx, |cx| -> Poll<()> {
+            if polled.is_pending() {
+                let grows_old = stream.grows_old();
+                if grows_old {
+                    bell.ring();
+                }
+                // It may still have something to write.
+                let failed = bell.answer(cx, |cx| {
                     // Only for what is wanted does hyper look for room.
-                    let _ = Pin::new(&mut *body).poll_frame(cx);
+                    let failed = if grows_old { failure(Pin::new(&mut *body).poll_frame(cx)) } else { None };
                     driver.drive(cx);
-                    Poll::Pending
+                    failed.map_or(Poll::Pending, Poll::Ready)
                 });
+                if let Poll::Ready(failed) = failed {
+                    return Poll::Ready(Some(Err(failed.into())));
+                }
             }
             if let Some(data) = ready!(polled) {
                 return Poll::Ready(Some(data.map(Frame::data).map_err(Into::into)));
@@ -196,6 +210,8 @@ impl Connection {
 
     /// Lets a task drive it from here on, for as long as it is held.
     fn hand_to_task(&mut self) {
+        self.stream.leave_to_hyper();
+        self.in_chunks = false;
         if let Driver::Here(engine) = std::mem::replace(&mut self.driver, Driver::Gone) {
             self.driver = Driver::Task(self.tasks.spawn(drive(engine)).abort_handle());
         }
@@ -220,6 +236,10 @@ impl Drop for Connection {
             Driver::Here(_) | Driver::Gone => {}
         }
     }
+}
+
+fn failure(polled: Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) -> Option<hyper::Error> {
+    if let Poll::Ready(Some(Err(error))) = polled { Some(error) } else { None }
 }
 
 async fn drive(engine: Engine) {

@@ -103,7 +103,7 @@ impl Inner {
                         (connection, false)
                     }
                 };
-                connection.stream.expect(raw.clone(), request.method());
+                connection.expect(raw.clone(), request.method());
                 match connection.send(request).await {
                     Ok(response) => {
                         if reused {

@@ -4,11 +4,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -49,12 +48,13 @@ struct Inner {
     transport: Transport,
     writer: HeadWriter,
     reader: HeadReader,
-    /// Whether the last write had to wait.
+    /// Whether something that was written has to wait.
     write_blocked: bool,
-    /// Whether an answer may have a body.
-    may_have_body: bool,
-    /// An answer's body, while it passes hyper by.
+    /// Whether the body of an answer may pass hyper by.
+    may_pass_by: bool,
+    /// An answer's body, while it passes hyper by, and who of hyper's wants to read meanwhile.
     chunks: Option<Chunks>,
+    waiting: Option<Waker>,
     /// What hyper reads before anything else: what was read past it, and how reading failed.
     behind: Bytes,
     failed: Option<io::Error>,
@@ -94,8 +94,9 @@ impl Handle {
             writer: HeadWriter::default(),
             reader: HeadReader::default(),
             write_blocked: false,
-            may_have_body: false,
+            may_pass_by: false,
             chunks: None,
+            waiting: None,
             behind: Bytes::new(),
             failed: None,
             age: Age::default(),
@@ -103,12 +104,13 @@ impl Handle {
         })))
     }
 
-    /// What is written next is a request's head, once `raw`, of this method, and what is read next its response's. To be
-    /// called when the connection is idle. Who knows no raw heads is shown all of the response's.
-    pub(super) fn expect(&self, raw: Option<Arc<RawHead>>, method: &Method) {
+    /// What is written next is a request's head, once `raw`, and what is read next its response's, whose body may pass
+    /// hyper by where that is said. To be called when the connection is idle. Who knows no raw heads is shown all of the
+    /// response's.
+    pub(super) fn expect(&self, raw: Option<Arc<RawHead>>, may_pass_by: bool) {
         let mut inner = self.lock();
         inner.age.has_grown();
-        inner.may_have_body = !matches!(*method, Method::HEAD | Method::CONNECT);
+        inner.may_pass_by = may_pass_by;
         inner.reader.expect(if raw.is_some() { Shows::Needed } else { Shows::All });
         if let Some(raw) = raw {
             inner.writer.expect(raw);
@@ -126,13 +128,20 @@ impl Handle {
         (Responded { raw: inner.reader.take(), age }, goes_on)
     }
 
+    /// From here on, hyper reads.
+    pub(super) fn leave_to_hyper(&self) {
+        self.lock().leave_to_hyper(None);
+    }
+
     /// The next data of a chunked answer; `None` from where on hyper reads it.
-    pub(super) fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    pub(super) fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         let mut inner = self.lock();
         let Inner { transport, chunks: Some(chunks), .. } = &mut *inner else { return Poll::Ready(None) };
         match ready!(transport!(transport, io => chunks.poll_next(Pin::new(io), cx))) {
             Next::Data(data) => Poll::Ready(Some(Ok(data))),
-            Next::Broken => Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, NO_LINE_END)))),
+            Next::Broken(why) => {
+                Poll::Ready(Some(Err(BrokenBody(io::Error::new(io::ErrorKind::InvalidInput, why)))))
+            }
             Next::Hypers(failed) => {
                 inner.leave_to_hyper(failed);
                 Poll::Ready(None)
@@ -152,14 +161,19 @@ impl Handle {
     }
 }
 
-/// What hyper says where only one byte of a line end is wrong.
-const NO_LINE_END: &str = "Invalid chunk body: no line end behind the data";
+/// A body that is not framed as it must be, in hyper's words.
+#[derive(Debug, thiserror::Error)]
+#[error("error reading a body from connection")]
+pub(super) struct BrokenBody(#[source] io::Error);
 
 impl Inner {
     /// From here on, hyper reads.
     fn leave_to_hyper(&mut self, failed: Option<io::Error>) {
         if let Some(chunks) = self.chunks.take() {
             (self.behind, self.failed) = (chunks.into_rest(), failed);
+        }
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
         }
     }
 
@@ -176,6 +190,7 @@ impl Inner {
             if std::mem::take(&mut self.lies) {
                 pages::give_back(buf);
             }
+            self.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let before = buf.filled().len();
@@ -184,7 +199,7 @@ impl Inner {
         // Never none of it: the empty line behind a head is shown.
         let Fed { mut shown, body } = self.reader.feed(read);
         if let Some(body) = body
-            && self.may_have_body
+            && self.may_pass_by
         {
             self.chunks = Some(Chunks::new(&read[body..shown]));
             shown = body;
@@ -265,7 +280,11 @@ impl AsyncWrite for Stream {
         if self.write_failed || !self.holds_back {
             return Poll::Ready(Ok(()));
         }
-        let flushed = transport!(&mut self.handle.lock().transport, io => Pin::new(io).poll_flush(cx));
+        let mut inner = self.handle.lock();
+        let flushed = transport!(&mut inner.transport, io => Pin::new(io).poll_flush(cx));
+        // TLS takes what it cannot write yet.
+        inner.write_blocked = flushed.is_pending();
+        drop(inner);
         match flushed {
             Poll::Ready(Err(_)) => {
                 self.write_failed = true;

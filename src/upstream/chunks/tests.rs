@@ -35,7 +35,7 @@ impl AsyncRead for Pieces {
 enum Ended {
     Pending,
     Hypers,
-    Broken,
+    Broken(&'static str),
 }
 
 /// The data that is told of a body, how that ended, and what hyper is left with.
@@ -53,7 +53,7 @@ fn read(first: &[u8], pieces: &[&[u8]], ends: bool) -> (Vec<u8>, Ended, Vec<u8>)
                 assert!(failed.is_none());
                 break Ended::Hypers;
             }
-            Poll::Ready(Next::Broken) => break Ended::Broken,
+            Poll::Ready(Next::Broken(why)) => break Ended::Broken(why),
             Poll::Pending => break Ended::Pending,
         }
     };
@@ -98,8 +98,14 @@ fn what_is_no_size_and_data_is_hypers_to_read() {
 
 #[test]
 fn data_without_a_line_end_behind_it_is_broken() {
-    for body in ["5\r\nhello5\r\nworld\r\n", "5\r\nhello\n", "5\r\nhello\r\r\n", "1\r\nabc\r\n0\r\n\r\n"] {
-        assert_eq!(whole(body).1, Ended::Broken, "{body:?}");
+    for (body, wrong) in [
+        ("5\r\nhello5\r\nworld\r\n", "CR"),
+        ("5\r\nhello\n", "CR"),
+        ("5\r\nhello\r\r\n", "LF"),
+        ("1\r\nabc\r\n0\r\n\r\n", "CR"),
+    ] {
+        let Ended::Broken(why) = whole(body).1 else { panic!("{body:?} is broken") };
+        assert_eq!(why, format!("Invalid chunk body {wrong}"), "{body:?}");
     }
 }
 

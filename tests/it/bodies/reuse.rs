@@ -1,6 +1,6 @@
 //! One connection, many exchanges, on both sides.
 
-use crate::support::{Ending, GET, OK, Provider, Proxy, start};
+use crate::support::{Ending, GET, OK, Provider, Proxy, Wire, latin1, start};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: app\r\n\r\n")
@@ -201,4 +201,68 @@ fn an_empty_line_before_a_request_is_skipped() {
     let mut client = proxy.connect();
     client.send(format!("\r\n{GET}"));
     assert_eq!(provider.accept().head().first_line(), "GET /v1/models HTTP/1.1");
+}
+
+/// A request that is answered before it has been sent, over a connection that is kept then.
+fn answered_early(proxy: &Proxy, provider: &Provider, client: &mut Wire) -> Wire {
+    client.send("POST /v1/x HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n01234");
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.expect("01234");
+    upstream.send("HTTP/1.1 429 Too Many\r\nContent-Length: 2\r\n\r\nno");
+    client.head();
+    client.expect("no");
+    client.send("56789");
+    upstream.expect("56789");
+    proxy.wait_for_log(|log| log.contains("429"));
+    upstream
+}
+
+const IN_CHUNKS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+#[test]
+fn a_connection_that_was_answered_early_brings_answers_in_chunks() {
+    let (provider, proxy) = start_with_one_worker();
+    let mut client = proxy.connect();
+    let mut upstream = answered_early(&proxy, &provider, &mut client);
+    for _ in 0..2 {
+        client.send(get("/a"));
+        upstream.head();
+        upstream.send([IN_CHUNKS, "3\r\nabc\r\n"].concat());
+        client.head();
+        client.expect_in_chunks("abc");
+        upstream.send("1;e\r\nx\r\n5\r\n12345\r\n");
+        client.expect_in_chunks("x12345");
+        upstream.send("0\r\n\r\n");
+        assert!(client.chunked().0.is_empty());
+    }
+    client.send(get("/a"));
+    upstream.head();
+    upstream.send([IN_CHUNKS, "3\r\nabc\r\n"].concat());
+    client.head();
+    client.expect_in_chunks("abc");
+    upstream.close();
+    let (rest, _) = client.rest();
+    assert_eq!(latin1(rest), "", "a broken body has no last chunk");
+}
+
+#[test]
+fn an_early_answer_comes_in_chunks_while_the_request_is_sent_however_often() {
+    let (provider, proxy) = start_with_one_worker();
+    let mut client = proxy.connect();
+    let mut upstream = answered_early(&proxy, &provider, &mut client);
+    for _ in 0..2 {
+        client.send("POST /v1/x HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n01234");
+        upstream.head();
+        upstream.expect("01234");
+        upstream.send([IN_CHUNKS, "3\r\nabc\r\n"].concat());
+        client.head();
+        client.expect_in_chunks("abc");
+        upstream.send("2\r\nde\r\n");
+        client.expect_in_chunks("de");
+        client.send("56789");
+        upstream.expect("56789");
+        upstream.send("0\r\n\r\n");
+        assert!(client.chunked().0.is_empty());
+    }
 }
