@@ -1,4 +1,4 @@
-//! The cold start: from exec to the first answer, and what is resident then.
+//! The cold start: from exec to the first answer, and what is resident before and after it.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -33,7 +33,9 @@ struct Row {
     target: &'static str,
     /// Milliseconds from exec to the first answer.
     first_answer_ms: Option<Spread>,
-    /// After it, at rest; the last start's.
+    /// At rest, when nothing has come yet.
+    idle: Option<Resident>,
+    /// At rest, after the answer; the last start's.
     memory: Option<Resident>,
 }
 
@@ -53,14 +55,30 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
             *memory = Some(resident(process(&target)?)?);
         }
     }
-    let rows: Vec<Row> = starts
-        .into_iter()
-        .map(|(kind, times, memory)| Row { target: kind.name(), first_answer_ms: Spread::of(times), memory })
-        .collect();
-    let header = ["target", "first answer ms", "(min–max)", "resident MiB", "of it anonymous", "of files"];
+    let mut rows = Vec::new();
+    for (kind, times, memory) in starts {
+        let idle = idle(&launcher, kind)?;
+        rows.push(Row { target: kind.name(), first_answer_ms: Spread::of(times), idle, memory });
+    }
+    let header = [
+        "target",
+        "first answer ms",
+        "(min–max)",
+        "MiB before",
+        "of it anonymous",
+        "MiB after",
+        "of it anonymous",
+        "of files",
+    ];
     options.setup.tell(&header, &rows, Row::cells)?;
     binary(&launcher);
     Ok(())
+}
+
+/// What is resident of a process that listens, and was asked nothing.
+fn idle(launcher: &Launcher, kind: Kind) -> Result<Option<Resident>, Error> {
+    let Some(target) = start(launcher, kind)? else { return Ok(None) };
+    resident(process(&target)?).map(Some)
 }
 
 /// Milliseconds since it was started, once it has answered.
@@ -81,14 +99,18 @@ fn binary(launcher: &Launcher) {
 impl Row {
     fn cells(&self) -> Vec<String> {
         let spread = self.first_answer_ms;
-        let memory = |of: fn(&Resident) -> u64| figure(self.memory.as_ref().map(|memory| mib(of(memory))), 1);
+        let told = |memory: &Option<Resident>, of: fn(&Resident) -> u64| {
+            figure(memory.as_ref().map(|memory| mib(of(memory))), 1)
+        };
         vec![
             self.target.to_owned(),
             figure(spread.map(|spread| spread.median), 1),
             spread.map_or_else(String::new, |spread| format!("{:.1}–{:.1}", spread.min, spread.max)),
-            memory(|memory| memory.all),
-            memory(|memory| memory.anonymous),
-            memory(|memory| memory.all.saturating_sub(memory.anonymous)),
+            told(&self.idle, |memory| memory.all),
+            told(&self.idle, |memory| memory.anonymous),
+            told(&self.memory, |memory| memory.all),
+            told(&self.memory, |memory| memory.anonymous),
+            told(&self.memory, |memory| memory.all.saturating_sub(memory.anonymous)),
         ]
     }
 }
