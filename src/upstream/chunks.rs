@@ -1,7 +1,7 @@
 //! The chunks of an answer, read past hyper.
 //!
 //! hyper reads a chunk into a buffer of the connection's, hands it through a channel, and is woken once more for each
-//! to find that there is none behind it: more than half of what an event of a stream took outside of the kernel
+//! to find that there is none behind it: a quarter of what an event of a stream took outside of the kernel
 //! (bench/RESULTS.md). What nearly all chunks are is simple: a size, data, a line end. Those are read here. From the
 //! first thing on that is anything else (the last chunk, an extension, an end in the wrong place), hyper reads: it
 //! finds itself where it would be, and makes of it what it always does.
