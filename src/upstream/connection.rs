@@ -90,7 +90,8 @@ impl Connection {
         })
     }
 
-    /// What is sent next was once `raw`: see [`Handle::expect`]. Only whoever drives a connection can read past hyper.
+    /// What is sent next was once `raw`: see [`Handle::expect`]. Only whoever drives a connection can read past hyper; one
+    /// that a task was given, since its request was answered early, is hyper's to read for as long as it lives.
     pub(super) fn expect(&self, raw: Option<Arc<RawHead>>, method: &Method) {
         let has_body = !matches!(*method, Method::HEAD | Method::CONNECT);
         self.stream.expect(raw, has_body && matches!(self.driver, Driver::Here(_)));

@@ -1,4 +1,4 @@
-//! The byte stream to a provider: TCP or TLS, with one repair.
+//! The byte stream to a provider: TCP or TLS, with one repair, and a way past hyper for an answer's chunks.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -117,7 +117,8 @@ impl Handle {
         }
     }
 
-    /// A response has begun. `None` where hyper still holds some of the request; then it reads all of the body as well.
+    /// A response has begun. Says as well whether some of the request is still to be sent; then hyper reads all of the
+    /// body.
     pub(super) fn responded(&self, is_sending: bool) -> (Responded, bool) {
         let mut inner = self.lock();
         let goes_on = is_sending || inner.write_blocked;
