@@ -1,10 +1,8 @@
 //! Tells whether something happened to a connection since it was last looked at, and who is to look.
 //!
-//! A connection to the provider is driven by the task of the client whose exchange it carries, not by one of its own:
-//! what one of the two passes to the other is then there in the same turn. But whatever passes rings for that same
-//! task, too, and each ring would be a turn more in which nothing is found. So what rings while the connection is
-//! looked at is looked at in that turn, and a turn in which nothing rang need not look. The client's connection has one
-//! for the same reason: hyper wakes itself when it has passed on the end of a request.
+//! A client's connection is driven by one task, which has other things to look at, too; and hyper wakes itself when it
+//! has passed on the end of a request. Each such ring would be a turn more in which nothing is found. So what rings while
+//! the connection is looked at is looked at in that turn, and a turn in which nothing rang need not look.
 
 use std::sync::atomic::{
     AtomicBool,
@@ -62,11 +60,6 @@ impl Bell {
     /// Lets the next look find that something happened.
     pub(crate) fn ring(&self) {
         self.inner.rung.store(true, SeqCst);
-    }
-
-    /// Nobody looks until further notice.
-    pub(crate) fn rest(&mut self) {
-        self.set_task(Waker::noop());
     }
 
     /// Looks with `look`, if the bell rang. It rings for the task of `cx` from now on.
@@ -147,10 +140,7 @@ mod tests {
         assert_eq!(answer(&mut bell), 1, "nothing happened");
         bell.waker.wake_by_ref();
         assert_eq!((answer(&mut bell), woken.0.load(SeqCst)), (2, 1));
-        bell.rest();
-        bell.waker.wake_by_ref();
-        assert_eq!(woken.0.load(SeqCst), 1, "nobody is there");
-        assert_eq!(answer(&mut bell), 3, "and it is not forgotten");
+        assert_eq!(answer(&mut bell), 2, "nothing happened since");
     }
 
     #[test]

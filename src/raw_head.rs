@@ -15,13 +15,11 @@ use memchr::memchr;
 mod known;
 mod line;
 mod needed;
-mod reader;
 mod restore;
 mod writer;
 
 use known::Known;
 use line::{Kind, Line, Reading, View};
-pub(crate) use reader::{Fed, HeadReader};
 pub(crate) use writer::HeadWriter;
 
 /// The bytes of a head, from its first line to the empty one, and where its lines are.
@@ -45,7 +43,7 @@ pub(crate) enum Shows {
 }
 
 /// hyper refuses more lines than these, the first and the last one included; so it shall see them.
-const MAX_LINES: usize = 102;
+pub(crate) const MAX_LINES: usize = 102;
 
 /// More lines than most heads have.
 const USUAL_LINES: usize = 32;
@@ -188,41 +186,34 @@ impl RawHead {
         }
     }
 
+    /// This head of a response is whole. Decides what of it need not be read to forward it; says whether each line that
+    /// is left can be read by itself, and in one way only.
+    pub(crate) fn sort_out(&mut self, shows: Shows) -> bool {
+        self.decide(0, shows);
+        let [_, fields @ .., _] = &self.lines[..] else { return false };
+        self.lines.len() <= MAX_LINES
+            && fields.iter().all(|line| {
+                let Reading { kind, is_plain, .. } = line.reading;
+                is_plain && kind != Kind::Folded && line.reading.name() > 0
+            })
+    }
+
+    /// Names and values of what was not left out of it by [`RawHead::sort_out`].
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = self.lines.iter().filter(|line| line.view == View::Shown && line.reading.name() > 0);
+        fields.map(|line| {
+            let (name, value) = self.bytes[line.range()].split_at(line.reading.name());
+            (name, value[1..].trim_ascii())
+        })
+    }
+
+    /// The first line, with its end.
+    pub(crate) fn first_line(&self) -> &[u8] {
+        self.line(0)
+    }
+
     fn line(&self, at: usize) -> &[u8] {
         self.lines.get(at).map_or(&[], |line| &self.bytes[line.range()])
-    }
-
-    /// Whether it is the head of a 200 whose body is in chunks, and nothing else can be made of it: then whoever reads
-    /// that body past hyper reads what hyper would.
-    fn is_plainly_chunked(&self) -> bool {
-        if !self.line(0).starts_with(b"HTTP/1.1 200 ") {
-            return false;
-        }
-        let mut codings = 0;
-        for line in &self.lines {
-            let bytes = &self.bytes[line.range()];
-            let Reading { kind, is_plain, .. } = line.reading;
-            if !is_plain || kind == Kind::Folded {
-                return false;
-            }
-            let (name, value) = bytes.split_at(line.reading.name());
-            match name.len() {
-                14 if name.eq_ignore_ascii_case(b"content-length") => return false,
-                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                    codings += 1;
-                    if !value[1..].trim_ascii().eq_ignore_ascii_case(b"chunked") {
-                        return false;
-                    }
-                }
-                _ => {}
-            }
-        }
-        codings == 1 && self.lines.len() <= MAX_LINES
-    }
-
-    fn is_informational(&self) -> bool {
-        let status = self.bytes.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        status.starts_with(b"1") && !status.starts_with(b"101")
     }
 }
 

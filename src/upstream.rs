@@ -5,27 +5,31 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use crate::body::{Body, BoxError};
 
+mod answer;
+mod body;
 pub mod bridge;
-mod chunks;
 mod connect;
 mod connection;
 mod http1;
 mod own;
 mod pool;
+mod sending;
+mod source;
 mod stream;
 mod tls;
 mod tunnel;
 mod turn;
 
+pub use answer::BadAnswer;
 pub(crate) use connect::Connector;
 pub use connect::ConnectorError;
 pub(crate) use http1::{HttpUpstream, Received};
 pub(crate) use own::own;
-pub(crate) use stream::Age;
+pub(crate) use stream::Switched;
 pub use tls::TlsError;
 pub(crate) use tls::client_config;
 pub(crate) use turn::Moment;
@@ -56,6 +60,21 @@ pub struct Handover {
     pub connecting: Duration,
     /// When the response head came.
     pub answered: Instant,
+}
+
+/// Who is told of the heads that come before a response's (RFC 9110 section 15.2): in the extensions of a request.
+#[derive(Clone)]
+pub(crate) struct OnInterim(std::sync::Arc<dyn Fn(StatusCode) + Send + Sync>);
+
+impl OnInterim {
+    /// `tell` is told the status of each.
+    pub(crate) fn new(tell: impl Fn(StatusCode) + Send + Sync + 'static) -> Self {
+        Self(std::sync::Arc::new(tell))
+    }
+
+    fn tell(&self, status: StatusCode) {
+        (self.0)(status);
+    }
 }
 
 /// Who sent a request: in its extensions, where the upstream spends its owner's money and only those may use it whom
@@ -130,14 +149,14 @@ pub enum UpstreamError {
     /// The connection ended before a whole response head.
     #[error("the upstream closed the connection before it had answered")]
     Closed {
-        /// What hyper said.
-        source: hyper::Error,
+        /// What the connection said.
+        source: io::Error,
     },
     /// What came is no HTTP response.
     #[error("the upstream answered with something that is not HTTP")]
     Protocol {
-        /// What hyper said.
-        source: hyper::Error,
+        /// Why it is none.
+        source: BadAnswer,
     },
     /// The upstream switched protocols though nobody had asked it to.
     #[error("the upstream switched protocols unasked")]
@@ -169,13 +188,6 @@ impl UpstreamError {
 /// `host:port`, an IPv6 address in brackets.
 fn host_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// Ends an upgraded connection with a reset instead of a close, where it leads to a socket of ours.
-pub(crate) fn reset(connection: hyper::upgrade::Upgraded) {
-    if let Ok(parts) = connection.downcast::<hyper_util::rt::TokioIo<stream::Stream>>() {
-        parts.io.into_inner().reset();
-    }
 }
 
 #[cfg(test)]

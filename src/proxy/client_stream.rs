@@ -20,7 +20,6 @@ use super::head_scan::HeadScan;
 use crate::metrics::Metrics;
 use crate::pages;
 use crate::raw_head::{HeadWriter, RawHead, Shows};
-use crate::upstream::Age;
 
 /// How long a client may go on sending what nobody will read, so that it gets to read our answer instead of a
 /// reset (RFC 9112 section 9.6).
@@ -52,8 +51,6 @@ struct Inner {
     /// When a part of a response was read that has not been offered to the client yet.
     in_hand: Option<Instant>,
     read_buffer: ReadBuffer,
-    /// That of the answer that is being written, where its connection asks for it.
-    age: Option<Age>,
     /// What lasts as long as the socket.
     open: OpenConnection,
 }
@@ -114,7 +111,6 @@ impl Handle {
             upgraded: false,
             in_hand: None,
             read_buffer: ReadBuffer::InUse,
-            age: None,
             open,
         })))
     }
@@ -162,12 +158,11 @@ impl Handle {
         let _ = SockRef::from(&inner.tcp).set_linger(reset.then_some(Duration::ZERO));
     }
 
-    /// A response of this `age` is written next, with the looks of `raw` where there are any, and HTTP goes on behind it
-    /// unless it `upgrades`. To be called when nothing else waits to be written: see [`Handle::poll_drained`]. Says whether the
+    /// A response is written next, with the looks of `raw` where there are any, and HTTP goes on behind it unless it
+    /// `upgrades`. To be called when nothing else waits to be written: see [`Handle::poll_drained`]. Says whether the
     /// connection may be used for another exchange, now that more of the request has come.
-    pub(super) fn responds(&self, raw: Option<RawHead>, age: Option<Age>, upgrades: bool) -> bool {
+    pub(super) fn responds(&self, raw: Option<RawHead>, upgrades: bool) -> bool {
         let mut inner = self.lock();
-        inner.age = age;
         if let Some(raw) = raw {
             inner.writer.expect(Arc::new(raw));
         }
@@ -202,9 +197,6 @@ impl Handle {
         let mut inner = self.lock();
         if inner.read_buffer == ReadBuffer::Unneeded {
             inner.read_buffer = ReadBuffer::Lying;
-        }
-        if let Some(age) = inner.age.take() {
-            age.grows();
         }
     }
 
@@ -268,7 +260,6 @@ impl Drop for OpenExchange {
         inner.open_exchanges = inner.open_exchanges.saturating_sub(1);
         inner.scan.restart_clock();
         inner.read_buffer = ReadBuffer::InUse;
-        inner.age = None;
     }
 }
 

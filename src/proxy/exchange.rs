@@ -27,7 +27,7 @@ use crate::error::{Failure, chain};
 use crate::journal::{Journal, Lane, RequestHead, ResponseHead};
 use crate::metrics::{Metrics, Outcome, Refusal};
 use crate::raw_head::{RawHead, Shows};
-use crate::upstream::{Age, Handover, HttpUpstream, Received, Upstream, UpstreamError};
+use crate::upstream::{Handover, HttpUpstream, OnInterim, Received, Switched, Upstream, UpstreamError};
 
 /// What one forwarding thread forwards with.
 #[derive(Debug)]
@@ -75,17 +75,18 @@ struct Answer {
     handover: Option<Handover>,
     /// Its head as it came.
     raw: Option<RawHead>,
-    age: Option<Age>,
+    /// What the connection to the provider is after a 101.
+    switched: Option<Switched>,
 }
 
 impl Answer {
-    fn handed_over(Received { response, handover, raw, age }: Received) -> Self {
-        Self { response, handover: Some(handover), raw, age }
+    fn handed_over(Received { response, handover, raw, switched }: Received) -> Self {
+        Self { response, handover: Some(handover), raw: Some(raw), switched }
     }
 
     fn made_here(mut response: Response<Body>) -> Self {
         let handover = response.extensions_mut().remove::<Handover>();
-        Self { response, handover, raw: None, age: None }
+        Self { response, handover, raw: None, switched: None }
     }
 }
 
@@ -215,11 +216,11 @@ impl Gateway {
             request.extensions_mut().insert(caller);
         }
         if let Some(gate) = exchange.gate.clone() {
-            hyper::ext::on_informational(&mut request, move |response| {
-                if response.status() == StatusCode::CONTINUE {
+            request.extensions_mut().insert(OnInterim::new(move |status| {
+                if status == StatusCode::CONTINUE {
                     gate.open();
                 }
-            });
+            }));
         }
         Next::Send(request, upgrade)
     }
@@ -275,24 +276,23 @@ impl Gateway {
         answer: Answer,
         upgrade: Option<OnUpgrade>,
     ) -> Response<ResponseBody> {
-        let Answer { mut response, handover, raw, age } = answer;
+        let Answer { response, handover, raw, switched } = answer;
         let account = exchange.account.clone();
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgrade && upgrade.is_none() {
+        if is_upgrade && (upgrade.is_none() || switched.is_none()) {
             return self.failed(exchange, &UpstreamError::Unasked);
         }
-        let upstream_side = is_upgrade.then(|| hyper::upgrade::on(&mut response));
         let (mut parts, body) = response.into_parts();
         account.answered(parts.status.as_u16());
         exchange.tell_head(raw.as_ref(), &parts);
-        if let (Some(client_side), Some(upstream_side)) = (upgrade, upstream_side) {
+        if let (Some(client_side), Some(upstream_side)) = (upgrade, switched) {
             exchange.account.ended(Outcome::Upgraded);
             exchange.client.upgraded();
             let tunnel = exchange.tunnel();
             self.tasks.spawn(tunnel.pump(client_side, upstream_side));
         }
         forward::response(&mut parts, is_upgrade);
-        let response = exchange.pass((raw, age), parts, body);
+        let response = exchange.pass(raw, parts, body);
         if let Some(Handover { sent, connecting, answered }) = handover {
             let before = sent.saturating_duration_since(account.began()).saturating_sub(connecting);
             // One look at the clock serves both: it is no small part of what an exchange costs.
@@ -309,7 +309,7 @@ impl Exchange {
         let (parts, body) = answer.into_parts();
         self.account.answered(parts.status.as_u16());
         self.tell_head(None, &parts);
-        self.pass((None, None), parts, body)
+        self.pass(None, parts, body)
     }
 
     /// The two ends of what follows a 101, and who is told of it.
@@ -335,7 +335,7 @@ impl Exchange {
 
     fn pass(
         mut self,
-        (raw, age): (Option<RawHead>, Option<Age>),
+        raw: Option<RawHead>,
         mut parts: response::Parts,
         body: Body,
     ) -> Response<ResponseBody> {
@@ -349,7 +349,7 @@ impl Exchange {
             // Else hyper would tell an HTTP/1.0 client that the connection is kept.
             parts.version = Version::HTTP_10;
         }
-        let is_trusted = self.client.responds(raw, age, upgrades) && self.trusted;
+        let is_trusted = self.client.responds(raw, upgrades) && self.trusted;
         if !is_trusted && !upgrades {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

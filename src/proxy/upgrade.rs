@@ -17,7 +17,7 @@ use super::account::Account;
 use super::client_stream::Handle;
 use super::forward::{is_one_of, tokens};
 use crate::journal::Lane;
-use crate::upstream;
+use crate::upstream::Switched;
 
 /// The client's end of the tunnel, where this request asks for a WebSocket (RFC 6455 section 4.1). Other protocols
 /// are not asked for upstream: we could not watch what they say.
@@ -48,12 +48,12 @@ pub(super) struct Tunnel {
 
 impl Tunnel {
     /// Carries bytes both ways until both ends have said that they are done, or one of them broke off.
-    pub(super) async fn pump(self, client_side: OnUpgrade, upstream_side: OnUpgrade) {
+    pub(super) async fn pump(self, client_side: OnUpgrade, mut upstream_side: Switched) {
         if let Some(lane) = &self.from_upstream {
             lane.upgraded("websocket");
         }
-        let (client_side, upstream_side) = match tokio::try_join!(client_side, upstream_side) {
-            Ok(both) => both,
+        let client_side = match client_side.await {
+            Ok(client_side) => client_side,
             Err(error) => {
                 tracing::debug!(%error, "an upgrade did not come about");
                 return;
@@ -62,7 +62,6 @@ impl Tunnel {
         let client = self.client.clone();
         let mut client_side =
             Watched { stream: TokioIo::new(client_side), tunnel: self, told: 0, broken: false };
-        let mut upstream_side = TokioIo::new(upstream_side);
         if let Err(error) = copy_bidirectional(&mut client_side, &mut upstream_side).await {
             tracing::debug!(%error, "a tunnel broke off");
             if !client_side.broken
@@ -71,7 +70,7 @@ impl Tunnel {
                 lane.close(BodyEnd::Failed(error.to_string().into()));
             }
             client.reset_when_closed(true);
-            upstream::reset(upstream_side.into_inner());
+            upstream_side.reset();
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use super::stream::{Stream, Transport};
+use super::stream::Stream;
 use super::tunnel::Tunnel;
 use super::{UpstreamError, host_port};
 use crate::config::BaseUrl;
@@ -99,13 +99,13 @@ impl Connector {
                 .map_err(|source| UpstreamError::Proxy { proxy: tunnel.proxy(), source })?;
         }
         let Some((config, name)) = &self.tls else {
-            return Ok(Stream::new(Transport::Tcp(tcp)));
+            return Ok(Stream::Tcp(tcp));
         };
         // Boxed: connecting without TLS, of many at once, is not to hold room for it.
         let tls = Box::pin(TlsConnector::from(config.clone()).connect(name.clone(), tcp))
             .await
             .map_err(|source| UpstreamError::Tls { host: self.host.to_string(), source })?;
-        Ok(Stream::new(Transport::Tls(Box::new(tls))))
+        Ok(Stream::Tls(Box::new(tls)))
     }
 }
 

@@ -1,29 +1,32 @@
 //! A provider over HTTP/1.1.
 //!
-//! hyper's connection is driven directly rather than through a pooling client, because three promises need to
-//! know the connection: nothing is sent twice, connecting is not counted as the proxy's own time, and a
-//! connection goes back to the pool when its response has ended, not earlier.
+//! Its connections are ours and not a client library's, because three promises need to know them: nothing is sent
+//! twice, connecting is not counted as the proxy's own time, and a connection goes back to the pool when its response
+//! has ended, not earlier. What is said on them is, too: a library reads and writes all of a head, and hands each part
+//! of a body on through buffers and channels of its own, which was a quarter of what a request and half of what an
+//! event of a stream took outside of the kernel (bench/RESULTS.md).
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 use super::connect::Connector;
-use super::connection::{Connection, Sending};
+use super::connection::Connection;
 use super::pool::Pool;
-use super::stream::{Age, Responded};
+use super::sending::Sending;
+use super::stream::Switched;
 use super::turn::look;
-use super::{Handover, Upstream, UpstreamError};
+use super::{Handover, OnInterim, Upstream, UpstreamError};
 use crate::body::{Body, BoxError};
 use crate::metrics::Metrics;
-use crate::raw_head::RawHead;
+use crate::raw_head::{RawHead, Shows};
 
 /// One provider, as one forwarding thread sees it.
 #[derive(Clone, Debug)]
@@ -42,9 +45,9 @@ pub(crate) struct Received {
     pub(crate) response: Response<Body>,
     pub(crate) handover: Handover,
     /// Its head as it came.
-    pub(crate) raw: Option<RawHead>,
-    /// Where its connection wants to be told.
-    pub(crate) age: Option<Age>,
+    pub(crate) raw: RawHead,
+    /// What the connection is after a 101.
+    pub(crate) switched: Option<Switched>,
 }
 
 impl HttpUpstream {
@@ -84,15 +87,19 @@ impl Inner {
     /// Not an `async fn`, which would hold its arguments twice.
     fn send(
         self: &Arc<Self>,
-        mut request: Request<Body>,
+        request: Request<Body>,
         raw: Option<RawHead>,
     ) -> impl Future<Output = Result<Received, UpstreamError>> + Send {
-        let raw = raw.map(Arc::new);
+        let method = request.method().clone();
+        let interim = request.extensions().get::<OnInterim>().cloned();
+        let shows = if raw.is_some() { Shows::Needed } else { Shows::All };
+        let mut request = Sending::new(request, raw.as_ref());
+        drop(raw);
         async move {
             let mut connecting = Duration::ZERO;
             loop {
                 let mut sent = Instant::now();
-                let (mut connection, reused) = match self.pooled(&mut sent).await {
+                let (mut connection, is_reused) = match self.pooled(&mut sent).await {
                     Some(connection) => (connection, true),
                     None => {
                         let started = Instant::now();
@@ -103,22 +110,20 @@ impl Inner {
                         (connection, false)
                     }
                 };
-                connection.expect(raw.clone(), request.method());
-                match connection.send(request).await {
-                    Ok(response) => {
-                        if reused {
-                            self.metrics.upstream_reused();
-                        }
-                        let handover = Handover { sent, connecting, answered: Instant::now() };
-                        let Responded { raw, age } = connection.answered();
-                        let response = self.receive(response, connection);
-                        return Ok(Received { response, handover, raw, age });
+                request.begin(is_reused);
+                let tell = |status| interim.iter().for_each(|interim| interim.tell(status));
+                let answer = std::future::poll_fn(|cx| {
+                    connection.poll_answer(&mut request, (&method, shows), tell, cx)
+                });
+                // Else not a byte of it was taken: there are other connections.
+                if let Some((head, raw)) = answer.await? {
+                    if is_reused {
+                        self.metrics.upstream_reused();
                     }
-                    // hyper gives the request back only if not a byte of it was written.
-                    Err(mut failed) => match failed.take_message() {
-                        Some(unsent) if reused => request = unsent.map(Sending::unsent),
-                        _ => return Err(classify(failed.into_error())),
-                    },
+                    let handover = Handover { sent, connecting, answered: Instant::now() };
+                    connection.answered(request);
+                    let (response, switched) = self.receive(head.parts, connection);
+                    return Ok(Received { response, handover, raw, switched });
                 }
             }
         }
@@ -140,73 +145,53 @@ impl Inner {
     }
 
     async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
-        let connection =
-            Connection::open(self.connector.connect().await?, self.tasks.clone()).await.map_err(classify)?;
+        let connection = Connection::new(self.connector.connect().await?, self.tasks.clone());
         self.metrics.upstream_opened();
         Ok(Box::new(connection))
     }
 
     fn receive(
         self: &Arc<Self>,
-        response: Response<Incoming>,
+        parts: response::Parts,
         connection: Box<Connection>,
-    ) -> Response<Body> {
-        let (parts, incoming) = response.into_parts();
-        let mut lease = Lease {
-            connection: Some(connection),
-            upstream: self.clone(),
-            keep_alive: keep_alive(&parts.headers),
-        };
+    ) -> (Response<Body>, Option<Switched>) {
+        let keep_alive = keep_alive(&parts.headers);
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            lease.detach();
+            return (Response::from_parts(parts, Body::full(Bytes::new())), connection.switch());
         }
-        if incoming.is_end_stream() {
-            lease.give_back();
-        }
-        Response::from_parts(parts, Body::new(Leased { incoming, lease }))
+        let mut body = Leased { connection: Some(connection), upstream: self.clone(), keep_alive };
+        body.give_back_if_ended();
+        (Response::from_parts(parts, Body::new(body)), None)
     }
 }
 
 /// A response body that gives its connection back when it has ended, and closes it when it is dropped earlier.
 #[derive(Debug)]
 struct Leased {
-    incoming: Incoming,
-    lease: Lease,
-}
-
-#[derive(Debug)]
-struct Lease {
-    /// Boxed: it is handed on many times for each request.
+    /// None when the body has ended, well or badly.
     connection: Option<Box<Connection>>,
     upstream: Arc<Inner>,
     keep_alive: Option<Duration>,
 }
 
-impl Lease {
-    fn poll(
-        &mut self,
-        body: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.connection {
-            Some(connection) => connection.poll_body(body, cx),
-            None => Pin::new(body).poll_frame(cx).map_err(Into::into),
-        }
-    }
+/// A body that broke off, or is not framed as it must be.
+#[derive(Debug, thiserror::Error)]
+#[error("error reading a body from connection")]
+struct BrokenBody(#[source] io::Error);
 
-    fn give_back(&mut self) {
-        if let Some(mut connection) = self.connection.take()
+impl Leased {
+    fn give_back_if_ended(&mut self) {
+        if self.connection.as_ref().is_some_and(|connection| connection.body().has_ended())
+            && let Some(mut connection) = self.connection.take()
             && connection.rest()
         {
             self.upstream.pool.put(connection, self.keep_alive);
         }
     }
 
-    /// From here on the connection is a tunnel's.
-    fn detach(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.detach();
-        }
+    fn broken(&mut self, error: io::Error) -> Option<Result<Frame<Bytes>, BoxError>> {
+        self.connection = None;
+        Some(Err(BrokenBody(error).into()))
     }
 }
 
@@ -219,22 +204,27 @@ impl HttpBody for Leased {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let frame = ready!(this.lease.poll(&mut this.incoming, cx));
-        match &frame {
-            Some(Err(_)) => this.lease.connection = None,
-            // Whoever reads this body may stop at its last frame and never ask for the `None`.
-            Some(Ok(_)) if !this.incoming.is_end_stream() => {}
-            _ => this.lease.give_back(),
-        }
-        Poll::Ready(frame)
+        let Some(connection) = &mut this.connection else { return Poll::Ready(None) };
+        let frame = match ready!(connection.poll_data(cx)) {
+            Some(Ok(data)) => Some(Frame::data(data)),
+            Some(Err(error)) => return Poll::Ready(this.broken(error)),
+            None => match connection.trailers() {
+                Ok(trailers) => trailers.map(Frame::trailers),
+                Err(error) => return Poll::Ready(this.broken(error)),
+            },
+        };
+        // Whoever reads this body may stop at its last frame and never ask for the `None`.
+        this.give_back_if_ended();
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.connection.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let left = self.connection.as_ref().map_or(Some(0), |connection| connection.body().left());
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -245,10 +235,6 @@ fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     Some(Duration::from_secs(seconds.parse().ok()?))
-}
-
-fn classify(source: hyper::Error) -> UpstreamError {
-    if source.is_parse() { UpstreamError::Protocol { source } } else { UpstreamError::Closed { source } }
 }
 
 #[cfg(test)]
