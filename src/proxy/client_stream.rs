@@ -266,22 +266,37 @@ impl Drop for OpenExchange {
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.handle.lock();
+        let is_full_and_hides = ready!(inner.poll_read(cx, buf))?;
+        if is_full_and_hides {
+            // hyper reads more at once where its room was filled. What fails here fails again.
+            let _ = inner.poll_read(cx, buf);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Inner {
+    /// Says whether all room was filled, and then not all of it shown.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut inner.tcp).poll_read(cx, buf);
-        if polled.is_pending() && inner.read_buffer == ReadBuffer::Lying {
-            inner.read_buffer = ReadBuffer::GivenBack;
+        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if polled.is_pending() && self.read_buffer == ReadBuffer::Lying {
+            self.read_buffer = ReadBuffer::GivenBack;
             pages::give_back(buf);
         }
         let result = ready!(polled);
+        let is_full = buf.remaining() == 0;
         let read = &mut buf.filled_mut()[before..];
+        let len = read.len();
         if result.is_err() || read.is_empty() {
-            inner.read_ended = true;
-        } else if !inner.upgraded {
+            self.read_ended = true;
+        } else if !self.upgraded {
             // Never none of it: the empty line behind a head is shown.
-            let shown = inner.scan.feed(read);
+            let shown = self.scan.feed(read);
             buf.set_filled(before + shown);
+            return Poll::Ready(Ok(is_full && shown < len));
         }
-        Poll::Ready(result)
+        Poll::Ready(result.map(|()| false))
     }
 }
 

@@ -218,19 +218,23 @@ fn ends_with_chunked(headers: &HeaderMap) -> bool {
 pub(super) fn length(headers: &HeaderMap) -> Result<Option<u64>, BadAnswer> {
     let mut length = None;
     for value in headers.get_all(CONTENT_LENGTH) {
-        for told in value.to_str().map_err(|_| BadAnswer::ContentLength)?.split(',') {
-            let told = told.trim();
-            // Not with a sign.
-            if !told.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(BadAnswer::ContentLength);
-            }
-            let told: u64 = told.parse().map_err(|_| BadAnswer::ContentLength)?;
+        for told in value.as_bytes().split(|byte| *byte == b',') {
+            let told = digits(told.trim_ascii()).ok_or(BadAnswer::ContentLength)?;
             if told > u64::MAX - 2 || *length.get_or_insert(told) != told {
                 return Err(BadAnswer::ContentLength);
             }
         }
     }
     Ok(length)
+}
+
+/// A number without a sign.
+fn digits(text: &[u8]) -> Option<u64> {
+    let add = |number: u64, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, add) }
 }
 
 fn keeps(version: Version, headers: &HeaderMap) -> bool {
