@@ -121,6 +121,7 @@ impl Object {
                 self.half(&mut quoted);
                 if !quoted.key {
                     self.say("\"");
+                    self.ended();
                 }
             }
             At::Word(key) => {

@@ -256,6 +256,18 @@ fn a_key_that_a_tool_takes_is_not_left_out() {
     assert_eq!(told(&read(&ask, [text]).0), r#"weather{"step_id":"1"}"#);
 }
 
+#[test]
+fn a_key_that_is_left_out_and_never_ends_leaves_an_object_that_does() {
+    for (arguments, read_as) in [
+        (r#"{"step_id":"}"#, "{}"),
+        (r#"{"step_id":{"x":["}"#, "{}"),
+        (r#"{"city":"a","step_id":"}"#, r#"{"city":"a"}"#),
+    ] {
+        let text = format!("\nFUNCTION_CALL_START\nweather\narguments: {arguments}\nFUNCTION_CALL_END\n");
+        assert_eq!(told(&read(&ask(&["weather"]), [text.as_str()]).0), format!("weather{read_as}"), "{text}");
+    }
+}
+
 fn unmet(verdict: Verdict) -> (Kind, String) {
     match verdict {
         Verdict::Unmet { kind, why, follow_up, .. } => {
