@@ -187,7 +187,8 @@ impl RawHead {
     }
 
     /// This head of a response is whole. Decides what of it need not be read to forward it; says whether each line that
-    /// is left can be read by itself, and in one way only.
+    /// is left can be read by itself, and in one way only. Where not, whoever reads it reads all of it: see
+    /// [`RawHead::leave_nothing_out`].
     pub(crate) fn sort_out(&mut self, shows: Shows) -> bool {
         self.decide(0, shows);
         let [_, fields @ .., _] = &self.lines[..] else { return false };
@@ -196,6 +197,11 @@ impl RawHead {
                 let Reading { kind, is_plain, .. } = line.reading;
                 is_plain && kind != Kind::Folded && line.reading.name() > 0
             })
+    }
+
+    /// All of it is read, whatever was left out before.
+    pub(crate) fn leave_nothing_out(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.view = View::Shown);
     }
 
     /// Names and values of what was not left out of it by [`RawHead::sort_out`].

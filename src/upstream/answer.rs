@@ -7,12 +7,19 @@ use std::task::{Context, Poll, ready};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Response, StatusCode, Version, response};
 use hyper::ext::ReasonPhrase;
+use memchr::memchr;
 use tokio::io::AsyncRead;
 
 use super::UpstreamError;
 use super::body::Framing;
 use super::source::Source;
 use crate::raw_head::{MAX_LINES, RawHead, Shows};
+
+/// As much of a head is looked at whenever more of it comes, bytes.
+const VERY_BEGINNING: usize = 256;
+
+/// More empty lines before a head are none of a provider's.
+const MOST_EMPTY_LINES: usize = 1000;
 
 /// What the head of an answer says.
 #[derive(Debug)]
@@ -59,7 +66,10 @@ impl Head {
     fn read(raw: &mut RawHead, shows: Shows, method: &Method) -> Result<Self, BadAnswer> {
         let parts = match raw.sort_out(shows).then(|| read_lines(raw)).flatten() {
             Some(parts) => parts,
-            None => parse(raw.bytes())?.ok_or(httparse::Error::Token)?,
+            None => {
+                raw.leave_nothing_out();
+                parse(raw.bytes())?.ok_or(httparse::Error::Token)?
+            }
         };
         let framing = framing(&parts, method)?;
         let keeps = keeps(parts.version, &parts.headers)
@@ -74,53 +84,74 @@ impl Head {
     }
 }
 
-/// Reads the head of an answer to `method`; `come` is what has come of it. `interim` is told of the heads before it.
-///
-/// # Errors
-/// [`UpstreamError`] where there is none.
-pub(super) fn poll_head(
-    source: &mut Source,
-    mut io: Pin<&mut impl AsyncRead>,
-    come: &mut RawHead,
-    (method, shows): (&Method, Shows),
-    interim: impl Fn(StatusCode),
-    cx: &mut Context<'_>,
-) -> Poll<Result<(Head, RawHead), UpstreamError>> {
-    let closed = |source| UpstreamError::Closed { source };
-    let bad = |source| UpstreamError::Protocol { source };
-    loop {
-        let read = ready!(source.poll_head(io.as_mut(), come, cx)).map_err(closed)?;
-        let Some(has_ended) = read else {
-            // In hyper's words.
-            let why = "connection closed before message completed";
-            return Poll::Ready(Err(closed(io::Error::new(io::ErrorKind::UnexpectedEof, why))));
-        };
-        if !has_ended {
-            check_beginning(come.bytes()).map_err(bad)?;
-            continue;
-        }
-        let mut raw = std::mem::take(come);
-        // An empty line before a head is nothing.
-        if raw.len() == 1 {
-            continue;
-        }
-        let head = Head::read(&mut raw, shows, method).map_err(bad)?;
-        if !head.is_interim() {
-            return Poll::Ready(Ok((head, raw)));
-        }
-        interim(head.parts.status);
-    }
+/// The head that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    come: RawHead,
+    /// How much of it was looked at in search of what no head begins with.
+    checked: usize,
+    /// Empty lines before it.
+    empty: usize,
 }
 
-/// Looks at the beginning of a head, of which more is to come.
-///
-/// # Errors
-/// [`BadAnswer`] where it is that of none.
-fn check_beginning(bytes: &[u8]) -> Result<(), BadAnswer> {
-    if bytes.len() >= MAX_BYTES {
-        return Err(BadAnswer::TooLarge);
+impl Reading {
+    /// Reads the head of an answer to `method`. `interim` is told of the heads before it.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] where there is none.
+    pub(super) fn poll(
+        &mut self,
+        source: &mut Source,
+        mut io: Pin<&mut impl AsyncRead>,
+        (method, shows): (&Method, Shows),
+        interim: impl Fn(StatusCode),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Head, RawHead), UpstreamError>> {
+        let closed = |source| UpstreamError::Closed { source };
+        let bad = |source| UpstreamError::Protocol { source };
+        loop {
+            let read = ready!(source.poll_head(io.as_mut(), &mut self.come, cx)).map_err(closed)?;
+            let Some(has_ended) = read else {
+                // In hyper's words.
+                let why = "connection closed before message completed";
+                return Poll::Ready(Err(closed(io::Error::new(io::ErrorKind::UnexpectedEof, why))));
+            };
+            if !has_ended {
+                self.check().map_err(bad)?;
+                continue;
+            }
+            let mut raw = std::mem::take(&mut self.come);
+            self.checked = 0;
+            // An empty line before a head is nothing.
+            if raw.len() == 1 {
+                self.empty += 1;
+                if self.empty > MOST_EMPTY_LINES {
+                    return Poll::Ready(Err(bad(BadAnswer::TooLarge)));
+                }
+                continue;
+            }
+            self.empty = 0;
+            let head = Head::read(&mut raw, shows, method).map_err(bad)?;
+            if !head.is_interim() {
+                return Poll::Ready(Ok((head, raw)));
+            }
+            interim(head.parts.status);
+        }
     }
-    parse(bytes).map(drop)
+
+    /// Looks at what has come of a head where a line more of it has, or its very beginning: nobody waits for the rest of
+    /// what is none.
+    fn check(&mut self) -> Result<(), BadAnswer> {
+        let bytes = self.come.bytes();
+        if bytes.len() >= MAX_BYTES {
+            return Err(BadAnswer::TooLarge);
+        }
+        if bytes.len() <= VERY_BEGINNING || memchr(b'\n', &bytes[self.checked..]).is_some() {
+            parse(bytes)?;
+        }
+        self.checked = bytes.len();
+        Ok(())
+    }
 }
 
 /// A head all lines of which can be read by themselves, without those that are not needed.

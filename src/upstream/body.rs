@@ -1,7 +1,7 @@
 //! The body of an answer, taken out of what frames it (RFC 9112 sections 6 and 7).
 //!
 //! Each byte is looked at once, wherever reads cut it; data is passed on as it comes. What is made of a chunked body is
-//! what hyper makes of it, down to the bounds and the words.
+//! what hyper makes of it, down to the bounds.
 
 use std::io;
 use std::ops::Range;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::runtime;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -27,8 +28,9 @@ use crate::raw_head::{RawHead, Shows};
 pub(super) struct Connection {
     io: Io,
     source: Source,
-    /// The head that is being read.
-    head: RawHead,
+    head: answer::Reading,
+    /// A 101 that came before all of its request was sent.
+    switching: Option<Box<(Head, RawHead)>>,
     body: Decoder,
     /// Whether it may be used for another exchange, as far as this one is concerned.
     keeps: bool,
@@ -51,8 +53,12 @@ struct Shared {
     /// None when the request came to no good end.
     stream: Option<Stream>,
     rest: Rest,
+    /// Whether the answer has come whole: whatever comes then, comes unasked.
+    is_answered: bool,
     /// Who reads the answer.
     reader: Option<Waker>,
+    /// The task.
+    sender: Option<Waker>,
 }
 
 /// What became of the rest of a request.
@@ -75,7 +81,8 @@ impl Connection {
         Self {
             io: Io::Own(stream),
             source: Source::default(),
-            head: RawHead::default(),
+            head: answer::Reading::default(),
+            switching: None,
             body: Decoder::new(Framing::Sized(0)),
             keeps: true,
             in_use: false,
@@ -107,9 +114,15 @@ impl Connection {
         if request.is_untouched() {
             return Poll::Ready(Ok(None));
         }
-        let answer =
-            ready!(answer::poll_head(&mut self.source, Pin::new(stream), &mut self.head, asked, interim, cx));
-        let (head, raw) = answer?;
+        let (head, raw) = match self.switching.take() {
+            Some(answer) => *answer,
+            None => ready!(self.head.poll(&mut self.source, Pin::new(stream), asked, interim, cx))?,
+        };
+        // What follows its request is of another protocol.
+        if head.parts.status == StatusCode::SWITCHING_PROTOCOLS && !request.has_ended() {
+            self.switching = Some(Box::new((head, raw)));
+            return Poll::Pending;
+        }
         self.body = Decoder::new(head.framing.unwrap_or(Framing::Sized(0)));
         self.keeps = head.keeps;
         Poll::Ready(Ok(Some((head, raw))))
@@ -122,8 +135,13 @@ impl Connection {
             return;
         }
         if let Io::Own(stream) = std::mem::replace(&mut self.io, Io::Gone) {
-            let shared =
-                Arc::new(Mutex::new(Shared { stream: Some(stream), rest: Rest::IsSent, reader: None }));
+            let shared = Arc::new(Mutex::new(Shared {
+                stream: Some(stream),
+                rest: Rest::IsSent,
+                is_answered: false,
+                reader: None,
+                sender: None,
+            }));
             let task = self.tasks.spawn(send_rest(shared.clone(), request)).abort_handle();
             self.io = Io::Shared(shared, task);
         }
@@ -159,10 +177,25 @@ impl Connection {
         &self.body
     }
 
-    /// Whether it may be kept for another exchange.
+    /// Whether it may be kept for another exchange, now that the answer has come whole. What is not sent yet of the
+    /// request is sent all the same.
     pub(super) fn rest(&mut self) -> bool {
         self.in_use = false;
-        self.keeps && self.body.has_ended() && self.is_ready().is_some()
+        if let Io::Shared(shared, _) = &self.io {
+            let mut shared = lock(shared);
+            shared.is_answered = true;
+            if let Some(sender) = shared.sender.take() {
+                sender.wake();
+            }
+        }
+        if self.keeps {
+            return self.is_ready().is_some();
+        }
+        if let Io::Shared(..) = &self.io {
+            // It is the task's alone.
+            self.io = Io::Gone;
+        }
+        false
     }
 
     /// Whether it takes a request now; none where it never will again.
@@ -196,8 +229,16 @@ impl Connection {
     pub(super) fn switch(mut self) -> Option<Switched> {
         match std::mem::replace(&mut self.io, Io::Gone) {
             Io::Own(stream) => Some(Switched::new(stream, std::mem::take(&mut self.source).into_rest())),
-            _ => None,
+            io => {
+                self.io = io;
+                None
+            }
         }
+    }
+
+    /// Whether what it does not take of a request can go to another connection, if that is all of it.
+    pub(super) fn fails_whole(&self) -> bool {
+        matches!(&self.io, Io::Own(stream) if stream.fails_whole())
     }
 }
 
@@ -208,28 +249,45 @@ impl Drop for Connection {
             // Not before its exchange has told that it was broken off: what the provider does at the sight of a closed
             // connection is told after that.
             Io::Own(stream) if self.in_use && runtime::Handle::try_current().is_ok() => {
-                drop(self.tasks.spawn(async move { drop(stream) }));
+                drop(self.tasks.spawn(async move { stream.close() }));
             }
-            Io::Own(_) | Io::Gone => {}
+            Io::Own(stream) => stream.close(),
+            Io::Gone => {}
         }
     }
 }
 
 async fn send_rest(shared: Arc<Mutex<Shared>>, mut request: Sending) {
-    let sent = std::future::poll_fn(|cx| match &mut lock(&shared).stream {
-        Some(stream) => request.poll(Pin::new(stream), cx),
-        None => Poll::Ready(Ok(())),
+    let sent = std::future::poll_fn(|cx| {
+        let mut shared = lock(&shared);
+        let Shared { stream: Some(stream), is_answered, sender, .. } = &mut *shared else {
+            return Poll::Ready(Ok(()));
+        };
+        if let Poll::Ready(sent) = request.poll(Pin::new(stream), cx) {
+            return Poll::Ready(sent);
+        }
+        // Nobody else would see that the provider leaves.
+        let mut byte = [0];
+        if *is_answered && Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        *sender = Some(cx.waker().clone());
+        Poll::Pending
     });
     let sent = sent.await;
     let mut shared = lock(&shared);
     shared.rest = if request.was_taken() { Rest::Sent } else { Rest::Lost };
-    if let Err(error) = sent {
+    if let Err(error) = &sent {
         tracing::debug!(%error, "the rest of a request came to no good end");
-        // Nothing but the end of the connection tells the provider.
-        shared.stream = None;
-        if let Some(reader) = shared.reader.take() {
-            reader.wake();
-        }
+    }
+    // Nothing but the end of the connection tells the provider.
+    if (sent.is_err() || (shared.is_answered && shared.rest == Rest::Lost))
+        && let Some(stream) = shared.stream.take()
+    {
+        stream.close();
+    }
+    if let Some(reader) = shared.reader.take() {
+        reader.wake();
     }
 }
 

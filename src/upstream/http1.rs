@@ -110,7 +110,7 @@ impl Inner {
                         (connection, false)
                     }
                 };
-                request.begin(is_reused);
+                request.begin(is_reused && connection.fails_whole());
                 let tell = |status| interim.iter().for_each(|interim| interim.tell(status));
                 let answer = std::future::poll_fn(|cx| {
                     connection.poll_answer(&mut request, (&method, shows), tell, cx)

@@ -1,9 +1,10 @@
 //! What comes from a provider: heads and bodies.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -101,10 +102,13 @@ impl Source {
     }
 
     /// Whether something comes, or the connection ends, though nobody asked.
-    pub(super) fn stirs(&mut self, io: Pin<&mut impl AsyncRead>) -> bool {
+    pub(super) fn stirs(&mut self, mut io: Pin<&mut impl AsyncRead>) -> bool {
         let mut byte = [0];
-        let mut nobody = Context::from_waker(std::task::Waker::noop());
-        !self.rest.is_empty() || io.poll_read(&mut nobody, &mut ReadBuf::new(&mut byte)).is_ready()
+        let mut nobody = Context::from_waker(Waker::noop());
+        // Unconstrained: a task that has had its share would be told that nothing has come.
+        let look =
+            tokio::task::unconstrained(poll_fn(|cx| io.as_mut().poll_read(cx, &mut ReadBuf::new(&mut byte))));
+        !self.rest.is_empty() || pin!(look).poll(&mut nobody).is_ready()
     }
 
     /// Reads, and keeps what `take` does not take: it says how much it takes, and what that was. It is given nothing at

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,19 @@ macro_rules! either {
 }
 
 impl Stream {
+    /// Whether a write that fails has written nothing. TLS writes in several steps.
+    pub(super) fn fails_whole(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
+    /// Closes the connection; with TLS not before it was said that this is the end (RFC 8446 section 6.1), if that can
+    /// be said at once.
+    pub(super) fn close(mut self) {
+        if let Self::Tls(io) = &mut self {
+            let _ = Pin::new(io).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+
     /// Makes the end of the connection a reset, whenever it comes.
     fn reset_when_closed(&self) {
         let tcp = match self {

@@ -1,7 +1,7 @@
 //! The way to the provider through an HTTP proxy that the environment names.
 
 use crate::support::tls::Authority;
-use crate::support::{GET, Head, OK, Provider, Proxy, Wire, asked};
+use crate::support::{Ending, GET, Head, OK, Provider, Proxy, Wire, asked};
 
 const NAME: &str = "https://provider.example:8443";
 
@@ -81,6 +81,28 @@ fn a_host_that_no_proxy_names_is_reached_straight() {
     upstream.head();
     upstream.send(OK);
     assert_eq!(client.head().status(), 200);
+}
+
+#[test]
+fn a_provider_over_tls_is_told_when_its_connection_ends() {
+    let authority = Authority::new();
+    for answer in [
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "no HTTP\r\n\r\n",
+    ] {
+        let provider = Provider::start();
+        let perimeter = Proxy::to_url(format!("https://{}", provider.host()))
+            .env("SSL_CERT_FILE", authority.file())
+            .start();
+        let mut client = perimeter.connect();
+        client.send(GET);
+        let mut upstream = provider.accept_tls(&authority.server_for(&["127.0.0.1"])).unwrap();
+        upstream.head();
+        upstream.send(answer);
+        client.head();
+        assert_eq!(upstream.expect_end(), Ending::Fin, "{answer}");
+    }
 }
 
 #[test]

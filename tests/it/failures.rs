@@ -43,6 +43,12 @@ fn answer_after(what: impl FnOnce(Wire)) -> (Head, Value) {
 }
 
 #[test]
+fn empty_lines_without_end_are_no_answer() {
+    let answer = answer_after(|mut upstream| upstream.send("\r\n".repeat(5_000)));
+    assert_failure(&answer, 502, "upstream_protocol");
+}
+
+#[test]
 fn a_name_without_an_address_is_told_as_that() {
     let proxy = Proxy::to_url("http://perimeter-test.invalid").start();
     assert_failure(&answer(&proxy), 502, "upstream_dns");

@@ -69,9 +69,10 @@ fn a_pooled_connection_on_which_the_provider_spoke_unasked_is_replaced() {
 fn all_pooled_connections_that_were_closed_are_passed_over() {
     let provider = Provider::start();
     let proxy = Proxy::to(&provider).yaml("server: {workers: 1}").start();
-    let mut clients: Vec<_> = (0..5).map(|_| proxy.connect()).collect();
+    // More than the runtime lets one task look at in one turn.
+    let mut clients: Vec<_> = (0..150).map(|_| proxy.connect()).collect();
     clients.iter_mut().for_each(|client| client.send(GET));
-    let mut upstreams: Vec<_> = (0..5).map(|_| provider.accept()).collect();
+    let mut upstreams: Vec<_> = (0..150).map(|_| provider.accept()).collect();
     for upstream in &mut upstreams {
         upstream.head();
         upstream.send(OK);

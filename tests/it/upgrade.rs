@@ -52,6 +52,22 @@ fn the_handshake_passes_byte_for_byte_both_ways() {
 }
 
 #[test]
+fn what_asks_for_an_upgrade_is_sent_whole_before_it_comes() {
+    let (provider, proxy) = start();
+    let mut client = proxy.connect();
+    client.send(HANDSHAKE.replace("Host: app", "Host: app\r\nContent-Length: 5") + "he");
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.expect("he");
+    upstream.send(SWITCHING);
+    client.send("llo");
+    upstream.expect("llo");
+    assert_eq!(client.head().text(), SWITCHING);
+    upstream.send("hi");
+    client.expect("hi");
+}
+
+#[test]
 fn an_upgrade_asked_for_beside_keep_alive_is_one() {
     let handshake = HANDSHAKE.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade");
     let (provider, proxy) = start();

@@ -118,10 +118,9 @@ fn made(parts: &response::Parts, (body, trailers, is_whole): (Vec<u8>, Option<He
 fn ours(mut io: Script, method: &Method) -> Made {
     io.was_asked = true;
     let mut cx = Context::from_waker(Waker::noop());
-    let (mut source, mut come) = (Source::default(), RawHead::default());
+    let (mut source, mut reading) = (Source::default(), Reading::default());
     let asked = (method, Shows::All);
-    let Poll::Ready(head) = poll_head(&mut source, Pin::new(&mut io), &mut come, asked, |_| {}, &mut cx)
-    else {
+    let Poll::Ready(head) = reading.poll(&mut source, Pin::new(&mut io), asked, |_| {}, &mut cx) else {
         panic!("there is always something to read")
     };
     let head = match head {
@@ -146,6 +145,33 @@ fn ours(mut io: Script, method: &Method) -> Made {
     let is_whole = trailers.is_ok();
     assert!(decoder.has_ended() || !is_whole);
     made(&head.parts, (body, trailers.ok().flatten(), is_whole))
+}
+
+/// The fields of an answer when what was left out of it has been put back, and those that it came with.
+fn put_back(mut io: Script) -> Option<[Vec<(String, Bytes)>; 2]> {
+    io.was_asked = true;
+    let mut cx = Context::from_waker(Waker::noop());
+    let asked = (&Method::GET, Shows::Needed);
+    let mut reading = Reading::default();
+    let Poll::Ready(Ok((head, raw))) =
+        reading.poll(&mut Source::default(), Pin::new(&mut io), asked, |_| {}, &mut cx)
+    else {
+        return None;
+    };
+    let mut written = b"HTTP/1.1 200 OK\r\n".to_vec();
+    for (name, value) in &head.parts.headers {
+        written.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    written.extend_from_slice(b"\r\n");
+    let mut restored = Vec::new();
+    raw.restore(&written, &mut restored);
+    let says_nothing =
+        |(name, value): &(String, Bytes)| name == "connection" && value.eq_ignore_ascii_case(b"keep-alive");
+    Some([&restored, raw.bytes()].map(|bytes| {
+        let mut fields = fields(&parse(bytes).unwrap().unwrap().headers);
+        fields.retain(|field| !says_nothing(field));
+        fields
+    }))
 }
 
 fn hypers(io: Script, method: &Method) -> Made {
@@ -319,6 +345,26 @@ proptest! {
         is_head in any::<bool>(),
     ) {
         check(&bytes, &cuts, if is_head { &Method::HEAD } else { &Method::GET });
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_head_is_put_back_once(
+        bytes in pieces(),
+        which in 0..ANSWERS.len(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..3),
+    ) {
+        let mut changed = ANSWERS[which].as_bytes().to_vec();
+        if !changed.is_empty() {
+            let at = at.index(changed.len());
+            changed[at] = byte;
+        }
+        for bytes in [bytes, changed] {
+            if let Some([restored, sent]) = put_back(Script::new(&bytes, &cuts)) {
+                prop_assert_eq!(restored, sent, "{:?}", String::from_utf8_lossy(&bytes));
+            }
+        }
     }
 
     #[test]

@@ -266,3 +266,69 @@ fn an_early_answer_comes_in_chunks_while_the_request_is_sent_however_often() {
         assert!(client.chunked().0.is_empty());
     }
 }
+
+#[test]
+fn an_early_answer_that_closes_the_connection_does_not_cut_its_request() {
+    let (provider, proxy) = start_with_one_worker();
+    for answer in [
+        "HTTP/1.1 429 Too Many\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+        "HTTP/1.0 429 Too Many\r\nContent-Length: 2\r\n\r\nno",
+    ] {
+        let mut client = proxy.connect();
+        client.send("POST /v1/x HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n01234");
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.expect("01234");
+        upstream.send(answer);
+        client.head();
+        client.expect("no");
+        upstream.expect_silence();
+        client.send("56789");
+        upstream.expect("56789");
+        assert_eq!(upstream.expect_end(), Ending::Fin);
+        client.send(get("/next"));
+        assert_eq!(provider.accept().head().target(), "/next");
+    }
+}
+
+#[test]
+fn a_provider_that_leaves_behind_an_early_answer_ends_its_request() {
+    let (provider, proxy) = start_with_one_worker();
+    let mut client = proxy.connect();
+    client.send("POST /v1/x HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n01234");
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.expect("01234");
+    upstream.send("HTTP/1.1 429 Too Many\r\nContent-Length: 2\r\n\r\nno");
+    client.head();
+    client.expect("no");
+    upstream.close();
+    assert_eq!(client.expect_end(), Ending::Fin);
+}
+
+#[test]
+fn bytes_behind_an_answer_are_nobodys() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\nevil",
+    ] {
+        let (provider, proxy) = start_with_one_worker();
+        let mut client = proxy.connect();
+        client.send(GET);
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.send(answer);
+        let head = client.head();
+        if head.status() == 200 {
+            assert_eq!(client.body(&head), b"ok");
+        }
+        upstream.expect_end();
+        client.send(get("/next"));
+        let mut fresh = provider.accept();
+        fresh.head();
+        fresh.send(ok("good"));
+        let head = client.head();
+        assert_eq!(client.body(&head), b"good");
+    }
+}

@@ -18,6 +18,17 @@ fn a_response_head_arrives_byte_for_byte() {
 }
 
 #[test]
+fn headers_stand_once_behind_an_odd_first_line() {
+    for first in ["HTTP/1.1 200", "HTTP/1.1 200 Caf\u{e9}", "HTTP/1.0 200 OK", "HTTP/1.0 200 x HTTP/1.1"] {
+        let fields = "X-A: b\r\nSet-Cookie: c\r\nsEt-cookie: d\r\nContent-Length: 0\r\nServer: z\r\n";
+        let head = returned(format!("{first}\r\n{fields}\r\n"));
+        let lines: String =
+            head.fields().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        assert_eq!(lines, fields, "{first}");
+    }
+}
+
+#[test]
 fn nothing_is_added_to_a_response() {
     let response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(returned(response).text(), response);
