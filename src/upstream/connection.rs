@@ -29,8 +29,6 @@ pub(super) struct Connection {
     io: Io,
     source: Source,
     head: answer::Reading,
-    /// A 101 that came before all of its request was sent.
-    switching: Option<Box<(Head, RawHead)>>,
     body: Decoder,
     /// Whether it may be used for another exchange, as far as this one is concerned.
     keeps: bool,
@@ -55,7 +53,7 @@ struct Shared {
     rest: Rest,
     /// Whether the answer has come whole: whatever comes then, comes unasked.
     is_answered: bool,
-    /// Who reads the answer.
+    /// Who reads the answer, and then waits for the task.
     reader: Option<Waker>,
     /// The task.
     sender: Option<Waker>,
@@ -66,7 +64,7 @@ struct Shared {
 enum Rest {
     IsSent,
     Sent,
-    /// The provider would not have it, or it came to no good end.
+    /// The provider would not have it, it came to no good end, or the provider spoke or left meanwhile.
     Lost,
 }
 
@@ -82,7 +80,6 @@ impl Connection {
             io: Io::Own(stream),
             source: Source::default(),
             head: answer::Reading::default(),
-            switching: None,
             body: Decoder::new(Framing::Sized(0)),
             keeps: true,
             in_use: false,
@@ -114,15 +111,7 @@ impl Connection {
         if request.is_untouched() {
             return Poll::Ready(Ok(None));
         }
-        let (head, raw) = match self.switching.take() {
-            Some(answer) => *answer,
-            None => ready!(self.head.poll(&mut self.source, Pin::new(stream), asked, interim, cx))?,
-        };
-        // What follows its request is of another protocol.
-        if head.parts.status == StatusCode::SWITCHING_PROTOCOLS && !request.has_ended() {
-            self.switching = Some(Box::new((head, raw)));
-            return Poll::Pending;
-        }
+        let (head, raw) = ready!(self.head.poll(&mut self.source, Pin::new(stream), asked, interim, cx))?;
         self.body = Decoder::new(head.framing.unwrap_or(Framing::Sized(0)));
         self.keeps = head.keeps;
         Poll::Ready(Ok(Some((head, raw))))
@@ -177,52 +166,38 @@ impl Connection {
         &self.body
     }
 
-    /// Whether it may be kept for another exchange, now that the answer has come whole. What is not sent yet of the
-    /// request is sent all the same.
+    /// The answer has come whole. Says whether some of its request is still being sent: see [`Connection::poll_sent`].
     pub(super) fn rest(&mut self) -> bool {
         self.in_use = false;
+        let Io::Shared(shared, _) = &self.io else { return false };
+        let mut shared = lock(shared);
+        shared.is_answered = true;
+        if let Some(sender) = shared.sender.take() {
+            sender.wake();
+        }
+        true
+    }
+
+    /// Waits for the end of a request that was answered early. Its connection is nobody's until then.
+    pub(super) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<()> {
         if let Io::Shared(shared, _) = &self.io {
             let mut shared = lock(shared);
-            shared.is_answered = true;
-            if let Some(sender) = shared.sender.take() {
-                sender.wake();
+            if shared.rest == Rest::IsSent {
+                shared.reader = Some(cx.waker().clone());
+                return Poll::Pending;
             }
+            self.keeps &= shared.rest == Rest::Sent;
+            let stream = shared.stream.take();
+            drop(shared);
+            self.io = stream.map_or(Io::Gone, Io::Own);
         }
-        if self.keeps {
-            return self.is_ready().is_some();
-        }
-        if let Io::Shared(..) = &self.io {
-            // It is the task's alone.
-            self.io = Io::Gone;
-        }
-        false
+        Poll::Ready(())
     }
 
-    /// Whether it takes a request now; none where it never will again.
-    pub(super) fn is_ready(&mut self) -> Option<bool> {
-        self.take_back();
-        let stirs = match &mut self.io {
-            Io::Own(stream) => self.source.stirs(Pin::new(stream)),
-            Io::Shared(shared, _) => match &mut *lock(shared) {
-                Shared { stream: Some(stream), rest: Rest::IsSent | Rest::Sent, .. } => {
-                    self.source.stirs(Pin::new(stream))
-                }
-                _ => true,
-            },
-            Io::Gone => true,
-        };
-        if stirs { None } else { Some(matches!(self.io, Io::Own(_))) }
-    }
-
-    /// Where the task that sent the rest of a request is done, its end of the connection is ours again.
-    fn take_back(&mut self) {
-        if let Io::Shared(shared, _) = &mut self.io
-            && let Some(Shared { stream, rest: Rest::Sent, .. }) =
-                Arc::get_mut(shared).map(|shared| shared.get_mut().unwrap_or_else(PoisonError::into_inner))
-            && let Some(stream) = stream.take()
-        {
-            self.io = Io::Own(stream);
-        }
+    /// Whether it takes a request, as far as can be known.
+    pub(super) fn is_ready(&mut self) -> bool {
+        let Io::Own(stream) = &mut self.io else { return false };
+        self.keeps && self.body.has_ended() && !self.source.stirs(Pin::new(stream))
     }
 
     /// From here on it speaks another protocol.
@@ -258,30 +233,36 @@ impl Drop for Connection {
 }
 
 async fn send_rest(shared: Arc<Mutex<Shared>>, mut request: Sending) {
+    let mut spoke = false;
     let sent = std::future::poll_fn(|cx| {
         let mut shared = lock(&shared);
         let Shared { stream: Some(stream), is_answered, sender, .. } = &mut *shared else {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(false));
         };
-        if let Poll::Ready(sent) = request.poll(Pin::new(stream), cx) {
-            return Poll::Ready(sent);
+        if let Poll::Ready(sent) = request.poll(Pin::new(&mut *stream), cx) {
+            return Poll::Ready(sent.map(|()| true));
         }
         // Nobody else would see that the provider leaves.
         let mut byte = [0];
-        if *is_answered && Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_ready() {
-            return Poll::Ready(Ok(()));
+        let mut buf = ReadBuf::new(&mut byte);
+        if *is_answered && !spoke && Pin::new(stream).poll_read(cx, &mut buf).is_ready() {
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            spoke = true;
         }
         *sender = Some(cx.waker().clone());
         Poll::Pending
     });
     let sent = sent.await;
     let mut shared = lock(&shared);
-    shared.rest = if request.was_taken() { Rest::Sent } else { Rest::Lost };
     if let Err(error) = &sent {
         tracing::debug!(%error, "the rest of a request came to no good end");
     }
-    // Nothing but the end of the connection tells the provider.
-    if (sent.is_err() || (shared.is_answered && shared.rest == Rest::Lost))
+    let is_sent = matches!(sent, Ok(true)) && request.was_taken() && !spoke;
+    shared.rest = if is_sent { Rest::Sent } else { Rest::Lost };
+    // Nothing but the end of the connection tells the provider, unless it is still answering.
+    if (sent.is_err() || (shared.is_answered && !is_sent))
         && let Some(stream) = shared.stream.take()
     {
         stream.close();

@@ -138,9 +138,16 @@ impl Inner {
             }
             look().await;
             *now = Instant::now();
-            if connection.is_ready() == Some(true) {
+            if connection.is_ready() {
                 return Some(connection);
             }
+        }
+    }
+
+    /// Keeps `connection` for another exchange, if it can be.
+    fn keep(&self, mut connection: Box<Connection>, keep_alive: Option<Duration>) {
+        if connection.is_ready() {
+            self.pool.put(connection, keep_alive);
         }
     }
 
@@ -183,9 +190,17 @@ impl Leased {
     fn give_back_if_ended(&mut self) {
         if self.connection.as_ref().is_some_and(|connection| connection.body().has_ended())
             && let Some(mut connection) = self.connection.take()
-            && connection.rest()
         {
-            self.upstream.pool.put(connection, self.keep_alive);
+            let keep_alive = self.keep_alive;
+            if connection.rest() {
+                let upstream = self.upstream.clone();
+                self.upstream.tasks.spawn(async move {
+                    std::future::poll_fn(|cx| connection.poll_sent(cx)).await;
+                    upstream.keep(connection, keep_alive);
+                });
+            } else {
+                self.upstream.keep(connection, keep_alive);
+            }
         }
     }
 

@@ -37,9 +37,9 @@ impl Idle {
         !self.came.is_looked_back_at() || now.saturating_duration_since(self.since) < FRESH
     }
 
-    /// Whether it takes a request now; none where it is to be given up.
-    fn is_ready(&mut self, now: Instant) -> Option<bool> {
-        if now >= self.until { None } else { self.connection.is_ready() }
+    /// Whether it takes a request; else it is to be given up.
+    fn is_ready(&mut self, now: Instant) -> bool {
+        now < self.until && self.connection.is_ready()
     }
 }
 
@@ -50,11 +50,10 @@ impl Pool {
         let fresh = idle.iter().rev().take_while(|idle| idle.is_fresh(now)).count();
         // From the end, and no further than needed: the old ones are `sweep`'s.
         for at in (0..idle.len() - fresh).rev() {
-            match idle[at].is_ready(now) {
-                None => drop(idle.remove(at)),
-                Some(true) => return Some((idle.remove(at).connection, false)),
-                // It still sends the rest of an early-answered request; it stays until it has.
-                Some(false) => {}
+            let is_ready = idle[at].is_ready(now);
+            let connection = idle.remove(at).connection;
+            if is_ready {
+                return Some((connection, false));
             }
         }
         if fresh == 0 { None } else { idle.pop().map(|idle| (idle.connection, true)) }
@@ -72,7 +71,7 @@ impl Pool {
     /// Drops, and thereby closes, what has been idle for too long, or was closed by the other side.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.lock().retain_mut(|idle| idle.is_ready(now).is_some());
+        self.lock().retain_mut(|idle| idle.is_ready(now));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {

@@ -52,7 +52,7 @@ fn the_handshake_passes_byte_for_byte_both_ways() {
 }
 
 #[test]
-fn what_asks_for_an_upgrade_is_sent_whole_before_it_comes() {
+fn known_limit_an_upgrade_before_the_end_of_its_request_is_refused() {
     let (provider, proxy) = start();
     let mut client = proxy.connect();
     client.send(HANDSHAKE.replace("Host: app", "Host: app\r\nContent-Length: 5") + "he");
@@ -60,11 +60,9 @@ fn what_asks_for_an_upgrade_is_sent_whole_before_it_comes() {
     upstream.head();
     upstream.expect("he");
     upstream.send(SWITCHING);
-    client.send("llo");
-    upstream.expect("llo");
-    assert_eq!(client.head().text(), SWITCHING);
-    upstream.send("hi");
-    client.expect("hi");
+    let head = client.head();
+    assert_eq!((head.status(), head.value("x-perimeter-error")), (502, Some("upstream_protocol")));
+    upstream.expect_end();
 }
 
 #[test]

@@ -307,6 +307,31 @@ fn a_provider_that_leaves_behind_an_early_answer_ends_its_request() {
 }
 
 #[test]
+fn a_request_that_was_answered_early_is_sent_whatever_others_do_and_however_short_connections_are_kept() {
+    let (provider, proxy) = start_with_one_worker();
+    for keep_alive in ["", "Keep-Alive: timeout=1\r\n"] {
+        let mut client = proxy.connect();
+        client.send("POST /v1/x HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n01234");
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.expect("01234");
+        upstream.send(format!("HTTP/1.1 429 Too Many\r\n{keep_alive}Content-Length: 2\r\n\r\nno"));
+        client.head();
+        client.expect("no");
+        let mut other = proxy.connect();
+        other.send(get("/other"));
+        let mut fresh = provider.accept();
+        fresh.head();
+        fresh.send(OK);
+        other.head();
+        other.expect("ok");
+        fresh.close();
+        client.send("56789");
+        upstream.expect("56789");
+    }
+}
+
+#[test]
 fn bytes_behind_an_answer_are_nobodys() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
