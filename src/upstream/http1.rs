@@ -3,8 +3,8 @@
 //! Its connections are ours and not a client library's, because three promises need to know them: nothing is sent
 //! twice, connecting is not counted as the proxy's own time, and a connection goes back to the pool when its response
 //! has ended, not earlier. What is said on them is, too: a library reads and writes all of a head, and hands each part
-//! of a body on through buffers and channels of its own, which was a quarter of what a request and half of what an
-//! event of a stream took outside of the kernel (bench/RESULTS.md).
+//! of a body on through buffers and channels of its own, which was a fifth of what a small request took outside of the
+//! kernel, and a quarter of what an event of a fast stream did (bench/RESULTS.md).
 
 use std::io;
 use std::pin::Pin;
