@@ -7,6 +7,9 @@
 //! Most lines of a head are neither hyper's business nor ours. Those are kept from hyper altogether: it need not parse
 //! them, nor make a map of them, nor write them again: a quarter of what a small request took outside of the kernel
 //! (bench/RESULTS.md). They are put back where they stood, byte for byte. What it is shown is listed in [`needed`].
+//!
+//! hyper reads requests and writes responses. Requests are written, and responses read, by `upstream`: with the same
+//! lines left out, and put back in the same way.
 
 use std::ops::Range;
 
@@ -32,7 +35,7 @@ pub(crate) struct RawHead {
     hides: bool,
 }
 
-/// How much of a head hyper is shown.
+/// How much of a head is shown to hyper, or, of a response's, to whoever forwards it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Shows {
     /// What is needed to forward it.

@@ -66,7 +66,7 @@ impl HttpBody for RequestBody {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 this.account.client_broke();
-                // A turn later: hyper drops what it has not written yet when a body fails.
+                // A turn later: what goes before it, and be it the head alone, is written first.
                 this.broken = Some(error.into());
                 cx.waker().wake_by_ref();
                 return Poll::Pending;

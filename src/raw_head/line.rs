@@ -62,7 +62,7 @@ pub(super) enum Kind {
     Empty,
 }
 
-/// What becomes of a line on its way to hyper.
+/// What becomes of a line on its way to hyper, or to whoever forwards a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View {
     Shown,

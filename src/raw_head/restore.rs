@@ -15,8 +15,8 @@ struct Written {
 }
 
 impl RawHead {
-    /// Writes a head to `out`: what hyper wrote of this one, in this one's letters and in its order, and what was kept
-    /// from hyper.
+    /// Writes a head to `out`: what was written of this one as hyper does, in this one's letters and in its order, and
+    /// what was left out of it.
     pub(crate) fn restore(&self, written: &[u8], out: &mut Vec<u8>) {
         let first_end = memchr(b'\n', written).map_or(written.len(), |at| at + 1);
         out.reserve(self.bytes.len().max(written.len()));

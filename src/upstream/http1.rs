@@ -69,7 +69,7 @@ impl HttpUpstream {
         self.0.send(request, raw)
     }
 
-    /// As a service for somebody in this process: heads are as hyper reads them.
+    /// As a service for somebody in this process: responses have all their headers.
     pub(crate) fn into_upstream(self) -> Upstream {
         Upstream::new(tower::service_fn(move |request| {
             let upstream = self.clone();
