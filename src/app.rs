@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::prices::PricesError;
+use crate::priority;
 use crate::proxy::serve::Serve;
 use crate::proxy::{Credential, Entry, Gateway, Target, Way};
 use crate::raw_head::Shows;
@@ -356,7 +357,10 @@ impl Worker {
         let runtime = runtime()?;
         thread::Builder::new()
             .name(format!("perimeter-fwd-{number}"))
-            .spawn(move || runtime.block_on(self.run()))
+            .spawn(move || {
+                priority::at_the_traffic();
+                runtime.block_on(self.run());
+            })
             .map_err(|source| RunError::System { what: "thread", source })?;
         Ok(())
     }

@@ -12,6 +12,7 @@ mod isolation;
 mod loss;
 mod memory;
 mod order;
+mod turns;
 mod unwatched;
 
 mod credentials;

@@ -161,9 +161,19 @@ impl Proxy {
 
     /// The names of its threads.
     pub(crate) fn threads(&self) -> Vec<String> {
+        self.of_each_thread("comm").into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// What `/proc` says of each of its threads in `file`, by the thread's name.
+    pub(crate) fn of_each_thread(&self, file: &str) -> Vec<(String, String)> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
-        names.map(|name| name.trim_end().to_owned()).collect()
+        let of = |task: &Path, file| std::fs::read_to_string(task.join(file));
+        // A thread may end while it is looked at.
+        let told = tasks.filter_map(|task| {
+            let task = task.unwrap().path();
+            Some((of(&task, "comm").ok()?.trim_end().to_owned(), of(&task, file).ok()?))
+        });
+        told.collect()
     }
 
     /// Closes the reading end of its stderr, from its next line on.
