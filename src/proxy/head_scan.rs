@@ -59,6 +59,9 @@ enum Framing {
     Chunked,
 }
 
+/// More bytes than these behind a head are not moved over what hyper is not shown of it.
+const MUCH: usize = 32 * 1024;
+
 /// Heads that may wait for their turn; a client that pipelines more is served those, one after the other, and closed.
 const MAX_READY: usize = 64;
 
@@ -85,6 +88,10 @@ impl HeadScan {
         while passed < bytes.len() {
             let rest = &mut bytes[passed..];
             let (len, shown) = match self.place {
+                Place::Head if self.head.is_empty() && left == passed => {
+                    let (len, shown) = self.head(rest);
+                    (len, if rest.len() - len > MUCH { pad(&mut rest[..len], shown) } else { shown })
+                }
                 Place::Head => self.head(rest),
                 Place::ChunkSize | Place::Trailers => twice(self.body_line(rest)),
                 Place::Sized(size) => twice(self.skip(rest, size, Place::Sized, Place::Head)),
@@ -255,6 +262,15 @@ impl HeadScan {
     }
 }
 
+/// Moves the first `shown` bytes of a head to its end, so that what comes behind it can stay where it is. Empty lines
+/// stand before them then, which hyper passes over (RFC 9112 section 2.2). Returns the length of all.
+fn pad(head: &mut [u8], shown: usize) -> usize {
+    let gap = head.len() - shown;
+    head.copy_within(..shown, gap);
+    head[..gap].fill(b'\n');
+    head.len()
+}
+
 /// So many bytes, all of which hyper is shown.
 fn twice(len: usize) -> (usize, usize) {
     (len, len)
@@ -388,7 +404,87 @@ mod tests {
         assert!(!scan.take_head().1, "what comes after a broken body is no head");
     }
 
+    const LINES: &str = "Host: a\r\nAccept: */*\r\nUser-Agent: SDK/1.0\r\nConnection: keep-alive\r\n";
+
+    /// A request with a body of so many bytes, sized or in chunks.
+    fn with_body(len: usize, chunk: Option<usize>) -> Vec<u8> {
+        let body: Vec<u8> = (0..len).map(|n| b"\r\nGET / HTTP/1.1"[n % 16]).collect();
+        let framing = match chunk {
+            None => format!("Content-Length: {len}"),
+            Some(_) => "Transfer-Encoding: chunked".to_owned(),
+        };
+        let mut request = format!("POST /v1 HTTP/1.1\r\n{LINES}{framing}\r\n\r\n").into_bytes();
+        match chunk {
+            None => request.extend(body),
+            Some(size) => {
+                for piece in body.chunks(size) {
+                    request.extend(format!("{:x}\r\n", piece.len()).bytes().chain(piece.iter().copied()));
+                    request.extend(b"\r\n");
+                }
+                request.extend(b"0\r\n\r\n");
+            }
+        }
+        request
+    }
+
+    #[test]
+    fn a_large_body_is_not_moved() {
+        let mut bytes = with_body(MUCH + 1, None);
+        let all = bytes.clone();
+        assert_eq!(HeadScan::new(Shows::Needed).feed(&mut bytes), all.len());
+        let body = all.len() - (MUCH + 1);
+        assert_eq!(bytes[body..], all[body..]);
+        let head = std::str::from_utf8(&bytes[..body]).unwrap();
+        let shown = head.trim_start_matches('\n');
+        assert_eq!(shown, format!("POST /v1 HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", MUCH + 1));
+        assert_ne!(shown, head);
+
+        // A head of which hyper has a part already goes on where that ended.
+        let (mut begins, mut ends) = (all[..20].to_vec(), all[20..].to_vec());
+        let mut scan = HeadScan::new(Shows::Needed);
+        assert_eq!(scan.feed(&mut begins), 20);
+        let shown = scan.feed(&mut ends);
+        assert!(ends[..shown].starts_with(b"ost: a\r\n"), "{}", ends[..60].escape_ascii());
+        assert!(ends[..shown].ends_with(&all[body..]));
+    }
+
     proptest! {
+        /// Whatever comes at once, what is shown are the same requests.
+        #[test]
+        fn bodies_stay_behind_their_heads(
+            requests in proptest::collection::vec(
+                (prop_oneof![0..20usize, 0..3 * MUCH], prop_oneof![Just(None), (1..2 * MUCH).prop_map(Some)]),
+                1..5,
+            ),
+            cuts in proptest::collection::vec(prop_oneof![1..200usize, 1..4 * MUCH], 0..8),
+        ) {
+            let sent: Vec<_> = requests.iter().map(|(len, chunk)| with_body(*len, *chunk)).collect();
+            let (mut scan, mut shown, all) = (HeadScan::new(Shows::Needed), Vec::new(), sent.concat());
+            let mut rest = &all[..];
+            for cut in cuts.into_iter().chain([all.len()]) {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                let mut now = now.to_vec();
+                let len = scan.feed(&mut now);
+                shown.extend_from_slice(&now[..len]);
+                rest = later;
+            }
+            let mut rest = &shown[..];
+            for sent in &sent {
+                prop_assert!(scan.take_head().1);
+                let mut fields = [httparse::EMPTY_HEADER; 10];
+                let mut head = httparse::Request::new(&mut fields);
+                let Ok(httparse::Status::Complete(len)) = head.parse(rest) else {
+                    return Err(TestCaseError::fail(rest[..rest.len().min(200)].escape_ascii().to_string()));
+                };
+                prop_assert_eq!(head.path, Some("/v1"));
+                let body = &sent[memchr::memmem::find(sent, b"\r\n\r\n").unwrap() + 4..];
+                prop_assert!(rest[len..].starts_with(body));
+                rest = &rest[len + body.len()..];
+            }
+            prop_assert!(rest.is_empty());
+            prop_assert!(scan.is_idle());
+        }
+
         /// However reads fall, the same bytes give the same answer.
         #[test]
         fn cuts_do_not_matter(cuts in proptest::collection::vec(1usize..20, 0..40), bare in any::<bool>()) {

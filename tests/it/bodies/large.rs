@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::{GET, PLAIN, Provider, Proxy, asked, pattern, start};
+use crate::support::{GET, OK, PLAIN, Provider, Proxy, asked, pattern, start};
 
 const GIB: u64 = 1 << 30;
 
@@ -90,6 +90,42 @@ fn a_large_chunked_upload_passes() {
     thread::scope(|scope| {
         scope.spawn(|| pattern::send_chunked(&mut client, count as u64));
         assert!(upstream.body(&head) == pattern::bytes(count));
+    });
+}
+
+/// Many of their bytes are read together with their heads, and of those not every line is looked at.
+#[test]
+fn large_bodies_in_a_row_stay_behind_their_heads() {
+    let (provider, proxy) = start();
+    let mut client = proxy.connect();
+    let sizes = [300_000, 1, 100_000, 0, 2_000_000, 40_000];
+    let head = |size| {
+        format!(
+            "POST /v1/{size} HTTP/1.1\r\nHost: app\r\nUser-Agent: SDK/1.0\r\nX-Request: a, b\r\n\
+             Accept: */*\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+        )
+    };
+    let mut upstream = None;
+    thread::scope(|scope| {
+        let mut writer = client.writer();
+        scope.spawn(move || {
+            for size in sizes.repeat(3) {
+                writer.send([head(size).as_bytes(), &pattern::bytes(size)].concat());
+            }
+        });
+        for size in sizes.repeat(3) {
+            let upstream = upstream.get_or_insert_with(|| provider.accept());
+            let came = upstream.head();
+            let wanted = head(size);
+            let lines = wanted.trim_end().split("\r\n").filter(|line| !line.starts_with("Host:"));
+            for line in lines {
+                assert!(came.text().contains(line), "no {line} in {}", came.text());
+            }
+            assert!(upstream.body(&came) == pattern::bytes(size), "a body of {size} bytes");
+            upstream.send(OK);
+            client.head();
+            client.expect("ok");
+        }
     });
 }
 
