@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use crate::clock;
+use crate::cores::Busy;
 use crate::cpu::{self, CpuTime, Resting};
 use crate::error::{Doing as _, Error};
 use crate::load::{INTERRUPTED, Load, Outcome};
@@ -69,7 +70,9 @@ fn answered(workload: &Workload, launcher: &Launcher, target: &Target) -> Result
     let opened_before = opened(launcher)?;
 
     let (before, load_before) = (at_rest(target)?, load_used(launcher)?);
+    let busy = if workload.busy { Some(Busy::at(launcher.core()).doing("starting a thread")?) } else { None };
     let outcome = load.run(workload.exchange, workload.requests)?;
+    drop(busy);
     let (load_after, after) = (load_used(launcher)?, at_rest(target)?);
 
     let cpu = before.zip(after).map(|(before, after)| after.since(before));

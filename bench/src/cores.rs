@@ -1,6 +1,9 @@
 //! Which core may run what.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -35,7 +38,7 @@ pub(crate) fn at<T>(cores: &[usize], work: impl FnOnce() -> T) -> io::Result<T> 
     Ok(done)
 }
 
-/// Keeps this process, and what it starts from now on, on these cores.
+/// Keeps this thread, and what it starts from now on, on these cores.
 pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set_of(cores))?)
 }
@@ -43,6 +46,40 @@ pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
 /// Keeps one thread, of whatever process, on a core.
 pub(crate) fn pin_thread(thread: Pid, core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(Some(thread), &set_of(&[core]))?)
+}
+
+/// A thread that computes for as long as this lives, and takes its share of a core.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Busy {
+    /// At this core, or where the scheduler likes it.
+    pub(crate) fn at(core: Option<usize>) -> io::Result<Self> {
+        let ends = Arc::new(AtomicBool::new(false));
+        let (begins, begun) = mpsc::channel();
+        let until = ends.clone();
+        let thread = thread::Builder::new().name("busy".to_owned()).spawn(move || {
+            // Who asks hears nothing if this thread panics, which is an error too.
+            let _ = begins.send(core.map_or(Ok(()), |core| pin(&[core])));
+            while !until.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        })?;
+        let busy = Self { ends, thread: Some(thread) };
+        begun.recv().map_err(io::Error::other)??;
+        Ok(busy)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        // It has nothing to say.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 fn set_of(cores: &[usize]) -> CpuSet {

@@ -152,6 +152,11 @@ impl Launcher {
         Ok(Some(Target { kind, address, process: Some(process), watch, log, observers }))
     }
 
+    /// Where targets run, if not anywhere.
+    pub(crate) fn core(&self) -> Option<usize> {
+        self.cores.map(|cores| cores.proxy)
+    }
+
     fn cores_of(&self, kind: Kind) -> Vec<usize> {
         match self.cores {
             None => Vec::new(),

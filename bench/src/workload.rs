@@ -120,6 +120,8 @@ pub(crate) struct Workload {
     pub(crate) way: Way,
     /// Whether the target speaks TLS with the upstream.
     pub(crate) tls: bool,
+    /// Whether somebody else computes all the while where the target runs, so that it cannot sleep between two events.
+    pub(crate) busy: bool,
     /// It is measured in each so-many-th round: what takes long is measured less often.
     pub(crate) every: usize,
 }
@@ -132,7 +134,17 @@ impl Workload {
         connections: usize,
         requests: u64,
     ) -> Self {
-        Self { name, exchange, unit, connections, requests, way: Way::Kept, tls: false, every: 1 }
+        Self {
+            name,
+            exchange,
+            unit,
+            connections,
+            requests,
+            way: Way::Kept,
+            tls: false,
+            busy: false,
+            every: 1,
+        }
     }
 
     pub(crate) const fn json(
@@ -181,6 +193,11 @@ impl Workload {
         self
     }
 
+    const fn beside_others(mut self) -> Self {
+        self.busy = true;
+        self
+    }
+
     /// Whether each target gets a process of its own for it: one that has forwarded before holds memory that it
     /// would give to these connections, and each speaks with one upstream.
     pub(crate) fn needs_own_process(&self) -> bool {
@@ -221,6 +238,7 @@ pub(crate) const ALL: &[Workload] = &[
     Workload::stream("w3-1ms", 200, MILLI, 16, 48),
     Workload::stream("w3-20ms", 50, Duration::from_millis(20), 16, 16),
     Workload::stream("w3-flood", 200, Duration::ZERO, 16, 320),
+    Workload::stream("w3-flood-busy", 200, Duration::ZERO, 16, 320).beside_others(),
     Workload::json("w4-tls", KIB, Unit::Request, 16, 8_000).over_tls(),
     Workload::json("w5-reconnect", KIB, Unit::Request, 1, 1_000).reconnecting(),
     Workload::json("w5-reconnect-tls", KIB, Unit::Request, 1, 1_000).reconnecting().over_tls(),

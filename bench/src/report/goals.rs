@@ -84,8 +84,10 @@ const GOALS: &[Goal] = &[
     process("w2-grow", Kind::PerimeterAll, 3.0),
     process("w3-1ms", Kind::Perimeter, 1.0),
     process("w3-flood", Kind::Perimeter, 0.75),
+    process("w3-flood-busy", Kind::Perimeter, 0.75),
     forwarding("w3-1ms", Kind::PerimeterAll, 1.20),
     forwarding("w3-flood", Kind::PerimeterAll, 1.20),
+    forwarding("w3-flood-busy", Kind::PerimeterAll, 1.20),
     near_floor("w1-c1", "latency p50, µs more than the floor", Kind::PerimeterDefault, |figures| {
         figures.p50_us
     }),

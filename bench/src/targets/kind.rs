@@ -132,7 +132,9 @@ impl Kind {
             Self::PerimeterApart if matches!(workload.way, Way::Paced(_)) => true,
             _ if matches!(workload.way, Way::Paced(_)) => false,
             Self::FloorW1 | Self::FloorMt | Self::PerimeterW1 | Self::PerimeterW2 => one_of(&["w1-c64"]),
-            Self::PerimeterApart => one_of(&["w1-c64", "w2-256k", "w2-2m", "w3-1ms", "w3-flood"]),
+            Self::PerimeterApart => {
+                one_of(&["w1-c64", "w2-256k", "w2-2m", "w3-1ms", "w3-flood", "w3-flood-busy"])
+            }
             Self::PerimeterIdle | Self::PerimeterSlow => one_of(&["w1-c64", "w3-1ms"]),
             Self::NginxDefault => one_of(&["w2-256k", "w2-2m"]),
             _ => true,
