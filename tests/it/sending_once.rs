@@ -1,5 +1,6 @@
 //! Nothing is sent twice. A connection that was found dead before a byte was written on it may be replaced.
 
+use crate::support::tls::Authority;
 use crate::support::{GET, OK, Provider, Proxy, Wire};
 
 const POST: &str = "POST /v1/x HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nhello";
@@ -137,6 +138,46 @@ fn a_request_of_which_only_the_head_was_read_is_not_sent_again() {
     assert_eq!(client.head().value("x-perimeter-error"), Some("upstream_closed"));
     proxy.stop();
     assert_eq!(provider.rest(), "");
+}
+
+/// What TLS holds back, and has sent of a request when it fails, nobody outside of it can tell.
+#[test]
+fn over_tls_nothing_is_sent_again_either() {
+    let authority = Authority::new();
+    let config = authority.server_for(&["127.0.0.1"]);
+    let large = format!("GET /v1/x HTTP/1.1\r\nHost: app\r\nX-Large: {}\r\n\r\n", "x".repeat(100_000));
+    for request in [GET, POST, &large] {
+        for (leave, reads) in [(Wire::close as fn(Wire), true), (Wire::reset, true), (Wire::reset, false)] {
+            let provider = Provider::start();
+            let proxy = Proxy::to_url(format!("https://{}", provider.host()))
+                .env("SSL_CERT_FILE", authority.file())
+                .yaml("server: {workers: 1}")
+                .start();
+            let mut client = proxy.connect();
+            client.send(GET);
+            let mut upstream = provider.accept_tls(&config).unwrap();
+            upstream.head();
+            upstream.send(OK);
+            client.head();
+            client.expect("ok");
+            client.send(request);
+            // Its first bytes have come, whatever more is on its way.
+            upstream.exactly(1);
+            if reads {
+                let head = upstream.head();
+                upstream.body(&head);
+            }
+            leave(upstream);
+            let head = client.head();
+            assert_eq!(
+                (head.status(), head.value("x-perimeter-error")),
+                (502, Some("upstream_closed")),
+                "{head:?}"
+            );
+            proxy.stop();
+            assert_eq!(provider.rest(), "", "sent again");
+        }
+    }
 }
 
 #[test]
