@@ -17,7 +17,7 @@ mod linux {
 
     /// How long a turn of a forwarding thread is, ns: shorter than the usual one (0.7 ms, and more where there are more
     /// cores). The kernel takes 100,000 and more.
-    const TURN: u64 = 250_000;
+    const TURN: u64 = 500_000;
 
     /// Puts the calling thread behind the forwarding threads.
     pub(crate) fn behind_the_traffic() {

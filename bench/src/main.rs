@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{Doing as _, Error};
 use crate::load::Load;
+use crate::workload::{Exchange, Way};
 
 mod agent;
 mod cell;
@@ -114,10 +115,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.part {
         None => compare::run(&cli.options),
-        Some(Part::Upstream { tls }) => upstream::run(tls.as_deref()),
-        Some(Part::Floor(options)) => floor::run(&options),
-        Some(Part::Tcp { upstream }) => forwarder::run(upstream),
-        Some(Part::Load { to, workload, requests }) => load_only(to, &workload, requests),
+        Some(Part::Upstream { tls }) => with_descriptors(|| upstream::run(tls.as_deref())),
+        Some(Part::Floor(options)) => with_descriptors(|| floor::run(&options)),
+        Some(Part::Tcp { upstream }) => with_descriptors(|| forwarder::run(upstream)),
+        Some(Part::Load { to, workload, requests }) => {
+            with_descriptors(|| load_only(to, &workload, requests))
+        }
         Some(Part::Scribe(options)) => scribe::run(&options),
         Some(Part::Sessions(options)) => sessions::run(&options),
         Some(Part::Idle(options)) => state::idle::run(&options),
@@ -137,17 +140,37 @@ fn main() -> ExitCode {
     }
 }
 
+/// Many streams need many of them, also where a part is started by hand.
+fn with_descriptors(part: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    descriptors::raise().doing("raising the limit of descriptors")?;
+    part()
+}
+
 fn load_only(to: SocketAddr, name: &str, requests: Option<u64>) -> Result<(), Error> {
     let workload = workload::ALL
         .iter()
         .find(|workload| workload.name == name)
         .ok_or_else(|| Error::Usage(format!("no workload is called {name}")))?;
-    let requests = requests.unwrap_or(workload.requests);
-    let outcome = Load::connect(to, workload)?.run(workload.exchange, requests)?;
+    let mut load = Load::connect(to, workload)?;
+    let (outcome, what) = match (workload.way, workload.exchange) {
+        (Way::Held(_), _) if requests.is_some() => {
+            return Err(Error::Usage(format!(
+                "{name} is so many streams at once, for a while: no --requests"
+            )));
+        }
+        (Way::Held(window), Exchange::Stream { gap, .. }) => {
+            let (outcome, _) = load.hold(workload.exchange, gap, window, || Ok(()))?;
+            let what = format!("{} events of {} streams", outcome.latencies.len(), workload.connections);
+            (outcome, what)
+        }
+        (_, exchange) => {
+            let requests = requests.unwrap_or(workload.requests);
+            (load.run(exchange, requests)?, format!("{requests} requests"))
+        }
+    };
     let mut latencies = outcome.latencies;
     latencies.sort_unstable();
     let quantile = |q| Duration::from_nanos(statistics::quantile(&latencies, q));
     let (p50, p99, took) = (quantile(0.5), quantile(0.99), Duration::from_nanos(outcome.took));
-    writeln!(io::stdout(), "{name}: {requests} requests in {took:?}, p50 {p50:?}, p99 {p99:?}")
-        .doing("writing")
+    writeln!(io::stdout(), "{name}: {what} in {took:?}, p50 {p50:?}, p99 {p99:?}").doing("writing")
 }

@@ -28,7 +28,7 @@ fn those_who_forward_may_interrupt_those_who_watch() {
         // Not every kernel says so, and those before 6.12 have one length for all.
         let turn = sched.lines().find_map(|line| line.strip_prefix("se.slice")?.split(':').nth(1));
         if let Some(turn) = turn.filter(|_| name.starts_with("perimeter-fwd") && chooses_turns()) {
-            assert_eq!(turn.trim(), "250000");
+            assert_eq!(turn.trim(), "500000");
         }
     }
 }
