@@ -31,7 +31,7 @@ fn every_workload_runs_through_the_floors_and_ends_in_a_table_and_json() {
     assert!(table.contains("### floor2 to floor"), "{table}");
     assert_eq!(report["rounds"], 1);
     let workloads = report["workloads"].as_array().unwrap();
-    assert_eq!(workloads.len(), 15);
+    assert_eq!(workloads.len(), 16);
     for workload in workloads {
         let row = |name| {
             let mut rows = workload["targets"].as_array().unwrap().iter();
