@@ -27,8 +27,8 @@ mod linux {
     }
 
     /// Lets the calling thread run as soon as something came for it, also where another one has the core at that
-    /// moment: who asks for short turns may interrupt who does not. Its share of the core stays what it is. Linux before
-    /// 6.12 takes no notice (sched(7), `sched_runtime` of sched_setattr(2)).
+    /// moment: who asks for short turns may interrupt who does not. Its share of the core stays what it is. So do threads
+    /// that it starts. Linux before 6.12 takes no notice (sched(7), `sched_runtime` of sched_setattr(2)).
     pub(crate) fn at_the_traffic() {
         if let Err(error) = shorten_turns() {
             tracing::debug!(%error, "a forwarding thread waits for its turn as others do");
