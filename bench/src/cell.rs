@@ -63,6 +63,8 @@ fn answered(workload: &Workload, launcher: &Launcher, target: &Target) -> Result
     let warm_up =
         if target.kind.is_slow() { connections } else { (connections * 4).max(workload.requests / 20) };
     load.run(workload.exchange.warm_up(), warm_up)?;
+    // What is still written for the warm-up is not to be counted.
+    at_rest(target)?;
     // Asked for outside of the time in which CPU time is counted.
     let watch = target.watch.as_ref();
     let unseen_before = unseen(watch)?;

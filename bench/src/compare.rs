@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub(crate) struct Options {
     quick: bool,
     /// How often everything is measured; fewer when the time is up (one minute with --quick, else twelve).
     #[arg(long)]
-    rounds: Option<usize>,
+    rounds: Option<NonZeroUsize>,
     /// What to measure, with each workload that it can run: names as bench/RESULTS.md tells them, or groups (perimeters,
     /// workers, slow, servers, peers). Where this is not said: everything but peers, each with the workloads that tell
     /// something of it.
@@ -31,13 +32,13 @@ pub(crate) struct Options {
     /// What the others are compared with: CPU times are told as multiples of its own.
     #[arg(long, value_enum, default_value = "floor", hide_possible_values = true)]
     reference: Kind,
-    /// Only workloads whose names begin so (w1: 1 KiB, w2: large requests, w3: streams, w4: TLS, w5: a connection for
+    /// Only the workloads of these names, or whose names begin so (w1: 1 KiB, w2: large requests, w3: streams, w4: TLS, w5: a connection for
     /// each request, w6: many streams at once).
     #[arg(long, value_delimiter = ',', value_name = "PREFIX")]
     only: Vec<String>,
-    /// Requests of each workload in a round, instead of its own number.
+    /// Requests of each workload in a round, instead of its own number; w6 has none.
     #[arg(long)]
-    requests: Option<u64>,
+    requests: Option<NonZeroU64>,
     /// perimeter's binary; by default the one beside this executable.
     #[arg(long, value_name = "PATH")]
     perimeter: Option<PathBuf>,
@@ -70,11 +71,22 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let (plan, kinds) = (plan(options)?, kinds(options));
     let cores = if options.no_pin { None } else { Cores::choose().doing("asking for our cores")? };
     stop_on_signal()?;
+    if let Some(file) = &options.json {
+        // Rather now than when all was measured.
+        fs::File::options()
+            .append(true)
+            .create(true)
+            .open(file)
+            .doing(format!("writing {}", file.display()))?;
+    }
     if let Some(cores) = cores {
         cores::pin(&[cores.load]).doing("pinning the load generator")?;
     }
     let launcher = Launcher::new(options.perimeter.clone(), cores)?;
     let targets = start(&launcher, &kinds)?;
+    if !plan.has_work_for(&targets) {
+        return Err(Error::Usage("none of these targets is measured with any of these workloads".into()));
+    }
     let rounds = rounds::measure(&plan, &launcher, &targets, |number, elapsed| {
         _ = writeln!(
             io::stderr(),
@@ -108,7 +120,12 @@ fn kinds(options: &Options) -> Vec<Kind> {
 }
 
 fn plan(options: &Options) -> Result<Plan, Error> {
-    let named = |name: &str| options.only.iter().any(|only| name.starts_with(only));
+    if let Some(none) =
+        options.only.iter().find(|only| !workload::ALL.iter().any(|it| is_named(it.name, only)))
+    {
+        return Err(Error::Usage(format!("no workload begins with {none}; there are {}", workload::names())));
+    }
+    let named = |name: &str| options.only.iter().any(|only| is_named(name, only));
     let wanted = |name: &str| match (options.only.is_empty(), options.quick) {
         (true, true) => QUICK.0.contains(&name),
         (true, false) => true,
@@ -116,20 +133,28 @@ fn plan(options: &Options) -> Result<Plan, Error> {
     };
     let mut workloads: Vec<Workload> =
         workload::ALL.iter().copied().filter(|workload| wanted(workload.name)).collect();
-    if workloads.is_empty() {
-        return Err(Error::Usage("no workload begins with what --only says".into()));
-    }
     workloads.retain(has_descriptors);
-    for workload in &mut workloads {
-        let smaller = if options.quick { (workload.requests / 3).max(16) } else { workload.requests };
-        workload.requests = options.requests.unwrap_or(smaller);
-        if let (Way::Held(window), true) = (&mut workload.way, options.quick) {
-            *window = Duration::from_secs(1);
-        }
+    if workloads.is_empty() {
+        return Err(Error::Usage("nothing is left to measure".into()));
     }
-    let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 6 });
+    for workload in &mut workloads {
+        if let Way::Held(window) = &mut workload.way {
+            if options.quick {
+                *window = Duration::from_secs(1);
+            }
+            continue;
+        }
+        let smaller = if options.quick { (workload.requests / 3).max(16) } else { workload.requests };
+        workload.requests = options.requests.map_or(smaller, NonZeroU64::get);
+    }
+    let rounds = options.rounds.map_or(if options.quick { 3 } else { 6 }, NonZeroUsize::get);
     let at_most = Duration::from_secs(if options.quick { 55 } else { 700 });
     Ok(Plan { workloads, rounds, at_most, whole: options.targets.is_some() })
+}
+
+/// Whether `only` means this workload: by its name, or by the beginning of it and of others.
+fn is_named(name: &str, only: &str) -> bool {
+    name == only || name.starts_with(only) && !workload::ALL.iter().any(|workload| workload.name == only)
 }
 
 fn has_descriptors(workload: &Workload) -> bool {
@@ -166,7 +191,7 @@ fn warn(targets: &[Target], rounds: &[Round]) {
     }
 }
 
-/// Makes SIGINT and SIGTERM end the run between two answers, so that every child is killed on the way out.
+/// Makes SIGINT, SIGTERM and SIGHUP end the run between two answers, so that every child is killed on the way out.
 pub(crate) fn stop_on_signal() -> Result<(), Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime =
@@ -174,12 +199,14 @@ pub(crate) fn stop_on_signal() -> Result<(), Error> {
     let guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt()).doing("listening for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).doing("listening for SIGTERM")?;
+    let mut hang_up = signal(SignalKind::hangup()).doing("listening for SIGHUP")?;
     drop(guard);
     std::thread::spawn(move || {
         runtime.block_on(async {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
         });
         load::INTERRUPTED.store(true, Ordering::Relaxed);

@@ -12,11 +12,12 @@ pub(crate) enum Error {
     Wrong(String),
     #[error("nothing arrived for {0} s")]
     Stalled(u64),
-    #[error("{name} did not start: {said}")]
-    NotStarted { name: String, said: String },
+    /// What it said may be nothing.
+    #[error("{name} did not start: {why}\n{said}")]
+    NotStarted { name: String, why: String, said: String },
     #[error(
         "no perimeter at {}; build it with `cargo build --release`, or say where it is with --perimeter PATH, \
-         or leave it out with --targets direct,floor,servers",
+         or leave it out with --targets floor,nginx,haproxy",
         .0.display()
     )]
     NoPerimeter(PathBuf),

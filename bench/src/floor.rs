@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use hyper::body::Incoming;
@@ -24,6 +25,7 @@ use crate::error::{Doing as _, Error};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Where to.
     #[arg(long)]
     upstream: SocketAddr,
     /// Speak TLS with the upstream, and trust what is signed by the certificate in this file.
@@ -31,7 +33,7 @@ pub(crate) struct Options {
     authority: Option<PathBuf>,
     /// tokio's multi-thread runtime with so many threads, in place of one thread.
     #[arg(long)]
-    workers: Option<usize>,
+    workers: Option<NonZeroUsize>,
 }
 
 /// Serves on a free port until it is killed; says on stderr where.
@@ -41,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         Some(_) => Builder::new_multi_thread(),
     };
     if let Some(workers) = options.workers {
-        builder.worker_threads(workers);
+        builder.worker_threads(workers.get());
     }
     let runtime = builder.enable_all().build().doing("starting the floor's runtime")?;
     let (mut connector, upstream) = (HttpConnector::new(), options.upstream);

@@ -69,15 +69,19 @@ enum Part {
     Floor(floor::Options),
     /// Forward bytes alone, on a free port.
     Tcp {
+        /// Where to.
         #[arg(long)]
         upstream: SocketAddr,
     },
     /// Run one workload against something that listens.
     Load {
+        /// Where it listens.
         #[arg(long)]
         to: SocketAddr,
+        /// Which one; the connections are its own.
         #[arg(long)]
         workload: String,
+        /// How many requests, in place of its own number.
         #[arg(long)]
         requests: Option<u64>,
     },
@@ -147,10 +151,9 @@ fn with_descriptors(part: impl FnOnce() -> Result<(), Error>) -> Result<(), Erro
 }
 
 fn load_only(to: SocketAddr, name: &str, requests: Option<u64>) -> Result<(), Error> {
-    let workload = workload::ALL
-        .iter()
-        .find(|workload| workload.name == name)
-        .ok_or_else(|| Error::Usage(format!("no workload is called {name}")))?;
+    let workload = workload::ALL.iter().find(|workload| workload.name == name).ok_or_else(|| {
+        Error::Usage(format!("no workload is called {name}; there are {}", workload::names()))
+    })?;
     let mut load = Load::connect(to, workload)?;
     let (outcome, what) = match (workload.way, workload.exchange) {
         (Way::Held(_), _) if requests.is_some() => {

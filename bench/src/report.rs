@@ -192,7 +192,7 @@ fn row(
 
 impl Section {
     fn table(&self, reference: &str) -> String {
-        let (unit, waits) = (self.unit.name(), if self.unit == Unit::Event { "lateness" } else { "latency" });
+        let (unit, waits) = (self.unit.name(), self.waits);
         let header = vec![
             "target".to_owned(),
             format!("process µs/{unit}"),

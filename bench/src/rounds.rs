@@ -19,6 +19,13 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Whether there is anything to do in a whole run.
+    pub(crate) fn has_work_for(&self, targets: &[Target]) -> bool {
+        let mut pairs =
+            self.workloads.iter().flat_map(|workload| targets.iter().map(move |it| (it.kind, workload)));
+        pairs.any(|(kind, workload)| self.is_due(kind, workload, 0))
+    }
+
     fn is_due(&self, kind: Kind, workload: &Workload, round: usize) -> bool {
         let wanted = kind.can_run(workload) && (self.whole || kind.is_meant_for(workload));
         wanted && round.is_multiple_of(workload.every)

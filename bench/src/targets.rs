@@ -24,8 +24,8 @@ mod watch;
 pub(crate) use kind::{Kind, USUAL, Wanted};
 use nginx::Bodies;
 use perimeter::Variant;
+use process::{NO_ADDRESS, Program, Starter};
 pub(crate) use process::{Process, launch};
-use process::{Program, Starter};
 use upstream::Side;
 pub(crate) use upstream::Upstream;
 pub(crate) use watch::{Logged, Watch};
@@ -215,8 +215,11 @@ impl Launcher {
 fn watch(kind: Kind, dir: &Path, log: &Path) -> Result<Option<Watch>, Error> {
     let Some(variant) = Variant::of(kind).filter(Variant::watches) else { return Ok(None) };
     let said = fs::read_to_string(log).doing("reading a log file")?;
-    let admin =
-        perimeter::admin(&said).ok_or_else(|| Error::NotStarted { name: kind.name().to_owned(), said })?;
+    let admin = perimeter::admin(&said).ok_or_else(|| Error::NotStarted {
+        name: kind.name().to_owned(),
+        why: NO_ADDRESS.to_owned(),
+        said,
+    })?;
     Ok(Some(Watch { admin, files: variant.files(dir) }))
 }
 

@@ -248,6 +248,11 @@ pub(crate) const ALL: &[Workload] = &[
     Workload::streams("w6-10000", 10_000),
 ];
 
+/// The names of all, as a sentence lists them.
+pub(crate) fn names() -> String {
+    ALL.iter().map(|workload| workload.name).collect::<Vec<_>>().join(", ")
+}
+
 const PATH: &str = "/v1/chat/completions";
 
 /// The name of the header by which a client tells the upstream its script.

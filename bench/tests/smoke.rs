@@ -1,7 +1,8 @@
 //! A tiny run of the built binary: that it measures, not how fast anything is.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ fn compared(targets: &str, workloads: &str) -> std::io::Result<(Value, String)> 
 
 #[test]
 fn every_workload_runs_through_the_floors_and_ends_in_a_table_and_json() {
-    let (report, table) = compared("direct,tcp,floor,floor2", "w1,w2,w3-c1,w3-1ms,w3-flood,w4,w5").unwrap();
+    let (report, table) = compared("direct,tcp,floor,floor2", "w1,w2,w3-c1,w3-1ms,w3-f,w4,w5").unwrap();
     assert!(table.contains("### w1-c64") && table.contains("| floor "), "{table}");
     assert!(table.contains("### floor2 to floor"), "{table}");
     assert_eq!(report["rounds"], 1);
@@ -49,9 +50,51 @@ fn every_workload_runs_through_the_floors_and_ends_in_a_table_and_json() {
     }
 }
 
+/// What would measure nothing ends as an error, before it has taken a quarter of an hour.
+#[test]
+fn nonsense_is_refused_with_what_would_be_right() {
+    let refused = |arguments: &[&str], words: &str| {
+        let output = bench(arguments).unwrap();
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(words), "{arguments:?}: {said}");
+        assert_eq!(text(&output.stdout), "");
+    };
+    refused(&["--only", "w1-c1,nonsense"], "no workload begins with nonsense; there are w1-c1, w1-c16,");
+    refused(&["--rounds", "0"], "invalid value '0' for '--rounds");
+    refused(&["--requests", "0"], "invalid value '0' for '--requests");
+    refused(&["--targets", "direct", "--only", "w4"], "none of these targets is measured with");
+    refused(
+        &["--only", "w1-c1", "--targets", "direct", "--json", "/nowhere/x.json"],
+        "writing /nowhere/x.json",
+    );
+    refused(
+        &["--only", "w1-c1", "--targets", "perimeter", "--perimeter", "/bin/true"],
+        "perimeter (/bin/true) did not start: exit status: 0",
+    );
+    refused(
+        &["load", "--to", "127.0.0.1:9", "--workload", "w1"],
+        "no workload is called w1; there are w1-c1,",
+    );
+    refused(&["floor", "--upstream", "127.0.0.1:9", "--workers", "0"], "invalid value '0'");
+}
+
+#[test]
+fn a_load_of_streams_that_do_not_end_ends_when_its_time_is_up() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_perimeter-bench"));
+    let mut upstream = command.arg("upstream").stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(upstream.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).unwrap().split([' ', ',', '\n']).next().unwrap();
+    let output = bench(&["load", "--to", address, "--workload", "w6-200"]);
+    upstream.kill().unwrap();
+    upstream.wait().unwrap();
+    let said = text(&output.unwrap().stdout);
+    assert!(said.starts_with("w6-200: ") && said.contains(" events of 200 streams in 2."), "{said}");
+}
+
 #[test]
 fn connections_to_the_upstream_are_counted_where_each_request_has_its_own() {
-    let (report, _) = compared("tcp,floor", "w5-reconnect").unwrap();
+    let (report, _) = compared("tcp,floor", "w5").unwrap();
     let opened = |workload: usize, target: usize| {
         report["workloads"][workload]["targets"][target]["opened"]["median"].as_f64().unwrap()
     };

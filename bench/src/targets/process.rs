@@ -1,4 +1,5 @@
-//! Children on cores of their own: started, waited for until they listen, and gone when the bench is.
+//! Children on cores of their own: started, waited for until they listen, and gone when the bench is (cold starts, if
+//! that was not killed).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -89,7 +90,7 @@ impl Starter<'_> {
     /// Starts a program, and waits until it listens.
     pub(super) fn start(&self, program: &Program) -> Result<(Process, SocketAddr), Error> {
         let mut process = self.spawn(program)?;
-        let address = self.until_started(&mut process, |said| match program.listens {
+        let address = self.until_started(&mut process, program, |said| match program.listens {
             Some(address) => TcpStream::connect(address).ok().map(|_| address),
             None => listening_address(said),
         })?;
@@ -131,9 +132,11 @@ impl Starter<'_> {
     fn until_started<T>(
         &self,
         process: &mut Process,
+        program: &Program,
         started: impl Fn(&str) -> Option<T>,
     ) -> Result<T, Error> {
-        let mut said = String::new();
+        let (mut said, mut why) =
+            (String::new(), format!("it did not listen within {} s", LOOK_AT_MOST / 1_000_000_000));
         let looking = clock::now();
         while clock::now().saturating_sub(looking) < LOOK_AT_MOST {
             said = fs::read_to_string(self.log).doing("reading a log file")?;
@@ -143,16 +146,21 @@ impl Starter<'_> {
             if INTERRUPTED.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            if process.child.try_wait().doing("waiting for a process")?.is_some() {
+            if let Some(status) = process.child.try_wait().doing("waiting for a process")? {
+                why = status.to_string();
                 break;
             }
             if !self.cold {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        Err(Error::NotStarted { name: self.name.to_owned(), said })
+        let path = program.command.first().map_or(Path::new(""), Path::new);
+        Err(Error::NotStarted { name: format!("{} ({})", self.name, path.display()), why, said })
     }
 }
+
+/// Why nobody can speak with a process that listens.
+pub(super) const NO_ADDRESS: &str = "it does not say where it listens with all that it has";
 
 /// Nanoseconds. Python may have much to import, and valgrind makes everyone slow.
 const LOOK_AT_MOST: u64 = 60_000_000_000;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::process::{Process, Program, Starter, address_after};
+use super::process::{NO_ADDRESS, Process, Program, Starter, address_after};
 use crate::error::{Doing as _, Error};
 use crate::upstream::OPENED;
 
@@ -27,8 +27,11 @@ impl Upstream {
         let (process, plain) =
             Starter { bench, name: "upstream", log, cores, cold: false }.start(&program)?;
         let said = std::fs::read_to_string(log).doing("reading a log file")?;
-        let tls = address_after("https://", &said)
-            .ok_or_else(|| Error::NotStarted { name: "upstream".to_owned(), said })?;
+        let tls = address_after("https://", &said).ok_or_else(|| Error::NotStarted {
+            name: "upstream".to_owned(),
+            why: NO_ADDRESS.to_owned(),
+            said,
+        })?;
         Ok(Self { process, plain, tls, authority })
     }
 
