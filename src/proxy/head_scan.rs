@@ -82,7 +82,7 @@ impl HeadScan {
     }
 
     /// The client sent `bytes`. In a request's target, what hyper would refuse is hidden from it. What hyper is shown of
-    /// them is moved to their beginning; returns its length.
+    /// them is moved to their beginning, with empty lines before a head that much comes behind; returns its length.
     pub(super) fn feed(&mut self, bytes: &mut [u8]) -> usize {
         let (mut passed, mut left) = (0, 0);
         while passed < bytes.len() {
