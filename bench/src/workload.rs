@@ -234,6 +234,7 @@ pub(crate) const ALL: &[Workload] = &[
     Workload::json("w2-256k-rate", 256 * KIB, Unit::Mib, 4, 320).paced(160),
     Workload::json("w2-2m-rate", 2048 * KIB, Unit::Mib, 4, 40).paced(20),
     Workload::new("w2-grow", Exchange::Turn, Unit::Mib, 4, 480),
+    Workload::new("w2-grow-rate", Exchange::Turn, Unit::Mib, 4, 480).paced(200),
     Workload::new("w3-c1", Exchange::Stream { events: 5, gap: MILLI }, Unit::Request, 1, 150),
     Workload::stream("w3-1ms", 200, MILLI, 16, 48),
     Workload::stream("w3-20ms", 50, Duration::from_millis(20), 16, 16),

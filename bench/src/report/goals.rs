@@ -82,6 +82,7 @@ const GOALS: &[Goal] = &[
     forwarding("w2-256k-rate", Kind::PerimeterAll, 1.10),
     forwarding("w2-2m-rate", Kind::PerimeterAll, 1.10),
     process("w2-grow", Kind::PerimeterAll, 3.0),
+    process("w2-grow-rate", Kind::PerimeterAll, 3.0),
     process("w3-1ms", Kind::Perimeter, 1.0),
     process("w3-flood", Kind::Perimeter, 0.75),
     process("w3-flood-busy", Kind::Perimeter, 0.75),
