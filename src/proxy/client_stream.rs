@@ -50,6 +50,10 @@ struct Inner {
     upgraded: bool,
     /// When a part of a response was read that has not been offered to the client yet.
     in_hand: Option<Instant>,
+    /// Whether hyper's last look for bytes found none: it hears by itself of what comes next, be it the end.
+    listens: bool,
+    /// Whether an exchange ended since somebody [looked](Handle::needs_watching).
+    ended: bool,
     read_buffer: ReadBuffer,
     /// What lasts as long as the socket.
     open: OpenConnection,
@@ -110,6 +114,8 @@ impl Handle {
             reset: false,
             upgraded: false,
             in_hand: None,
+            listens: false,
+            ended: false,
             read_buffer: ReadBuffer::InUse,
             open,
         })))
@@ -192,9 +198,10 @@ impl Handle {
         }
     }
 
-    /// An exchange has been under way for a while: what memory it does not need is given back.
+    /// Somebody looked, and the connection is not at rest: what memory its exchange does not need is given back.
     pub(super) fn grows_old(&self) {
         let mut inner = self.lock();
+        inner.ended = false;
         if inner.read_buffer == ReadBuffer::Unneeded {
             inner.read_buffer = ReadBuffer::Lying;
         }
@@ -205,11 +212,17 @@ impl Handle {
         self.lock().write_blocked
     }
 
-    /// Whether somebody should look at this connection now and then: see [`Handle::has_client_left`] and
-    /// [`Handle::head_began`].
+    /// Whether somebody should look at this connection in a while: see [`Handle::has_client_left`],
+    /// [`Handle::head_began`], [`Handle::grows_old`] and [`Handle::is_at_rest`]. An answer that lasts is not looked at
+    /// again and again: behind a whole request hyper hears of it by itself when the client leaves.
     pub(super) fn needs_watching(&self) -> bool {
         let inner = self.lock();
-        !inner.upgraded && (inner.open_exchanges > 0 || inner.scan.head_began().is_some())
+        let hears = inner.listens && inner.scan.is_idle();
+        !inner.upgraded
+            && (inner.ended
+                || inner.read_buffer == ReadBuffer::Unneeded
+                || inner.open_exchanges > 0 && !hears
+                || inner.scan.head_began().is_some())
     }
 
     /// Whether the client closed its side in the middle of an exchange. hyper sees that by itself only while it
@@ -259,6 +272,7 @@ impl Drop for OpenExchange {
         let mut inner = self.0.lock();
         inner.open_exchanges = inner.open_exchanges.saturating_sub(1);
         inner.scan.restart_clock();
+        inner.ended = true;
         inner.read_buffer = ReadBuffer::InUse;
     }
 }
@@ -280,6 +294,7 @@ impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        self.listens = polled.is_pending();
         if polled.is_pending() && self.read_buffer == ReadBuffer::Lying {
             self.read_buffer = ReadBuffer::GivenBack;
             pages::give_back(buf);
