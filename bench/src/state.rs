@@ -41,6 +41,10 @@ pub(crate) struct Setup {
 impl Setup {
     /// Gets ready to start targets: many descriptors, our place on the machine, an upstream.
     fn launcher(&self) -> Result<Launcher, Error> {
+        if let Some(file) = &self.json {
+            // Better now than in ten minutes.
+            fs::write(file, []).doing(format!("writing {}", file.display()))?;
+        }
         descriptors::raise().doing("raising the limit of descriptors")?;
         let cores = if self.no_pin { None } else { Cores::choose().doing("asking for our cores")? };
         compare::stop_on_signal()?;

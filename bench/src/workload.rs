@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::chat;
+use crate::descriptors;
 
 /// What CPU time is divided by. A MiB is one of requests, heads included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -212,7 +213,7 @@ impl Workload {
 
     /// How many descriptors a proxy needs for it.
     pub(crate) fn descriptors(&self) -> usize {
-        2 * self.connections + 256
+        2 * self.connections + descriptors::OTHERS
     }
 }
 

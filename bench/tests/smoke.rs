@@ -32,7 +32,7 @@ fn every_workload_runs_through_the_floors_and_ends_in_a_table_and_json() {
     assert!(table.contains("### floor2 to floor"), "{table}");
     assert_eq!(report["rounds"], 1);
     let workloads = report["workloads"].as_array().unwrap();
-    assert_eq!(workloads.len(), 16);
+    assert_eq!(workloads.len(), 17);
     for workload in workloads {
         let row = |name| {
             let mut rows = workload["targets"].as_array().unwrap().iter();
@@ -76,6 +76,13 @@ fn nonsense_is_refused_with_what_would_be_right() {
         "no workload is called w1; there are w1-c1,",
     );
     refused(&["floor", "--upstream", "127.0.0.1:9", "--workers", "0"], "invalid value '0'");
+    refused(&["start", "--targets", "floor", "--json", "/nowhere/x.json"], "writing /nowhere/x.json");
+    for part in ["idle", "growth"] {
+        refused(
+            &[part, "--targets", "floor", "--connections", "1000000"],
+            "1000000 connections need 2000256 descriptors, of which there are",
+        );
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 
 use super::{Setup, empty_logs, figure, mib, micros, process, resident, small, start, unseen, used};
+use crate::descriptors;
 use crate::error::Error;
 use crate::load::Load;
 use crate::memory::Resident;
@@ -56,6 +57,7 @@ struct Row {
 /// [`Error`], where something does not start, or answers wrongly.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let launcher = options.setup.launcher()?;
+    descriptors::enough_for(options.connections.iter().copied().max().unwrap_or_default())?;
     let mut targets = Vec::new();
     for kind in &options.targets {
         targets.extend(start(&launcher, *kind)?);

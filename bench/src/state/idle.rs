@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Setup, figure, mib, process, resident, small, sockets, start};
+use crate::descriptors;
 use crate::error::{Doing as _, Error};
 use crate::load::Load;
 use crate::memory::Resident;
@@ -61,6 +62,7 @@ struct Look {
 /// [`Error`], where something does not start, or answers wrongly.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let launcher = options.setup.launcher()?;
+    descriptors::enough_for(options.connections)?;
     let mut rows = Vec::new();
     for kind in &options.targets {
         if let Some(target) = start(&launcher, *kind)? {

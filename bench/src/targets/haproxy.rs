@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use super::process::{Program, free_port};
+use super::process::{Program, free_port, server};
 use super::upstream::Side;
 use crate::descriptors;
 
 /// What `haproxy -v` says, where there is one.
 pub(super) fn version() -> Option<String> {
-    let output = Command::new("haproxy").arg("-v").output().ok()?;
+    let output = Command::new(server("haproxy")).arg("-v").output().ok()?;
     let said = String::from_utf8(output.stdout).ok()?;
     Some(said.lines().next()?.split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
@@ -22,7 +22,8 @@ pub(super) fn program(dir: &Path, upstream: Side<'_>) -> io::Result<Program> {
     let listen = free_port()?;
     let file = dir.join("haproxy.cfg");
     fs::write(&file, configuration(listen, upstream))?;
-    Ok(Program::new(["haproxy".as_ref(), "-db".as_ref(), "-f".as_ref(), file.as_os_str()]).at(listen))
+    let haproxy = server("haproxy");
+    Ok(Program::new([haproxy.as_os_str(), "-db".as_ref(), "-f".as_ref(), file.as_os_str()]).at(listen))
 }
 
 fn configuration(listen: SocketAddr, upstream: Side<'_>) -> String {

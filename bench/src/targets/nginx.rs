@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use super::process::{Program, free_port};
+use super::process::{Program, free_port, server};
 use super::upstream::Side;
 use crate::descriptors;
 
 /// What `nginx -v` says, where there is one.
 pub(super) fn version() -> Option<String> {
-    let output = Command::new("nginx").arg("-v").output().ok()?;
+    let output = Command::new(server("nginx")).arg("-v").output().ok()?;
     let said = String::from_utf8(output.stderr).ok()?;
     Some(said.trim().trim_start_matches("nginx version: ").to_owned())
 }
@@ -31,7 +31,8 @@ pub(super) fn program(dir: &Path, upstream: Side<'_>, bodies: Bodies) -> io::Res
     let listen = free_port()?;
     let file = dir.join("nginx.conf");
     fs::write(&file, configuration(dir, listen, upstream, bodies))?;
-    let command = ["nginx".as_ref(), "-c".as_ref(), file.as_os_str(), "-e".as_ref(), "stderr".as_ref()];
+    let nginx = server("nginx");
+    let command = [nginx.as_os_str(), "-c".as_ref(), file.as_os_str(), "-e".as_ref(), "stderr".as_ref()];
     Ok(Program::new(command).at(listen))
 }
 

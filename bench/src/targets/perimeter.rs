@@ -115,7 +115,8 @@ impl Variant {
         (bench, perimeter): (&Path, &Path),
         collector: SocketAddr,
     ) -> io::Result<Program> {
-        let mut config = json!({"server": {"workers": self.workers}});
+        // Its state is of this run, not of whoever measures.
+        let mut config = json!({"server": {"workers": self.workers}, "state_dir": dir.join("state")});
         if let (Some(object), Some(hired)) =
             (config.as_object_mut(), self.hired.configuration(dir, collector))
         {

@@ -1,11 +1,12 @@
 //! Children on cores of their own: started, waited for until they listen, and gone when the bench is (cold starts, if
 //! that was not killed).
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -193,6 +194,14 @@ pub(super) fn address_after(words: &str, said: &str) -> Option<SocketAddr> {
     let (_, after) = said.split_once(words)?;
     let (address, _) = after.split_once([' ', ',', ';', '\n'])?;
     address.parse().ok()
+}
+
+/// A server's program: in `PATH`, or where Debian has it, which is not in everybody's.
+pub(super) fn server(name: &str) -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let places = env::split_paths(&path).chain(["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from));
+    let mut files = places.map(|place| place.join(name));
+    files.find(|file| file.is_file()).map_or_else(|| name.into(), PathBuf::into_os_string)
 }
 
 pub(super) fn free_port() -> std::io::Result<SocketAddr> {
