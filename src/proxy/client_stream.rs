@@ -50,9 +50,9 @@ struct Inner {
     upgraded: bool,
     /// When a part of a response was read that has not been offered to the client yet.
     in_hand: Option<Instant>,
-    /// Whether hyper's last look for bytes found none: it hears by itself of what comes next, be it the end.
+    /// Whether hyper was told last that there is nothing to read: it hears by itself of what comes next, be it the end.
     listens: bool,
-    /// Whether an exchange ended since somebody [looked](Handle::needs_watching).
+    /// Whether an exchange ended since somebody [looked](Handle::looked).
     ended: bool,
     read_buffer: ReadBuffer,
     /// What lasts as long as the socket.
@@ -198,10 +198,14 @@ impl Handle {
         }
     }
 
-    /// Somebody looked, and the connection is not at rest: what memory its exchange does not need is given back.
+    /// Somebody looks at this connection, after a while.
+    pub(super) fn looked(&self) {
+        self.lock().ended = false;
+    }
+
+    /// An exchange has been under way for a while: what memory it does not need is given back.
     pub(super) fn grows_old(&self) {
         let mut inner = self.lock();
-        inner.ended = false;
         if inner.read_buffer == ReadBuffer::Unneeded {
             inner.read_buffer = ReadBuffer::Lying;
         }
@@ -280,7 +284,9 @@ impl Drop for OpenExchange {
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.handle.lock();
-        let is_full_and_hides = ready!(inner.poll_read(cx, buf))?;
+        let polled = inner.poll_read(cx, buf);
+        inner.listens = polled.is_pending();
+        let is_full_and_hides = ready!(polled)?;
         if is_full_and_hides {
             // hyper reads more at once where its room was filled. What fails here fails again.
             let _ = inner.poll_read(cx, buf);
@@ -294,7 +300,6 @@ impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        self.listens = polled.is_pending();
         if polled.is_pending() && self.read_buffer == ReadBuffer::Lying {
             self.read_buffer = ReadBuffer::GivenBack;
             pages::give_back(buf);

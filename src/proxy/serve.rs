@@ -222,6 +222,7 @@ impl Watch {
     }
 
     fn look(&self) -> Option<Seen> {
+        self.handle.looked();
         if self.handle.has_client_left() {
             return Some(Seen::GivenUp(GivenUp::ClientLeft));
         }

@@ -180,6 +180,24 @@ fn a_client_that_leaves_with_much_waiting_to_be_read_ends_the_upstream_request()
     }
 }
 
+/// hyper's first room for a client's bytes: filled to its last byte, with a line in it that hyper is not shown.
+#[test]
+fn a_client_that_leaves_behind_what_just_filled_the_room_ends_the_upstream_request() {
+    const ROOM: usize = 8192;
+    let (provider, proxy) = start();
+    for leave in WAYS {
+        for room in [ROOM - 2, ROOM, ROOM + 2] {
+            let head = "GET /v1/models HTTP/1.1\r\nHost: app\r\nUser-Agent: one/10.0\r\n\r\n";
+            // Empty lines before the next request are nothing (RFC 9112 section 2.2).
+            let request = format!("{head}{}", "\r\n".repeat((room - head.len()) / 2));
+            assert_eq!(request.len(), room);
+            let (client, mut upstream) = asked(&provider, &proxy, request);
+            leave(client);
+            upstream.expect_end();
+        }
+    }
+}
+
 #[test]
 fn a_client_that_leaves_in_the_middle_of_a_head_bothers_nobody() {
     let (provider, proxy) = start();
