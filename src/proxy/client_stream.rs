@@ -52,7 +52,7 @@ struct Inner {
     in_hand: Option<Instant>,
     /// Whether hyper was told last that there is nothing to read: it hears by itself of what comes next, be it the end.
     listens: bool,
-    /// Whether an exchange ended since somebody [looked](Handle::looked).
+    /// Whether an exchange ended since somebody last [looked](Handle::looked).
     ended: bool,
     read_buffer: ReadBuffer,
     /// What lasts as long as the socket.
@@ -198,9 +198,9 @@ impl Handle {
         }
     }
 
-    /// Somebody looks at this connection, after a while.
-    pub(super) fn looked(&self) {
-        self.lock().ended = false;
+    /// Somebody looks at this connection, after a while. Says whether an exchange ended meanwhile.
+    pub(super) fn looked(&self) -> bool {
+        std::mem::take(&mut self.lock().ended)
     }
 
     /// An exchange has been under way for a while: what memory it does not need is given back.
@@ -222,11 +222,7 @@ impl Handle {
     pub(super) fn needs_watching(&self) -> bool {
         let inner = self.lock();
         let hears = inner.listens && inner.scan.is_idle();
-        !inner.upgraded
-            && (inner.ended
-                || inner.read_buffer == ReadBuffer::Unneeded
-                || inner.open_exchanges > 0 && !hears
-                || inner.scan.head_began().is_some())
+        !inner.upgraded && (inner.open_exchanges == 0 || !hears || inner.read_buffer == ReadBuffer::Unneeded)
     }
 
     /// Whether the client closed its side in the middle of an exchange. hyper sees that by itself only while it

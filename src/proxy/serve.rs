@@ -222,11 +222,12 @@ impl Watch {
     }
 
     fn look(&self) -> Option<Seen> {
-        self.handle.looked();
+        // A client that has just asked is likely to ask again.
+        let was_busy = self.handle.looked();
         if self.handle.has_client_left() {
             return Some(Seen::GivenUp(GivenUp::ClientLeft));
         }
-        if self.handle.is_at_rest() {
+        if !was_busy && self.handle.is_at_rest() {
             return Some(Seen::AtRest);
         }
         self.handle.grows_old();

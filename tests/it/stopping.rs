@@ -92,6 +92,21 @@ fn an_idle_connection_does_not_keep_the_proxy_from_stopping() {
     assert_eq!(proxy.exit().code, Some(0));
 }
 
+/// Empty lines before a request are nothing (RFC 9112 section 2.2).
+#[test]
+fn a_connection_that_sent_an_empty_line_does_not_keep_the_proxy_from_stopping() {
+    let provider = Provider::start();
+    let mut proxy = Proxy::to(&provider).yaml("server: {drain: 10m, workers: 1}").start();
+    let mut client = proxy.connect();
+    client.send("\r\n");
+    // What came before it has been read.
+    let (mut other, _upstream) = answered(&provider, &proxy, GET, OK);
+    other.expect("ok");
+    proxy.signal(Signal::TERM);
+    assert_eq!(client.expect_end(), Ending::Fin);
+    assert_eq!(proxy.exit().code, Some(0));
+}
+
 #[test]
 fn no_further_request_is_taken_on_a_connection_that_is_open() {
     let (provider, mut proxy) = start();
