@@ -20,7 +20,7 @@ use crate::bell::Bell;
 use crate::metrics::Refusal;
 use crate::socket;
 
-/// How often a connection with something under way is looked at. What a look finds is at most this old.
+/// How often a connection is looked at that [needs it](Handle::needs_watching). What a look finds is at most this old.
 const BEAT: Duration = Duration::from_millis(500);
 
 /// How long accepting pauses when the process has no descriptor left.
@@ -202,7 +202,7 @@ enum Seen {
     GivenUp(GivenUp),
 }
 
-/// Looks at a connection now and then, while it has something under way, and once when it has not any more.
+/// Looks at a connection now and then, until it is at rest; not while hyper hears by itself what its client does.
 #[derive(Debug)]
 struct Watch {
     handle: Handle,
