@@ -44,6 +44,9 @@ const SAME_SIGNAL: Duration = Duration::from_millis(20);
 /// How often idle upstream connections are looked through: one that its provider closed is closed then.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How often where there was none.
+const SWEEP_LATER: Duration = Duration::from_secs(5);
+
 /// Why the proxy could not start or had to give up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -394,11 +397,11 @@ impl Worker {
         }
         drop(serve);
         let (mut stop, journal) = (self.stop, self.journal);
-        let mut sweep = tokio::time::interval(SWEEP);
+        let mut next = SWEEP;
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                _ = sweep.tick() => self.http.sweep(),
+                () = tokio::time::sleep(next) => next = if self.http.sweep() { SWEEP } else { SWEEP_LATER },
             }
         }
         self.tasks.close();

@@ -164,6 +164,9 @@ pub(crate) struct Losses {
 /// The reading end.
 pub(crate) type Reader = queue::Receiver<Record>;
 
+/// Wakes it.
+pub(crate) type Nudge = queue::Nudge<Record>;
+
 /// Makes a journal that holds at most `capacity` bytes, which also count as `memory`, and tells only of the bodies in
 /// `appetite`.
 pub(crate) fn journal(capacity: usize, memory: Arc<Memory>, appetite: Appetite) -> (Journal, Reader) {

@@ -25,13 +25,19 @@ const AHEAD: usize = 16 * 1024;
 /// Makes a queue for `capacity` bytes, of which each also counts as `memory`.
 pub(crate) fn bounded<T>(capacity: usize, memory: Arc<Memory>) -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State { items: Vec::new(), ahead: 0, closed: false, reader: Reader::Awake }),
+        state: Mutex::new(State {
+            items: Vec::new(),
+            ahead: 0,
+            closed: false,
+            nudged: false,
+            reader: Reader::Awake,
+        }),
         changed: Condvar::new(),
         weight: Arc::default(),
         capacity,
         memory,
     });
-    let receiver = Receiver { shared: shared.clone(), last_came: Instant::now() };
+    let receiver = Receiver { shared: shared.clone(), last_came: Instant::now(), waited: false };
     (Sender(shared), receiver)
 }
 
@@ -52,6 +58,8 @@ struct State<T> {
     ahead: usize,
     /// Whether nobody is left who could give.
     closed: bool,
+    /// Whether the reader is wanted elsewhere.
+    nudged: bool,
     reader: Reader,
 }
 
@@ -154,11 +162,25 @@ impl<T> Drop for Sender<T> {
     }
 }
 
+/// Wakes a reader that waits, though nothing came.
+#[derive(Debug)]
+pub(crate) struct Nudge<T>(Arc<Shared<T>>);
+
+impl<T> Nudge<T> {
+    /// The reader finds [`Taken::Nothing`] at once, now or when it looks next, unless something came.
+    pub(crate) fn nudge(&self) {
+        self.0.lock().nudged = true;
+        self.0.changed.notify_one();
+    }
+}
+
 /// The end that takes.
 #[derive(Debug)]
 pub(crate) struct Receiver<T> {
     shared: Arc<Shared<T>>,
     last_came: Instant,
+    /// Whether it found nothing when it last looked.
+    waited: bool,
 }
 
 /// What a look into the queue found.
@@ -166,7 +188,7 @@ pub(crate) struct Receiver<T> {
 pub(crate) enum Taken {
     /// Something, now in the batch.
     Some,
-    /// Nothing until the time was over.
+    /// Nothing until the time was over, or somebody [nudged](Nudge).
     Nothing,
     /// Nothing, and nobody is left who could give.
     Closed,
@@ -181,7 +203,8 @@ impl<T> Receiver<T> {
         let until = Instant::now() + patience;
         let mut state = shared.lock();
         // Senders are spared a wake-up, and the reader many small batches, by not looking at once.
-        if !state.closed && state.items.len() < MANY && !shared.is_half_full() {
+        let is_calm = state.items.len() < MANY && !shared.is_half_full();
+        if is_calm && !state.closed && !state.nudged && !self.waited {
             state = wait(shared, state, Reader::Dozing, DOZE.min(patience));
         }
         loop {
@@ -190,14 +213,16 @@ impl<T> Receiver<T> {
                 mem::swap(&mut state.items, batch);
                 state.reader = Reader::Awake;
                 self.last_came = Instant::now();
+                self.waited = false;
                 return Taken::Some;
             }
             if state.closed {
                 return Taken::Closed;
             }
             let now = Instant::now();
-            if now >= until {
+            if now >= until || mem::take(&mut state.nudged) {
                 state.reader = Reader::Awake;
+                self.waited = true;
                 return Taken::Nothing;
             }
             let rest = until - now;
@@ -207,6 +232,11 @@ impl<T> Receiver<T> {
             };
             state = wait(shared, state, how, time);
         }
+    }
+
+    /// Who wakes it.
+    pub(crate) fn nudge(&self) -> Nudge<T> {
+        Nudge(self.shared.clone())
     }
 
     /// What weighed `weight` is no longer held.
@@ -343,5 +373,26 @@ mod tests {
         assert_eq!(came.to_vec(), given);
         assert!(given.iter().sum::<usize>() > 0);
         assert_eq!((weight.load(Relaxed), memory.used()), (0, 0));
+    }
+
+    #[test]
+    fn who_nudges_is_noticed_by_a_reader_that_waits_and_by_one_that_will() {
+        let (sender, mut receiver, _) = queue(100);
+        let nudge = receiver.nudge();
+        let long = Duration::from_secs(3600);
+        let mut batch = Vec::new();
+        nudge.nudge();
+        assert_eq!(receiver.take(&mut batch, long), Taken::Nothing);
+        let waiting = thread::spawn(move || (receiver.take(&mut batch, long), receiver, batch));
+        nudge.nudge();
+        let (taken, mut receiver, mut batch) = waiting.join().unwrap();
+        assert_eq!(taken, Taken::Nothing);
+        assert!(sender.offer(1, 1));
+        nudge.nudge();
+        assert_eq!(receiver.take(&mut batch, long), Taken::Some);
+        drop(sender);
+        nudge.nudge();
+        batch.clear();
+        assert_eq!(receiver.take(&mut batch, long), Taken::Closed);
     }
 }

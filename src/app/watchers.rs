@@ -77,7 +77,7 @@ impl Watchers {
             prices,
         };
         let scribe = Scribe::new(settings, memory, tally.clone(), (Instant::now(), SystemTime::now()));
-        let (asker, questions) = questions();
+        let (asker, questions) = questions(reader.nudge());
         let asker = interest.includes(Interest::LLM).then_some(asker);
         let (ends, scribe_leaves) = Leaving::new("scribe");
         thread::Builder::new()

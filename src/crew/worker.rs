@@ -10,7 +10,7 @@ use perimeter_interceptor::host::{Desk, Fault, Misfortune, Notice, What};
 
 use super::{Gauge, Parcel};
 use crate::error::chain;
-use crate::scribe::task::BEAT;
+use crate::scribe::task::{BEAT, QUIET_BEAT};
 
 /// An interceptor that panics so often is retired.
 const PANICS: u64 = 10;
@@ -55,13 +55,14 @@ impl Worker {
             Err(TryRecvError::Disconnected) => return None,
             Err(TryRecvError::Empty) => self.gauge.caught_up(),
         }
+        let mut beat = BEAT;
         loop {
             complaints.of(desk, Desk::idle);
             *idle_at = Instant::now() + BEAT;
-            match self.inbox.recv_timeout(BEAT) {
+            match self.inbox.recv_timeout(beat) {
                 Ok(parcel) => return Some(parcel),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => beat = QUIET_BEAT.min(beat * 2),
             }
         }
     }

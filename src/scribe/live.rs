@@ -10,11 +10,12 @@ use perimeter_session_detector::record::Summary;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use crate::journal;
+
 /// So many questions may wait. They are answered all at once.
 const WAITING: usize = 64;
 
-/// How long an answer is waited for: the scribe looks for questions several times a second, unless it has very much to
-/// read.
+/// How long an answer is waited for: the scribe is woken for a question, unless it has very much to read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A session that is held.
@@ -57,10 +58,10 @@ struct Shown<'a> {
     open_calls: u32,
 }
 
-/// Makes the two ends.
-pub(crate) fn questions() -> (Asker, Questions) {
+/// Makes the two ends. Who answers is woken by `nudge`.
+pub(crate) fn questions(nudge: journal::Nudge) -> (Asker, Questions) {
     let (questions, waiting) = sync_channel(WAITING);
-    (Asker(questions), Questions(waiting))
+    (Asker { questions, nudge: Arc::new(nudge) }, Questions(waiting))
 }
 
 struct Question {
@@ -97,7 +98,10 @@ impl Held {
 
 /// The end that asks.
 #[derive(Clone, Debug)]
-pub(crate) struct Asker(SyncSender<Question>);
+pub(crate) struct Asker {
+    questions: SyncSender<Question>,
+    nudge: Arc<journal::Nudge>,
+}
 
 impl Asker {
     /// The sessions, the latest first, no more than `limit` of them.
@@ -107,10 +111,11 @@ impl Asker {
 
     async fn ask_within(&self, limit: usize, patience: Duration) -> Result<Held, Unanswered> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Question { limit, answer }).map_err(|error| match error {
+        self.questions.try_send(Question { limit, answer }).map_err(|error| match error {
             TrySendError::Full(_) => Unanswered::TooMany,
             TrySendError::Disconnected(_) => Unanswered::Gone,
         })?;
+        self.nudge.nudge();
         match tokio::time::timeout(patience, answered).await {
             Ok(Ok(held)) => Ok(held),
             Ok(Err(_)) => Err(Unanswered::Gone),
@@ -149,6 +154,11 @@ mod tests {
         Live { end, quiet: Duration::from_millis(1_500), open: 0, over: false }
     }
 
+    fn ends() -> (Asker, Questions) {
+        let (_, reader) = crate::queue::bounded(0, Arc::new(crate::memory::Memory::new(0)));
+        questions(reader.nudge())
+    }
+
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
     }
@@ -168,7 +178,7 @@ mod tests {
 
     #[test]
     fn who_asks_at_once_is_answered_by_one_look_with_as_much_as_each_wants() {
-        let (asker, questions) = questions();
+        let (asker, questions) = ends();
         let held = runtime().block_on(async {
             let answer = async {
                 tokio::task::yield_now().await;
@@ -192,13 +202,13 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_ever() {
-        let (asker, questions) = questions();
+        let (asker, questions) = ends();
         let (late, too_many) = runtime().block_on(async {
             let late = asker.ask_within(1, Duration::ZERO).await.unwrap_err();
             let mut all = Vec::new();
             for _ in 1..WAITING {
                 let (answer, waits) = oneshot::channel();
-                asker.0.try_send(Question { limit: 1, answer }).unwrap();
+                asker.questions.try_send(Question { limit: 1, answer }).unwrap();
                 all.push(waits);
             }
             (late, asker.ask(1).await.unwrap_err())

@@ -14,6 +14,9 @@ use crate::queue::Taken;
 /// How often the scribe looks at the time, and interceptors may write out what they hold.
 pub(crate) const BEAT: Duration = Duration::from_millis(250);
 
+/// How often that is while nothing comes: each time is a wake-up of a machine that may want to sleep.
+pub(crate) const QUIET_BEAT: Duration = Duration::from_secs(1);
+
 /// How often it does where many sessions are over: each time it lets some of them go, and reads on.
 const SHORT_BEAT: Duration = Duration::from_millis(25);
 
@@ -32,10 +35,11 @@ pub(crate) fn run(
     tally: &Arc<Tally>,
 ) {
     let mut batch = Vec::new();
-    let (mut ticked, mut beat) = (Instant::now(), BEAT);
+    let (mut ticked, mut beat, mut came) = (Instant::now(), BEAT, Instant::now());
     loop {
         match journal.take(&mut batch, beat) {
             Taken::Some => {
+                (came, beat) = (Instant::now(), beat.min(BEAT));
                 scribe.set_clock((Instant::now(), SystemTime::now()));
                 read(&mut batch, &journal, &mut scribe, &mut crew, tally);
             }
@@ -45,7 +49,11 @@ pub(crate) fn run(
         if ticked.elapsed() >= beat {
             ticked = Instant::now();
             let is_more = scribe.tick(ticked, &mut |notice| crew.tell(&notice));
-            beat = if is_more { SHORT_BEAT } else { BEAT };
+            beat = match is_more {
+                true => SHORT_BEAT,
+                false if came.elapsed() < QUIET_BEAT => BEAT,
+                false => QUIET_BEAT,
+            };
             crew.post();
         }
         questions.answer(|limit| (scribe.held(), scribe.live(Instant::now(), limit)));

@@ -68,10 +68,13 @@ impl Pool {
         }
     }
 
-    /// Drops, and thereby closes, what has been idle for too long, or was closed by the other side.
-    pub(super) fn sweep(&self) {
+    /// Drops, and thereby closes, what has been idle for too long, or was closed by the other side. Whether anything
+    /// stays.
+    pub(super) fn sweep(&self) -> bool {
         let now = Instant::now();
-        self.lock().retain_mut(|idle| idle.is_ready(now));
+        let mut idle = self.lock();
+        idle.retain_mut(|idle| idle.is_ready(now));
+        !idle.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {

@@ -162,7 +162,8 @@ pub trait Interceptor: Send + Sized + 'static {
         Ok(())
     }
 
-    /// A good moment to write out what was held back: nothing waits, or 250 ms have passed since the last one.
+    /// A good moment to write out what was held back: nothing waits, or 250 ms have passed since the last one. Where
+    /// nothing comes for long, there is one a second.
     ///
     /// # Errors
     /// Anything.
