@@ -12,7 +12,7 @@ const LARGE: usize = 64 * 1024;
 const TAKE_BACK_AFTER: usize = 1024 * 1024;
 
 /// mimalloc, which makes the many small allocations of a request cheaper. Without huge pages (`no_thp`): with them each
-/// thread that begins to allocate holds 2 MiB more, and forwarding is no faster (bench/RESULTS.md).
+/// thread that begins to allocate holds 2 MiB more, and forwarding is no faster (bench/TRIED.md).
 ///
 /// What is read of a body belongs to the thread that forwards it, and is freed by one that watches. mimalloc hands such
 /// a block back to its owner when that has asked for room a hundred times that was not at hand: for 40 MiB, with bodies,
@@ -79,7 +79,7 @@ unsafe impl GlobalAlloc for Allocator {
 
 /// Keeps memory that was freed for a minute before it goes back to the system, in place of ten milliseconds. Bodies
 /// come in bursts, an agent's a turn apart; with each, what those who watch hold would be asked of the system anew, page
-/// by page, on the forwarding threads: up to three times the cost of forwarding itself (bench/RESULTS.md).
+/// by page, on the forwarding threads: up to three times the cost of forwarding itself (bench/TRIED.md).
 pub(crate) fn keep_freed_memory() {
     /// `mi_option_purge_delay` (mimalloc.h; milliseconds), which the crate has no name for.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

@@ -12,7 +12,7 @@ mod linux {
     use std::io;
 
     /// How far behind the traffic those who watch stand (nice(2): 0 is usual, 19 the last). Further, and a machine that
-    /// is full would blind them (bench/RESULTS.md).
+    /// is full would blind them (bench/TRIED.md).
     const NICE: i32 = 5;
 
     /// How long a turn of a forwarding thread is, ns: shorter than the usual one (0.7 ms, and more where there are more
@@ -35,7 +35,7 @@ mod linux {
         }
     }
 
-    #[expect(unsafe_code, reason = "no crate has a safe way; see bench/RESULTS.md for what it is worth")]
+    #[expect(unsafe_code, reason = "no crate has a safe way; see bench/TRIED.md for what it is worth")]
     fn shorten_turns() -> io::Result<()> {
         const SIZE: u32 = size_of::<libc::sched_attr>() as u32;
         let mut how = libc::sched_attr {

@@ -6,7 +6,7 @@
 //!
 //! Most lines of a head are neither hyper's business nor ours. Those are kept from hyper altogether: it need not parse
 //! them, nor make a map of them, nor write them again: a quarter of what a small request took outside of the kernel
-//! (bench/RESULTS.md). They are put back where they stood, byte for byte. What it is shown is listed in [`needed`].
+//! (bench/TRIED.md). They are put back where they stood, byte for byte. What it is shown is listed in [`needed`].
 //!
 //! hyper reads requests and writes responses. Requests are written, and responses read, by `upstream`: with the same
 //! lines left out, and put back in the same way.

@@ -4,7 +4,7 @@
 //! twice, connecting is not counted as the proxy's own time, and a connection goes back to the pool when its response
 //! has ended, not earlier. What is said on them is, too: a library reads and writes all of a head, and hands each part
 //! of a body on through buffers and channels of its own, which was a fifth of what a small request took outside of the
-//! kernel, and a quarter of what an event of a fast stream did (bench/RESULTS.md).
+//! kernel, and a quarter of what an event of a fast stream did (bench/TRIED.md).
 
 use std::io;
 use std::pin::Pin;
