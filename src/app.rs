@@ -41,12 +41,6 @@ use watchers::Watchers;
 /// A signal that comes sooner after the first is no second one: timeout(1) sends it twice.
 const SAME_SIGNAL: Duration = Duration::from_millis(20);
 
-/// How often idle upstream connections are looked through: one that its provider closed is closed then.
-const SWEEP: Duration = Duration::from_secs(1);
-
-/// How often where there was none.
-const SWEEP_LATER: Duration = Duration::from_secs(5);
-
 /// Why the proxy could not start or had to give up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -397,12 +391,9 @@ impl Worker {
         }
         drop(serve);
         let (mut stop, journal) = (self.stop, self.journal);
-        let mut next = SWEEP;
-        loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                () = tokio::time::sleep(next) => next = if self.http.sweep() { SWEEP } else { SWEEP_LATER },
-            }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = self.http.keep_sweeping() => {}
         }
         self.tasks.close();
         if tokio::time::timeout(self.drain, self.tasks.wait()).await.is_err() {

@@ -167,7 +167,7 @@ impl<T> Drop for Sender<T> {
 pub(crate) struct Nudge<T>(Arc<Shared<T>>);
 
 impl<T> Nudge<T> {
-    /// The reader finds [`Taken::Nothing`] at once, now or when it looks next, unless something came.
+    /// The reader finds [`Taken::Nothing`] at once, now or when it looks next, unless it finds what came.
     pub(crate) fn nudge(&self) {
         self.0.lock().nudged = true;
         self.0.changed.notify_one();
@@ -213,7 +213,7 @@ impl<T> Receiver<T> {
                 mem::swap(&mut state.items, batch);
                 state.reader = Reader::Awake;
                 self.last_came = Instant::now();
-                self.waited = false;
+                (self.waited, state.nudged) = (false, false);
                 return Taken::Some;
             }
             if state.closed {
@@ -390,9 +390,10 @@ mod tests {
         assert!(sender.offer(1, 1));
         nudge.nudge();
         assert_eq!(receiver.take(&mut batch, long), Taken::Some);
+        batch.clear();
+        assert!(!receiver.shared.lock().nudged);
         drop(sender);
         nudge.nudge();
-        batch.clear();
         assert_eq!(receiver.take(&mut batch, long), Taken::Closed);
     }
 }

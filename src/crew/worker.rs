@@ -10,7 +10,7 @@ use perimeter_interceptor::host::{Desk, Fault, Misfortune, Notice, What};
 
 use super::{Gauge, Parcel};
 use crate::error::chain;
-use crate::scribe::task::{BEAT, QUIET_BEAT};
+use crate::scribe::task::{BEAT, beat_since};
 
 /// An interceptor that panics so often is retired.
 const PANICS: u64 = 10;
@@ -55,14 +55,14 @@ impl Worker {
             Err(TryRecvError::Disconnected) => return None,
             Err(TryRecvError::Empty) => self.gauge.caught_up(),
         }
-        let mut beat = BEAT;
+        let last = Instant::now();
         loop {
             complaints.of(desk, Desk::idle);
             *idle_at = Instant::now() + BEAT;
-            match self.inbox.recv_timeout(beat) {
+            match self.inbox.recv_timeout(beat_since(last)) {
                 Ok(parcel) => return Some(parcel),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => beat = QUIET_BEAT.min(beat * 2),
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }

@@ -14,8 +14,16 @@ use crate::queue::Taken;
 /// How often the scribe looks at the time, and interceptors may write out what they hold.
 pub(crate) const BEAT: Duration = Duration::from_millis(250);
 
-/// How often that is while nothing comes: each time is a wake-up of a machine that may want to sleep.
-pub(crate) const QUIET_BEAT: Duration = Duration::from_secs(1);
+/// How often where nothing has come for [`LONG`]: each time wakes a machine that may want to sleep.
+const SLOW_BEAT: Duration = Duration::from_secs(1);
+
+/// Longer than what is commonly held back by time.
+const LONG: Duration = Duration::from_secs(10);
+
+/// How often where nothing has come since `last`.
+pub(crate) fn beat_since(last: Instant) -> Duration {
+    if last.elapsed() < LONG { BEAT } else { SLOW_BEAT }
+}
 
 /// How often it does where many sessions are over: each time it lets some of them go, and reads on.
 const SHORT_BEAT: Duration = Duration::from_millis(25);
@@ -37,7 +45,7 @@ pub(crate) fn run(
     let mut batch = Vec::new();
     let (mut ticked, mut beat, mut came) = (Instant::now(), BEAT, Instant::now());
     loop {
-        match journal.take(&mut batch, beat) {
+        match journal.take(&mut batch, beat.saturating_sub(ticked.elapsed())) {
             Taken::Some => {
                 (came, beat) = (Instant::now(), beat.min(BEAT));
                 scribe.set_clock((Instant::now(), SystemTime::now()));
@@ -49,11 +57,7 @@ pub(crate) fn run(
         if ticked.elapsed() >= beat {
             ticked = Instant::now();
             let is_more = scribe.tick(ticked, &mut |notice| crew.tell(&notice));
-            beat = match is_more {
-                true => SHORT_BEAT,
-                false if came.elapsed() < QUIET_BEAT => BEAT,
-                false => QUIET_BEAT,
-            };
+            beat = if is_more { SHORT_BEAT } else { beat_since(came) };
             crew.post();
         }
         questions.answer(|limit| (scribe.held(), scribe.live(Instant::now(), limit)));

@@ -77,9 +77,14 @@ impl HttpUpstream {
         }))
     }
 
-    /// Closes connections that have been idle for too long, and says whether others stay. To be called now and then.
-    pub(crate) fn sweep(&self) -> bool {
-        self.0.pool.sweep()
+    /// Closes connections that have been idle for too long. To be called now and then.
+    pub(crate) fn sweep(&self) {
+        self.0.pool.sweep();
+    }
+
+    /// Does so every second while there are some, as long as it is polled.
+    pub(crate) async fn keep_sweeping(&self) {
+        self.0.pool.keep_sweeping().await;
     }
 }
 

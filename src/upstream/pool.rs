@@ -3,11 +3,16 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::connection::Connection;
 use super::turn::Moment;
 
 /// How long a connection is kept idle where the provider does not say.
 const IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// How often idle connections are looked through: one that its provider closed is closed then.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// A provider that closes a connection right behind its answer needs some time for that, too: a client that asks again
 /// at once would be as quick.
@@ -21,6 +26,8 @@ const FRESH: Duration = Duration::from_micros(250);
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     idle: Mutex<Vec<Idle>>,
+    /// There is one where there was none.
+    filled: Notify,
 }
 
 #[derive(Debug)]
@@ -64,7 +71,13 @@ impl Pool {
         let idle_for = idle_for(keep_alive);
         if !idle_for.is_zero() {
             let since = Instant::now();
-            self.lock().push(Idle { connection, since, until: since + idle_for, came: Moment::now() });
+            let mut idle = self.lock();
+            let is_first = idle.is_empty();
+            idle.push(Idle { connection, since, until: since + idle_for, came: Moment::now() });
+            drop(idle);
+            if is_first {
+                self.filled.notify_one();
+            }
         }
     }
 
@@ -75,6 +88,16 @@ impl Pool {
         let mut idle = self.lock();
         idle.retain_mut(|idle| idle.is_ready(now));
         !idle.is_empty()
+    }
+
+    /// Does so now and then, as long as it is polled; never where there is none.
+    pub(super) async fn keep_sweeping(&self) {
+        loop {
+            self.filled.notified().await;
+            while self.sweep() {
+                tokio::time::sleep(SWEEP).await;
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
