@@ -332,6 +332,22 @@ fn a_request_that_was_answered_early_is_sent_whatever_others_do_and_however_shor
 }
 
 #[test]
+fn an_idle_upstream_connection_is_closed_before_its_provider_would() {
+    let (provider, proxy) = start_with_one_worker();
+    let mut client = proxy.connect();
+    // Also where there has been none for a while.
+    for _ in 0..2 {
+        client.send(GET);
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 2\r\n\r\nok");
+        client.head();
+        client.expect("ok");
+        assert_eq!(upstream.expect_end(), Ending::Fin);
+    }
+}
+
+#[test]
 fn bytes_behind_an_answer_are_nobodys() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
