@@ -15,9 +15,9 @@ const TAKE_BACK_AFTER: usize = 1024 * 1024;
 /// thread that begins to allocate holds 2 MiB more, and forwarding is no faster (bench/TRIED.md).
 ///
 /// What is read of a body belongs to the thread that forwards it, and is freed by one that watches. mimalloc hands such
-/// a block back to its owner when that has asked for room a hundred times that was not at hand: for 40 MiB, with bodies,
-/// of which each is read into memory that nobody has touched before. So whoever takes large blocks is given back before
-/// what was freed.
+/// a block back to its owner when that has asked a hundred times for room that was not at hand: with large bodies after
+/// 40 MiB of them, all read into memory that nobody had touched before. So a thread that takes large blocks is given
+/// back first what others freed.
 pub(crate) struct Allocator;
 
 thread_local! {

@@ -162,8 +162,8 @@ pub trait Interceptor: Send + Sized + 'static {
         Ok(())
     }
 
-    /// A good moment to write out what was held back: nothing waits, or 250 ms have passed since the last one; a
-    /// second where nothing has come for ten.
+    /// A good moment to write out what was held back: nothing waits, or 250 ms have passed since the last one; one
+    /// second, where nothing has come for ten.
     ///
     /// # Errors
     /// Anything.
