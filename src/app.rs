@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
+use crate::allocator;
 use crate::api::{Api, ApiRule};
 use crate::config::Config;
 use crate::journal::Journal;
@@ -356,6 +357,7 @@ impl Worker {
             .name(format!("perimeter-fwd-{number}"))
             .spawn(move || {
                 priority::at_the_traffic();
+                allocator::read_into_rooms();
                 runtime.block_on(self.run());
             })
             .map_err(|source| RunError::System { what: "thread", source })?;

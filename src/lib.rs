@@ -49,6 +49,7 @@
 //! An [`upstream::Upstream`] of its own answers in place of a provider. Both are there in full in `examples/`.
 
 mod admin;
+pub mod allocator;
 mod api;
 pub mod app;
 mod bell;

@@ -1,13 +1,12 @@
 //! The `perimeter` command.
 
-mod allocator;
-
 use std::process::ExitCode;
 
+use perimeter::allocator::{self, Allocator};
 use perimeter::registry::Registry;
 
 #[global_allocator]
-static ALLOCATOR: allocator::Allocator = allocator::Allocator;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
