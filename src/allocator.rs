@@ -2,9 +2,13 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, Thread};
 
 use mimalloc::MiMalloc;
 
+use crate::priority;
 use rooms::Rooms;
 
 mod rooms;
@@ -38,14 +42,53 @@ pub(crate) fn read_into_rooms() {
     READS.set(true);
 }
 
-/// Whether `block` is in a room.
-pub(crate) fn is_room(block: *const u8) -> bool {
-    ROOMS.hold(block)
+/// Who asks the system for memory of rooms, and gives it back; none where the system had no thread for it.
+static KEEPER: OnceLock<Option<Thread>> = OnceLock::new();
+
+/// Whether the keeper is to make rooms.
+static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether it is to give back those that nobody needs.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Starts the keeper, if there is none. Without it there are no rooms.
+pub(crate) fn keep_rooms() {
+    KEEPER.get_or_init(|| {
+        let keeper =
+            thread::Builder::new().name("perimeter-rooms".to_owned()).stack_size(128 * 1024).spawn(|| {
+                priority::behind_the_traffic();
+                loop {
+                    if QUIET.swap(false, Relaxed) {
+                        ROOMS.give_back();
+                    }
+                    if WANTED.swap(false, Relaxed) {
+                        ROOMS.grow();
+                    }
+                    thread::park();
+                }
+            });
+        keeper
+            .inspect_err(|error| tracing::debug!(%error, "bodies are read to wherever memory is"))
+            .ok()
+            .map(|keeper| keeper.thread().clone())
+    });
+}
+
+fn tell_the_keeper(what: &AtomicBool) {
+    what.store(true, Relaxed);
+    if let Some(Some(keeper)) = KEEPER.get() {
+        keeper.unpark();
+    }
 }
 
 /// Gives the memory of free rooms back to the system, but for a few.
 pub(crate) fn give_back_rooms() {
-    ROOMS.give_back();
+    tell_the_keeper(&QUIET);
+}
+
+/// Whether `block` is in a room.
+pub(crate) fn is_room(block: *const u8) -> bool {
+    ROOMS.hold(block)
 }
 
 /// Whether a thread that reads is to have a room for it.
@@ -61,6 +104,9 @@ fn take_large(layout: Layout) -> *mut u8 {
         if !room.is_null() {
             return room;
         }
+        if ROOMS.are_wanted() {
+            tell_the_keeper(&WANTED);
+        }
     }
     take_back(layout.size());
     #[expect(unsafe_code, reason = "an allocator is")]
@@ -74,6 +120,7 @@ fn take_large(layout: Layout) -> *mut u8 {
 /// a block back to its owner when that has asked a hundred times for room that was not at hand: with large bodies after
 /// 40 MiB of them, all read into memory that nobody had touched before. So a thread that takes `size` bytes more is
 /// given back first what others freed.
+#[cold]
 fn take_back(size: usize) {
     let taken = TAKEN.get().saturating_add(size);
     if taken < TAKE_BACK_AFTER {
@@ -111,8 +158,9 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if layout.size() >= LARGE && ROOMS.give(block) {
-            return;
+        if layout.size() >= LARGE {
+            // SAFETY: the caller's promises are handed on.
+            return unsafe { free_large(block, layout) };
         }
         // SAFETY: the caller's promises are handed on.
         unsafe { MiMalloc.dealloc(block, layout) }
@@ -120,26 +168,42 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if layout.size() >= LARGE && ROOMS.hold(block) {
+        if layout.size() >= LARGE || size >= LARGE {
             // SAFETY: the caller's promises are handed on.
-            return unsafe { resize_room(block, layout, size) };
-        }
-        if size >= LARGE {
-            take_back(size);
+            return unsafe { resize_large(block, layout, size) };
         }
         // SAFETY: the caller's promises are handed on.
         unsafe { MiMalloc.realloc(block, layout, size) }
     }
 }
 
-/// What is in a room stays there as long as it fits one.
+/// A room is given back to where it came from; what was large and none, to mimalloc.
+///
+/// # Safety
+///
+/// As for [`GlobalAlloc::dealloc`].
+#[cold]
+#[expect(unsafe_code, reason = "an allocator is")]
+unsafe fn free_large(block: *mut u8, layout: Layout) {
+    if !ROOMS.give(block) {
+        // SAFETY: the caller's promises are handed on.
+        unsafe { MiMalloc.dealloc(block, layout) }
+    }
+}
+
+/// For a block that is large, or is to be. What is in a room stays there as long as it fits one.
 ///
 /// # Safety
 ///
 /// As for [`GlobalAlloc::realloc`].
 #[cold]
 #[expect(unsafe_code, reason = "an allocator is")]
-unsafe fn resize_room(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+unsafe fn resize_large(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    if !ROOMS.hold(block) {
+        take_back(size);
+        // SAFETY: the caller's promises are handed on.
+        return unsafe { MiMalloc.realloc(block, layout, size) };
+    }
     // SAFETY: the caller promises that these are a layout.
     let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
     if fits_a_room(wanted) {
@@ -179,7 +243,6 @@ mod tests {
     use std::collections::HashSet;
     use std::slice;
     use std::sync::mpsc;
-    use std::thread;
 
     use super::*;
 
@@ -222,6 +285,7 @@ mod tests {
 
     #[test]
     fn who_reads_has_rooms_whoever_frees_them() {
+        (0..3).for_each(|_| ROOMS.grow());
         assert!(!is_room(std::ptr::with_exposed_provenance(take())), "this thread reads nothing");
         read_into_rooms();
         for _ in 0..20 {
@@ -233,6 +297,7 @@ mod tests {
 
     #[test]
     fn what_is_in_a_room_grows_there_and_leaves_it_whole() {
+        ROOMS.grow();
         read_into_rooms();
         // SAFETY: layouts are those of the blocks, and what is looked at was written.
         unsafe {

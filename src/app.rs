@@ -166,6 +166,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
     admin.set_ready(true);
     // stderr may be closed; the proxy works without being heard.
     let _ = writeln!(io::stderr(), "{start_line}");
+    allocator::keep_rooms();
 
     main.block_on(async {
         // To the last: whoever watches sees the exchanges that are still open.
