@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use mimalloc::MiMalloc;
 
@@ -15,6 +16,11 @@ mod rooms;
 
 /// From here on a block is large, bytes: bodies are read into such.
 const LARGE: usize = 64 * 1024;
+
+/// How long memory that nobody uses is kept. Bodies come in bursts, an agent's a turn apart; with each, what those who
+/// watch hold would be asked of the system anew, page by page, on the forwarding threads: up to three times the cost of
+/// forwarding itself (bench/TRIED.md).
+const KEPT: Duration = Duration::from_secs(60);
 
 /// After so many bytes of large blocks a thread takes back what others have freed of its own.
 const TAKE_BACK_AFTER: usize = 1024 * 1024;
@@ -37,7 +43,7 @@ thread_local! {
     static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// From now on the calling thread's large blocks are rooms, while there are any.
+/// From now on the calling thread has rooms, while there are any, for what it takes to read into.
 pub(crate) fn read_into_rooms() {
     READS.set(true);
 }
@@ -48,42 +54,42 @@ static KEEPER: OnceLock<Option<Thread>> = OnceLock::new();
 /// Whether the keeper is to make rooms.
 static WANTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether it is to give back those that nobody needs.
-static QUIET: AtomicBool = AtomicBool::new(false);
-
 /// Starts the keeper, if there is none. Without it there are no rooms.
 pub(crate) fn keep_rooms() {
     KEEPER.get_or_init(|| {
-        let keeper =
-            thread::Builder::new().name("perimeter-rooms".to_owned()).stack_size(128 * 1024).spawn(|| {
-                priority::behind_the_traffic();
-                loop {
-                    if QUIET.swap(false, Relaxed) {
-                        ROOMS.give_back();
-                    }
-                    if WANTED.swap(false, Relaxed) {
-                        ROOMS.grow();
-                    }
-                    thread::park();
-                }
-            });
-        keeper
+        thread::Builder::new()
+            .name("perimeter-rooms".to_owned())
+            .stack_size(128 * 1024)
+            .spawn(keep)
             .inspect_err(|error| tracing::debug!(%error, "bodies are read to wherever memory is"))
             .ok()
             .map(|keeper| keeper.thread().clone())
     });
 }
 
-fn tell_the_keeper(what: &AtomicBool) {
-    what.store(true, Relaxed);
-    if let Some(Some(keeper)) = KEEPER.get() {
-        keeper.unpark();
+fn keep() {
+    priority::behind_the_traffic();
+    let mut looked = Instant::now();
+    loop {
+        if looked.elapsed() >= KEPT {
+            looked = Instant::now();
+            ROOMS.give_back();
+        }
+        if WANTED.swap(false, Relaxed) {
+            ROOMS.grow();
+        }
+        match ROOMS.can_give_back() {
+            true => thread::park_timeout(KEPT),
+            false => thread::park(),
+        }
     }
 }
 
-/// Gives the memory of free rooms back to the system, but for a few.
-pub(crate) fn give_back_rooms() {
-    tell_the_keeper(&QUIET);
+fn wake_the_keeper() {
+    WANTED.store(true, Relaxed);
+    if let Some(Some(keeper)) = KEEPER.get() {
+        keeper.unpark();
+    }
 }
 
 /// Whether `block` is in a room.
@@ -105,7 +111,7 @@ fn take_large(layout: Layout) -> *mut u8 {
             return room;
         }
         if ROOMS.are_wanted() {
-            tell_the_keeper(&WANTED);
+            wake_the_keeper();
         }
     }
     take_back(layout.size());
@@ -221,9 +227,8 @@ unsafe fn resize_large(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     }
 }
 
-/// Keeps memory that was freed for a minute before it goes back to the system, in place of ten milliseconds. Bodies
-/// come in bursts, an agent's a turn apart; with each, what those who watch hold would be asked of the system anew, page
-/// by page, on the forwarding threads: up to three times the cost of forwarding itself (bench/TRIED.md).
+/// Makes mimalloc keep memory that was freed for a minute before it goes back to the system, in place of ten
+/// milliseconds.
 pub fn keep_freed_memory() {
     /// `mi_option_purge_delay` (mimalloc.h; milliseconds), which the crate has no name for.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
@@ -232,7 +237,7 @@ pub fn keep_freed_memory() {
     #[expect(unsafe_code, reason = "the crate has no safe way; see above for what it is worth")]
     // SAFETY: it stores numbers in a table of the allocator's, before any thread is started.
     unsafe {
-        libmimalloc_sys::mi_option_set(PURGE_DELAY, 60_000);
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, KEPT.as_millis() as _);
         libmimalloc_sys::mi_option_set(FOR_LARGE_BLOCKS, 1);
     }
 }

@@ -11,7 +11,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The least that is given a room, bytes: the next smaller step that hyper takes is 64 KiB.
 pub(super) const LEAST: usize = 128 * 1024;
@@ -41,6 +41,8 @@ pub(super) struct Rooms {
     first: AtomicPtr<u8>,
     /// A bit for each that is free.
     free: AtomicU64,
+    /// A bit for each that was taken since the last [`Rooms::give_back`].
+    used: AtomicU64,
     /// Whether somebody should be told that there was none, and more can be made.
     wanting: AtomicBool,
     /// Which pages hold rooms.
@@ -52,6 +54,7 @@ impl Rooms {
         Self {
             first: AtomicPtr::new(null_mut()),
             free: AtomicU64::new(0),
+            used: AtomicU64::new(0),
             wanting: AtomicBool::new(true),
             pages: Mutex::new([false; PAGES]),
         }
@@ -60,10 +63,10 @@ impl Rooms {
     /// A room, or null where none is free.
     pub(super) fn take(&self) -> *mut u8 {
         let without_the_first = |free: u64| (free != 0).then(|| free & (free - 1));
-        match self.free.fetch_update(Acquire, Relaxed, without_the_first) {
-            Ok(free) => self.first.load(Relaxed).wrapping_add(free.trailing_zeros() as usize * ROOM),
-            Err(_) => null_mut(),
-        }
+        let Ok(free) = self.free.fetch_update(Acquire, Relaxed, without_the_first) else { return null_mut() };
+        let number = free.trailing_zeros();
+        self.used.fetch_or(1 << number, Relaxed);
+        self.first.load(Relaxed).wrapping_add(number as usize * ROOM)
     }
 
     /// Which room `block` is in, if in one.
@@ -94,7 +97,7 @@ impl Rooms {
 
     /// Asks the system for a page of rooms more.
     pub(super) fn grow(&self) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = self.pages();
         let Some(page) = pages.iter().position(|has_rooms| !has_rooms) else { return };
         if self.first.load(Relaxed).is_null() {
             self.first.store(map(), Relaxed);
@@ -110,19 +113,31 @@ impl Rooms {
         self.wanting.store(page + 1 < PAGES, Relaxed);
     }
 
-    /// Gives pages of which no room is in use back to the system, but for the first: who asks little, and seldom, does
-    /// not ask for it anew each time.
+    /// Whether there are pages that [`Rooms::give_back`] could give back one day.
+    pub(super) fn can_give_back(&self) -> bool {
+        self.pages().iter().skip(1).any(|has_rooms| *has_rooms)
+    }
+
+    /// Gives pages back to the system of which no room was in use since the last time: but for the first, so that who
+    /// asks little, and seldom, does not ask for it anew each time.
     pub(super) fn give_back(&self) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        for (page, has_rooms) in pages.iter_mut().enumerate().skip(1) {
+        let used = self.used.swap(0, Relaxed);
+        for (page, has_rooms) in self.pages().iter_mut().enumerate().skip(1) {
             let rooms = rooms_of(page);
             let all_of_them = |free: u64| (free & rooms == rooms).then_some(free & !rooms);
-            if *has_rooms && self.free.fetch_update(Acquire, Relaxed, all_of_them).is_ok() {
+            if *has_rooms
+                && used & rooms == 0
+                && self.free.fetch_update(Acquire, Relaxed, all_of_them).is_ok()
+            {
                 forget(self.first.load(Relaxed).wrapping_add(page * PAGE));
                 *has_rooms = false;
                 self.wanting.store(true, Relaxed);
             }
         }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, [bool; PAGES]> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,7 +229,9 @@ mod tests {
         assert!(rooms.take().is_null());
         assert!(taken.iter().all(|room| rooms.give(*room)));
         rooms.give_back();
-        assert!(rooms.are_wanted());
+        assert!(!rooms.are_wanted() && rooms.can_give_back(), "they were in use a moment ago");
+        rooms.give_back();
+        assert!(rooms.are_wanted() && !rooms.can_give_back());
         assert_eq!(rooms.free.load(Relaxed), 0b1111);
     }
 
@@ -253,6 +270,7 @@ mod tests {
             .filter(|(n, _)| !held.contains(n))
             .for_each(|(_, room)| assert!(rooms.give(*room)));
         rooms.give_back();
+        rooms.give_back();
         assert!(held.iter().all(|n| is_all(all[*n], 7)));
         let again: Vec<_> = (0..10).map(|_| rooms.take()).collect();
         assert_eq!(
@@ -268,6 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn what_little_traffic_does_not_use_is_given_back() {
+        let rooms = Rooms::new();
+        let all = all(&rooms);
+        rooms.give_back();
+        all.iter().for_each(|room| assert!(rooms.give(*room)));
+        assert_eq!((0..6).map(|_| rooms.take()).collect::<Vec<_>>(), all[..6]);
+        rooms.give_back();
+        assert_eq!(rooms.free.load(Relaxed), 0b1100_0000, "of the second page two are in use");
+    }
+
+    #[test]
     fn nobody_shares_a_room() {
         static SHARED: Rooms = Rooms::new();
         (0..PAGES).for_each(|_| SHARED.grow());
@@ -280,6 +309,7 @@ mod tests {
                         // SAFETY: the rooms are this thread's.
                         rooms.iter().for_each(|room| unsafe { room.write_bytes(thread, 64) });
                         if thread == 1 {
+                            SHARED.give_back();
                             SHARED.give_back();
                             SHARED.grow();
                         }

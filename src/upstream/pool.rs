@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 
 use super::connection::Connection;
 use super::turn::Moment;
-use crate::allocator;
 
 /// How long a connection is kept idle where the provider does not say.
 const IDLE_FOR: Duration = Duration::from_secs(30);
@@ -98,8 +97,6 @@ impl Pool {
             while self.sweep() {
                 tokio::time::sleep(SWEEP).await;
             }
-            // Nothing came for as long as a connection is kept.
-            allocator::give_back_rooms();
         }
     }
 
