@@ -25,7 +25,7 @@ const KEPT: Duration = Duration::from_secs(60);
 /// After so many bytes of large blocks a thread takes back what others have freed of its own.
 const TAKE_BACK_AFTER: usize = 1024 * 1024;
 
-/// mimalloc, which makes the many small allocations of a request cheaper, with [rooms](self::rooms) for what forwarding
+/// mimalloc, which makes the many small allocations of a request cheaper, with rooms (`rooms.rs`) for what forwarding
 /// threads read. Without huge pages (`no_thp`): with them each thread that begins to allocate holds 2 MiB more, and
 /// forwarding is no faster (bench/TRIED.md).
 ///
