@@ -26,8 +26,8 @@ const KEPT: Duration = Duration::from_secs(60);
 const TAKE_BACK_AFTER: usize = 1024 * 1024;
 
 /// mimalloc, which makes the many small allocations of a request cheaper, with rooms (`rooms.rs`) for what forwarding
-/// threads read. Without huge pages (`no_thp`): with them each thread that begins to allocate holds 2 MiB more, and
-/// forwarding is no faster (bench/TRIED.md).
+/// threads read where somebody watches. Without huge pages (`no_thp`) for everything else: with them each thread that
+/// begins to allocate holds 2 MiB more, and forwarding is no faster (bench/TRIED.md).
 ///
 /// A program with interceptors of its own has it by `#[global_allocator]`, as `perimeter` does; everything works with
 /// any other, too.
