@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// Starts the keeper, if there is none. Without it there are no rooms.
 pub(crate) fn keep_rooms() {
-    KEEPER.get_or_init(|| {
+    let keeper = KEEPER.get_or_init(|| {
         thread::Builder::new()
             .name("perimeter-rooms".to_owned())
             .stack_size(128 * 1024)
@@ -65,6 +65,10 @@ pub(crate) fn keep_rooms() {
             .ok()
             .map(|keeper| keeper.thread().clone())
     });
+    // Who wanted rooms before it was known here has woken nobody.
+    if let Some(keeper) = keeper {
+        keeper.unpark();
+    }
 }
 
 fn keep() {
@@ -86,7 +90,7 @@ fn keep() {
 }
 
 fn wake_the_keeper() {
-    WANTED.store(true, Relaxed);
+    WANTED.store(true, SeqCst);
     if let Some(Some(keeper)) = KEEPER.get() {
         keeper.unpark();
     }
