@@ -47,6 +47,8 @@
 //! ```
 //!
 //! An [`upstream::Upstream`] of its own answers in place of a provider. Both are there in full in `examples/`.
+//!
+//! With [`allocator::Allocator`] as its `#[global_allocator]` it uses memory as `perimeter` does; any other will do.
 
 mod admin;
 pub mod allocator;
