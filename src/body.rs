@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
+use crate::pipe::Pipe;
+
 /// Whatever a body can fail with.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -15,7 +17,37 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 // A struct and not an alias: with an alias the erased lifetime inside `BoxError` leaks into the bounds of
 // everything that is generic over services ("implementation of `Send` is not general enough").
 #[derive(Debug)]
-pub struct Body(UnsyncBoxBody<Bytes, BoxError>);
+pub struct Body(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Boxed(UnsyncBoxBody<Bytes, BoxError>),
+    InSocket(Box<dyn InSocket>),
+}
+
+/// A body of known length, most of which is still in its sender's socket.
+pub(crate) trait InSocket: Send + std::fmt::Debug {
+    /// What comes next, into `pipe` where there is one. It must be empty.
+    ///
+    /// # Errors
+    /// Where the body breaks off.
+    fn poll_part(
+        &mut self,
+        pipe: &mut Option<Pipe>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part, BoxError>>>;
+
+    /// How many bytes are still to come.
+    fn left(&self) -> u64;
+}
+
+/// What came next of a body.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Frame(Frame<Bytes>),
+    /// All that the pipe holds now.
+    Piped,
+}
 
 impl Body {
     /// Wraps any body of bytes.
@@ -24,12 +56,37 @@ impl Body {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(UnsyncBoxBody::new(body.map_err(Into::into)))
+        Self(Kind::Boxed(UnsyncBoxBody::new(body.map_err(Into::into))))
     }
 
     /// A body of these bytes.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::new(Full::new(bytes.into()))
+    }
+
+    /// A body that whoever has a socket can have without its bytes: by [`Body::poll_part`]. For all others it is one like
+    /// any.
+    pub(crate) fn in_socket(body: impl InSocket + 'static) -> Self {
+        Self(Kind::InSocket(Box::new(body)))
+    }
+
+    /// Whether it is worth a pipe.
+    pub(crate) fn is_in_socket(&self) -> bool {
+        matches!(self.0, Kind::InSocket(_))
+    }
+
+    /// What comes next, into `pipe` where there is one and that can be.
+    pub(crate) fn poll_part(
+        &mut self,
+        pipe: &mut Option<Pipe>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part, BoxError>>> {
+        match &mut self.0 {
+            Kind::Boxed(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map(Part::Frame)))
+            }
+            Kind::InSocket(body) => body.poll_part(pipe, cx),
+        }
     }
 }
 
@@ -41,14 +98,27 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        self.poll_part(&mut None, cx).map(|part| {
+            part.and_then(|part| match part {
+                Ok(Part::Frame(frame)) => Some(Ok(frame)),
+                // Nothing comes into a pipe that is not there.
+                Ok(Part::Piped) => None,
+                Err(error) => Some(Err(error)),
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.0 {
+            Kind::Boxed(body) => body.is_end_stream(),
+            Kind::InSocket(body) => body.left() == 0,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            Kind::Boxed(body) => body.size_hint(),
+            Kind::InSocket(body) => SizeHint::with_exact(body.left()),
+        }
     }
 }

@@ -15,6 +15,7 @@ use http::{request, response};
 use perimeter_interceptor::{BodyEnd, Failure, Interest, Peer, SpanContext};
 
 use crate::memory::Memory;
+use crate::pipe::Pipe;
 use crate::queue;
 use crate::raw_head::RawHead;
 use crate::weight;
@@ -71,7 +72,7 @@ pub(crate) enum What {
         /// Whose.
         from: Peer,
         /// The part.
-        bytes: Bytes,
+        data: Data,
         /// Whether the body ends with it, whole and without trailers.
         ends: bool,
         /// When it was first asked for in vain; not, where it was there when it was asked for, or nobody measures.
@@ -88,6 +89,24 @@ pub(crate) enum What {
         /// When more of it was first asked for in vain.
         asked: Option<Instant>,
     },
+}
+
+/// A part of a body, as cheaply as it can be had.
+#[derive(Debug)]
+pub(crate) enum Data {
+    Bytes(Bytes),
+    /// Where the system put it.
+    Piped(Pipe),
+}
+
+impl Data {
+    /// Its bytes, which may have to be fetched.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Piped(pipe) => pipe.into_bytes().into(),
+        }
+    }
 }
 
 /// A request's head, as cheaply as it can be had.
@@ -338,13 +357,38 @@ impl Lane {
         if self.tells && !chunk.is_empty() && self.unseen == 0 {
             let bytes = if is_copied(chunk.len()) { copied(chunk) } else { chunk.clone() };
             let asked = self.asked.take();
-            if self.offer(bytes, ends, asked) {
+            if self.offer(Data::Bytes(bytes), chunk.len(), ends, asked) {
                 self.open = !ends;
                 return;
             }
         }
+        self.passed(chunk.len(), ends);
+    }
+
+    /// A part of the body, in a pipe, and whether the body ends with it. Where it cannot be told like that nothing
+    /// becomes of it, and this returns false: it must be told by [`Lane::chunk`].
+    pub(crate) fn piped(&mut self, part: &Pipe, ends: bool) -> bool {
+        let len = part.holds();
+        if !self.open {
+            return true;
+        }
+        if self.tells && self.unseen == 0 {
+            let Some(copy) = Some(part).filter(|_| !is_copied(len)).and_then(Pipe::copy) else {
+                return false;
+            };
+            if self.offer(Data::Piped(copy), len, ends, None) {
+                self.open = !ends;
+                return true;
+            }
+        }
+        self.passed(len, ends);
+        true
+    }
+
+    /// So many bytes were not told, and whether the body ends with them.
+    fn passed(&mut self, len: usize, ends: bool) {
         if self.tells {
-            self.missed(chunk.len());
+            self.missed(len);
         }
         if ends {
             self.close(BodyEnd::COMPLETE);
@@ -356,15 +400,15 @@ impl Lane {
         if self.open
             && self.tells_upgraded
             && !bytes.is_empty()
-            && (self.unseen > 0 || !self.offer(copied(bytes), false, None))
+            && (self.unseen > 0 || !self.offer(Data::Bytes(copied(bytes)), bytes.len(), false, None))
         {
             self.missed(bytes.len());
         }
     }
 
-    fn offer(&self, bytes: Bytes, ends: bool, asked: Option<Instant>) -> bool {
-        let weight = weight::chunk(bytes.len());
-        let what = What::Chunk { from: self.from, bytes, ends, asked };
+    fn offer(&self, data: Data, len: usize, ends: bool, asked: Option<Instant>) -> bool {
+        let weight = weight::chunk(len);
+        let what = What::Chunk { from: self.from, data, ends, asked };
         self.journal.offer(self.exchange, Instant::now(), what, weight)
     }
 

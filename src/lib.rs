@@ -71,6 +71,8 @@ pub mod measure;
 mod memory;
 mod metrics;
 mod pages;
+#[cfg_attr(not(target_os = "linux"), path = "pipe/none.rs")]
+mod pipe;
 mod prices;
 mod priority;
 mod proxy;

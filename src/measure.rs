@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use perimeter_interceptor::{BodyEnd, Interest, Peer};
 
 use crate::config;
-use crate::journal::{Record, RequestHead, ResponseHead, What};
+use crate::journal::{Data, Record, RequestHead, ResponseHead, What};
 use crate::memory::Memory;
 use crate::prices::Prices;
 use crate::scribe::attaching::{self, Spoken, Who};
@@ -209,7 +209,8 @@ impl Scribe {
         }
         let last = chunks.len().saturating_sub(1);
         let chunk = |(number, bytes): (usize, &Bytes)| {
-            let chunk = What::Chunk { from, bytes: bytes.clone(), ends: number == last, asked: None };
+            let chunk =
+                What::Chunk { from, data: Data::Bytes(bytes.clone()), ends: number == last, asked: None };
             self.ingest(exchange, now, chunk)
         };
         chunks.iter().enumerate().map(chunk).sum()

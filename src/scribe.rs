@@ -219,7 +219,8 @@ impl Scribe {
                 }
                 tell(open.notice(at, What::Failure(failure.into())));
             }
-            journal::What::Chunk { from, bytes, ends, asked } => {
+            journal::What::Chunk { from, data, ends, asked } => {
+                let bytes = data.into_bytes();
                 if let (Peer::Upstream, Some(flows)) = (from, &mut open.flows) {
                     flows.chunk(at, asked, &bytes);
                 }

@@ -10,15 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use bytes::{BufMut as _, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
+use tokio_util::io::poll_read_buf;
 
 use super::head_scan::HeadScan;
 use crate::metrics::Metrics;
 use crate::pages;
+use crate::pipe::Pipe;
 use crate::raw_head::{HeadWriter, RawHead, Shows};
 
 /// How long a client may go on sending what nobody will read, so that it gets to read our answer instead of a
@@ -55,8 +58,23 @@ struct Inner {
     /// Whether an exchange ended since somebody last [looked](Handle::looked).
     ended: bool,
     read_buffer: ReadBuffer,
+    /// Who reads the body that hyper does not.
+    beyond: Beyond,
     /// What lasts as long as the socket.
     open: OpenConnection,
+}
+
+/// What becomes of a body that hyper takes for whole before it is: see [`HeadScan::beyond`].
+#[derive(Debug, Default)]
+struct Beyond {
+    /// hyper, which reads nothing meanwhile.
+    hyper: Option<Waker>,
+    /// Who reads it.
+    reader: Option<Waker>,
+    /// Nobody reads it, and so nothing that comes behind it.
+    is_left: bool,
+    /// hyper is gone, and with it the connection.
+    is_over: bool,
 }
 
 /// What the room is for that hyper reads the client into. It is as large as the request made it, and holds nothing
@@ -96,16 +114,18 @@ impl Drop for OpenConnection {
 
 impl ClientStream {
     pub(super) fn new(handle: Handle) -> Self {
+        handle.lock().beyond.is_over = false;
         Self { handle, linger: None }
     }
 }
 
 impl Handle {
-    /// A client's socket; `shows` is what hyper is shown of its heads.
-    pub(super) fn new(tcp: TcpStream, open: OpenConnection, shows: Shows) -> Self {
+    /// A client's socket; `shows` is what hyper is shown of its heads, and where it `cuts`, of large bodies only what
+    /// came with those.
+    pub(super) fn new(tcp: TcpStream, open: OpenConnection, shows: Shows, cuts: bool) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             tcp,
-            scan: HeadScan::new(shows),
+            scan: HeadScan::new(shows, cuts),
             writer: HeadWriter::default(),
             drained: None,
             open_exchanges: 0,
@@ -117,6 +137,7 @@ impl Handle {
             listens: false,
             ended: false,
             read_buffer: ReadBuffer::InUse,
+            beyond: Beyond::default(),
             open,
         })))
     }
@@ -135,13 +156,14 @@ impl Handle {
         self.lock().tcp.poll_read_ready(cx).map(|_| ())
     }
 
-    /// A head was read and its exchange begins. Gives the head as it came, and whether the connection may be used for
-    /// another one after it.
-    pub(super) fn open_exchange(&self) -> (OpenExchange, Option<RawHead>, bool) {
+    /// A head was read and its exchange begins. Gives the head as it came, whether the connection may be used for
+    /// another one after it, and what of its body hyper does not read.
+    pub(super) fn open_exchange(&self) -> (OpenExchange, Option<RawHead>, bool, Option<BeyondHyper>) {
         let mut inner = self.lock();
         inner.open_exchanges += 1;
         let (raw, trusted) = inner.scan.take_head();
-        (OpenExchange(self.clone()), raw, trusted)
+        let beyond = (inner.scan.beyond() > 0).then(|| BeyondHyper(self.clone()));
+        (OpenExchange(self.clone()), raw, trusted, beyond)
     }
 
     /// Whether all there is, is a part of a head.
@@ -271,27 +293,131 @@ impl Drop for OpenExchange {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
         inner.open_exchanges = inner.open_exchanges.saturating_sub(1);
+        inner.beyond.wake_hyper();
         inner.scan.restart_clock();
         inner.ended = true;
         inner.read_buffer = ReadBuffer::InUse;
     }
 }
 
+/// What of a request's body hyper does not read. Dropped before its end, it ends the connection behind the answer.
+#[derive(Debug)]
+pub(super) struct BeyondHyper(Handle);
+
+impl BeyondHyper {
+    /// How many bytes are still to come.
+    pub(super) fn left(&self) -> u64 {
+        self.0.lock().scan.beyond()
+    }
+
+    /// Reads what has come into `pipe`, which must be empty. Ready with no bytes at the end of the connection.
+    ///
+    /// # Errors
+    /// As the socket's, and see [`crate::pipe::is_refused`].
+    pub(super) fn poll_pipe(&self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll(cx, |tcp, left, cx| {
+            loop {
+                ready!(tcp.poll_read_ready(cx))?;
+                match tcp.try_io(Interest::READABLE, || pipe.fill(&*tcp, left)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    filled => return Poll::Ready(filled),
+                }
+            }
+        })
+    }
+
+    /// Reads what has come, and there is room for in `buf`. Ready with no bytes at the end of the connection.
+    ///
+    /// # Errors
+    /// As the socket's.
+    pub(super) fn poll_read(&self, buf: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll(cx, |tcp, left, cx| poll_read_buf(Pin::new(tcp), cx, &mut buf.limit(left)))
+    }
+
+    fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(&mut TcpStream, usize, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.0.lock();
+        if inner.beyond.is_over {
+            return Poll::Ready(Ok(0));
+        }
+        let left = usize::try_from(inner.scan.beyond()).unwrap_or(usize::MAX);
+        let polled = read(&mut inner.tcp, left, cx);
+        match polled {
+            Poll::Pending => inner.beyond.reader = Some(cx.waker().clone()),
+            Poll::Ready(Ok(len)) if len > 0 => {
+                inner.scan.came_beyond(len);
+                if inner.scan.beyond() == 0 {
+                    inner.beyond.wake_hyper();
+                }
+            }
+            Poll::Ready(_) => {}
+        }
+        polled
+    }
+}
+
+impl Drop for BeyondHyper {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.beyond.reader = None;
+        if inner.scan.beyond() > 0 {
+            inner.beyond.is_left = true;
+            inner.beyond.wake_hyper();
+        }
+    }
+}
+
+impl Beyond {
+    fn wake_hyper(&mut self) {
+        if let Some(hyper) = self.hyper.take() {
+            hyper.wake();
+        }
+    }
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        let mut inner = self.handle.lock();
+        inner.beyond.is_over = true;
+        if let Some(reader) = inner.beyond.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.handle.lock();
+        if inner.scan.beyond() > 0 {
+            return inner.poll_beyond(cx);
+        }
         let polled = inner.poll_read(cx, buf);
         inner.listens = polled.is_pending();
         let is_full_and_hides = ready!(polled)?;
         if is_full_and_hides {
             // hyper reads more at once where its room was filled. What fails here fails again.
-            let _ = inner.poll_read(cx, buf);
+            if inner.scan.beyond() == 0 {
+                let _ = inner.poll_read(cx, buf);
+            }
         }
         Poll::Ready(Ok(()))
     }
 }
 
 impl Inner {
+    /// hyper would read what it is not to: it waits, or finds the end where nobody will read that.
+    fn poll_beyond(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        // Not in the middle of an answer, which it would break off.
+        if self.beyond.is_left && self.open_exchanges == 0 && !self.write_blocked {
+            return Poll::Ready(Ok(()));
+        }
+        self.beyond.hyper = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Says whether all room was filled, and then not all of it shown.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();

@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::account::Account;
-use super::client_stream::{Handle, OpenExchange};
+use super::client_stream::{BeyondHyper, Handle, OpenExchange};
+use super::large_body::LargeBody;
 use super::request_body::{Gate, RequestBody};
 use super::response_body::{ResponseBody, Shape};
 use super::tap::Tap;
@@ -135,6 +136,11 @@ struct Exchange {
 }
 
 impl Gateway {
+    /// Whether hyper need not read the whole of a large body.
+    pub(super) fn cuts(&self) -> bool {
+        matches!(&self.way, Way::Provider(provider) if provider.is_plain())
+    }
+
     /// Answers a request. What can fail becomes a response here, so this cannot.
     ///
     /// What needs no waiting is done at once: a future holds room for all that it ever held.
@@ -143,9 +149,9 @@ impl Gateway {
         client: &Client,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
-        let (parts, incoming) = request.into_parts();
-        let (mut exchange, raw) = self.open(client, &parts, incoming.is_end_stream());
-        let next = self.prepare(&mut exchange, client, parts, incoming);
+        let (mut parts, incoming) = request.into_parts();
+        let (mut exchange, raw, beyond) = self.open(client, &mut parts, &incoming);
+        let next = self.prepare(&mut exchange, client, parts, (incoming, beyond));
         async move {
             Ok(match next {
                 Next::Send(request, upgrade) => {
@@ -179,7 +185,7 @@ impl Gateway {
         exchange: &mut Exchange,
         client: &Client,
         mut parts: request::Parts,
-        incoming: Incoming,
+        (incoming, beyond): (Incoming, Option<BeyondHyper>),
     ) -> Next {
         // Nothing that two parsers could read differently goes on.
         if let Err((refusal, why)) = check::head(&parts) {
@@ -207,11 +213,15 @@ impl Gateway {
 
         // The body follows when the upstream wants it.
         exchange.gate = (self.says_continue && expects_continue(&parts, &incoming)).then(Gate::default);
-        let body = RequestBody::new(incoming, exchange.account.clone(), exchange.gate.clone());
         // After an upgrade it is the tunnel that tells what the client says.
         let is_tunnels = upgrade.is_some() && exchange.bodiless;
         let lane = if is_tunnels { None } else { exchange.from_client.take() };
-        let mut request = Request::from_parts(parts, Body::new(Tap::new(body, lane)));
+        let account = exchange.account.clone();
+        let body = match beyond {
+            Some(beyond) => Body::in_socket(LargeBody::new(incoming, beyond, account, lane)),
+            None => Body::new(Tap::new(RequestBody::new(incoming, account, exchange.gate.clone()), lane)),
+        };
+        let mut request = Request::from_parts(parts, body);
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
@@ -225,8 +235,17 @@ impl Gateway {
         Next::Send(request, upgrade)
     }
 
-    fn open(&self, client: &Client, parts: &request::Parts, bodiless: bool) -> (Exchange, Option<RawHead>) {
-        let (open, raw, trusted) = client.stream.open_exchange();
+    fn open(
+        &self,
+        client: &Client,
+        parts: &mut request::Parts,
+        incoming: &Incoming,
+    ) -> (Exchange, Option<RawHead>, Option<BeyondHyper>) {
+        let (open, raw, trusted, beyond) = client.stream.open_exchange();
+        if let (Some(beyond), Some(came)) = (&beyond, incoming.size_hint().exact()) {
+            // hyper was told of a part.
+            parts.headers.insert(CONTENT_LENGTH, (came + beyond.left()).into());
+        }
         let account = Account::open(self.metrics.clone(), &parts.method, &parts.uri);
         let span = if self.traceparent { trace_parent::span_for(&parts.headers) } else { None };
         let lanes = self.journal.as_ref().and_then(|journal| {
@@ -242,11 +261,11 @@ impl Gateway {
             api: self.apis.api(parts.uri.path(), &parts.headers),
             trusted,
             gate: None,
-            bodiless,
+            bodiless: incoming.is_end_stream() && beyond.is_none(),
             from_client,
             from_upstream,
         };
-        (exchange, raw)
+        (exchange, raw, beyond)
     }
 
     fn refuse(&self, exchange: Exchange, refusal: Refusal, why: &'static str) -> Response<ResponseBody> {

@@ -30,7 +30,13 @@ pub(super) struct HeadScan {
     bare_lf: bool,
     /// hyper may take for a body what is not taken for it here.
     unsure: bool,
+    /// Whether the client waits for a word before it sends the body.
+    expects: bool,
     shows: Shows,
+    /// Whether hyper need not see the whole of a large body.
+    cuts: bool,
+    /// How many bytes are still to come of the body that hyper was told the beginning of.
+    beyond: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +68,16 @@ enum Framing {
 /// More bytes than these behind a head are not moved over what hyper is not shown of it.
 const MUCH: usize = 32 * 1024;
 
+/// Of a body of which so many bytes are still to come, hyper is told that it ends before them.
+const LARGE: u64 = 64 * 1024;
+
 /// Heads that may wait for their turn; a client that pipelines more is served those, one after the other, and closed.
 const MAX_READY: usize = 64;
 
 impl HeadScan {
-    /// What hyper is shown of heads is `shows`.
-    pub(super) fn new(shows: Shows) -> Self {
+    /// What hyper is shown of heads is `shows`; where it `cuts`, of the body of a large request it is shown what came
+    /// with its head.
+    pub(super) fn new(shows: Shows, cuts: bool) -> Self {
         Self {
             place: Place::Head,
             head: RawHead::default(),
@@ -77,7 +87,10 @@ impl HeadScan {
             framing: Framing::None,
             bare_lf: false,
             unsure: false,
+            expects: false,
             shows,
+            cuts,
+            beyond: 0,
         }
     }
 
@@ -90,7 +103,9 @@ impl HeadScan {
             let (len, shown) = match self.place {
                 Place::Head if self.head.is_empty() && left == passed => {
                     let (len, shown) = self.head(rest);
-                    (len, if rest.len() - len > MUCH { pad(&mut rest[..len], shown) } else { shown })
+                    let came = rest.len() - len;
+                    self.cut(&mut rest[..shown], came);
+                    (len, if came > MUCH { pad(&mut rest[..len], shown) } else { shown })
                 }
                 Place::Head => self.head(rest),
                 Place::ChunkSize | Place::Trailers => twice(self.body_line(rest)),
@@ -109,6 +124,28 @@ impl HeadScan {
             left += shown;
         }
         left
+    }
+
+    /// Where a whole head has just come, and `came` bytes behind it, and much is still to come of its body, these are made
+    /// all of the body in what hyper is `shown` of the head.
+    fn cut(&mut self, shown: &mut [u8], came: usize) {
+        let Place::Sized(length) = self.place else { return };
+        let beyond = length.saturating_sub(came as u64);
+        let is_alone = self.ready.len() == 1 && !self.expects && self.is_trusted();
+        if self.cuts && is_alone && beyond >= LARGE && claim(shown, length, came as u64) {
+            self.beyond = beyond;
+        }
+    }
+
+    /// How many bytes are still to come of a body that hyper takes for whole: the next ones.
+    pub(super) fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
+    /// So many of them have come.
+    pub(super) fn came_beyond(&mut self, len: usize) {
+        self.beyond = self.beyond.saturating_sub(len as u64);
+        self.place = if self.beyond == 0 { Place::Head } else { Place::Sized(self.beyond) };
     }
 
     /// Passes over `left` bytes; returns how many of them were there.
@@ -200,6 +237,7 @@ impl HeadScan {
             Field::Upgrade if matches!(self.framing, Framing::None | Framing::Sized(0)) => {
                 self.framing = Framing::Upgrade;
             }
+            Field::Expect => self.expects = true,
             Field::Upgrade | Field::Other => {}
         }
     }
@@ -244,6 +282,7 @@ impl HeadScan {
         // Where hyper may see another head than this, or none, nothing is kept from it.
         let is_sure = is_kept && self.is_trusted();
         let shown = if is_sure { head.show(read, self.shows) } else { read.len() };
+        self.expects = false;
         head.shown().for_each(|line| self.field(line));
         self.place = match std::mem::replace(&mut self.framing, Framing::None) {
             Framing::Upgrade => Place::Upgrade { came: false },
@@ -271,6 +310,28 @@ fn pad(head: &mut [u8], shown: usize) -> usize {
     head.len()
 }
 
+/// In a head whose body has `length` bytes, says `claimed` in place of that, which is less. Says whether that could be
+/// done.
+fn claim(head: &mut [u8], length: u64, claimed: u64) -> bool {
+    let length = length.to_string();
+    let mut at = 0;
+    while let Some(len) = memchr(b'\n', &head[at..]) {
+        let line = &head[at..at + len];
+        if let Some(value) = value_of(line, b"content-length:") {
+            // In its plainest form, so that it can be put back.
+            if value != length.as_bytes() {
+                return false;
+            }
+            let Some(start) = memchr::memmem::find(line, length.as_bytes()) else { return false };
+            let claimed = format!("{claimed:0width$}", width = length.len());
+            head[at + start..][..length.len()].copy_from_slice(claimed.as_bytes());
+            return true;
+        }
+        at += len + 1;
+    }
+    false
+}
+
 /// So many bytes, all of which hyper is shown.
 fn twice(len: usize) -> (usize, usize) {
     (len, len)
@@ -284,6 +345,8 @@ enum Field {
     Coding,
     /// `Upgrade`, to a WebSocket.
     Upgrade,
+    /// `Expect`.
+    Expect,
     Other,
 }
 
@@ -295,6 +358,7 @@ impl Field {
                 Self::Length(std::str::from_utf8(value).ok().and_then(|it| it.parse().ok()))
             }),
             Some(b'U' | b'u') if value_of(line, b"upgrade:").is_some_and(names_websocket) => Self::Upgrade,
+            Some(b'E' | b'e') if value_of(line, b"expect:").is_some() => Self::Expect,
             Some(b'T' | b't') if value_of(line, b"transfer-encoding:").is_some() => Self::Coding,
             _ => Self::Other,
         }
@@ -326,7 +390,7 @@ mod tests {
     use super::*;
 
     fn fed(bytes: &[u8]) -> HeadScan {
-        let mut scan = HeadScan::new(Shows::Needed);
+        let mut scan = HeadScan::new(Shows::Needed, false);
         scan.feed(&mut bytes.to_vec());
         scan
     }
@@ -358,7 +422,7 @@ mod tests {
         const HEAD: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
         const FRAME: &[u8] = b"\x82\x05 \x80\x81\"<\xff\nConnection: keep-alive\r\n\r\n";
         let mut bytes = [HEAD, FRAME].concat();
-        let mut scan = HeadScan::new(Shows::Needed);
+        let mut scan = HeadScan::new(Shows::Needed, false);
         let len = bytes.len();
         assert_eq!(scan.feed(&mut bytes), len);
         assert_eq!(bytes, [HEAD, FRAME].concat());
@@ -431,7 +495,7 @@ mod tests {
     fn a_large_body_is_not_moved() {
         let mut bytes = with_body(MUCH + 1, None);
         let all = bytes.clone();
-        assert_eq!(HeadScan::new(Shows::Needed).feed(&mut bytes), all.len());
+        assert_eq!(HeadScan::new(Shows::Needed, false).feed(&mut bytes), all.len());
         let body = all.len() - (MUCH + 1);
         assert_eq!(bytes[body..], all[body..]);
         let head = std::str::from_utf8(&bytes[..body]).unwrap();
@@ -441,14 +505,123 @@ mod tests {
 
         // A head of which hyper has a part already goes on where that ended.
         let (mut begins, mut ends) = (all[..20].to_vec(), all[20..].to_vec());
-        let mut scan = HeadScan::new(Shows::Needed);
+        let mut scan = HeadScan::new(Shows::Needed, false);
         assert_eq!(scan.feed(&mut begins), 20);
         let shown = scan.feed(&mut ends);
         assert!(ends[..shown].starts_with(b"ost: a\r\n"), "{}", ends[..60].escape_ascii());
         assert!(ends[..shown].ends_with(&all[body..]));
     }
 
+    /// What hyper is shown of these bytes by one that cuts.
+    fn cut(bytes: &[u8]) -> (HeadScan, String) {
+        let (mut scan, mut bytes) = (HeadScan::new(Shows::Needed, true), bytes.to_vec());
+        let len = scan.feed(&mut bytes);
+        let shown = bytes[..len].trim_ascii_start();
+        (scan, String::from_utf8_lossy(shown).into_owned())
+    }
+
+    #[test]
+    fn of_a_large_body_hyper_is_shown_what_came_with_its_head() {
+        const BODY: usize = 1_000_000;
+        let all = with_body(BODY, None);
+        let head = all.len() - BODY;
+        for came in [0, 1, 40_000, BODY - usize::try_from(LARGE).unwrap()] {
+            let (mut scan, shown) = cut(&all[..head + came]);
+            let (shown_head, body) = shown.split_once("\r\n\r\n").unwrap();
+            assert!(shown_head.ends_with(&format!("Content-Length: {came:07}")), "{shown_head}");
+            assert_eq!(body.as_bytes(), &all[head..head + came]);
+            assert_eq!(scan.beyond(), (BODY - came) as u64);
+            let (raw, is_trusted) = scan.take_head();
+            assert_eq!(raw.unwrap().bytes(), &all[..head], "as it came");
+            assert!(is_trusted && !scan.is_idle());
+            scan.came_beyond(BODY - came - 1);
+            assert_eq!(scan.beyond(), 1);
+            scan.came_beyond(1);
+            assert!(scan.beyond() == 0 && scan.is_idle());
+            scan.feed(&mut b"GET / HTTP/1.1\r\n\r\n".to_vec());
+            assert!(scan.take_head().1);
+        }
+    }
+
+    #[test]
+    fn hyper_reads_all_of_a_body_where_it_is_not_large_or_anything_is_unusual() {
+        let large = with_body(1_000_000, None);
+        let large = String::from_utf8_lossy(&large);
+        let head = large.split_inclusive("\r\n\r\n").next().unwrap();
+        let is_whole = |sent: &str| {
+            let (scan, shown) = cut(sent.as_bytes());
+            assert_eq!(scan.beyond(), 0, "{sent}");
+            let length = sent.split("ontent-Length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+            assert!(length.is_none_or(|length| shown.contains(&format!(": {length}\r\n"))), "{shown}");
+        };
+        assert_eq!(cut(head.as_bytes()).0.beyond(), 1_000_000);
+        is_whole(&large[..large.len() - 10_000]);
+        is_whole(&format!("GET / HTTP/1.1\r\nHost: a\r\n\r\n{head}"));
+        is_whole(&head.replace("Host: a", "Host: a\r\nExpect: 100-continue"));
+        is_whole(&head.replace("Host: a\r\n", "Host: a\n"));
+        is_whole(&head.replace("1000000", "01000000"));
+        is_whole(&head.replace("Host: a", "Host: a\r\nTransfer-Encoding: chunked"));
+        is_whole(&head.replace("Host: a", "Host: a\r\nContent-Length: 1000000"));
+        // A head of which hyper has a part already says what it says.
+        let mut scan = HeadScan::new(Shows::Needed, true);
+        scan.feed(&mut head.as_bytes()[..30].to_vec());
+        scan.feed(&mut head.as_bytes()[30..].to_vec());
+        assert!(scan.take_head().1 && scan.beyond() == 0);
+    }
+
     proptest! {
+        /// What is shown of requests and what is passed over are all of them, however it comes.
+        #[test]
+        fn what_hyper_is_not_shown_is_the_end_of_a_body(
+            bodies in proptest::collection::vec(prop_oneof![0..20usize, 0..5 * MUCH], 1..6),
+            reads in proptest::collection::vec(prop_oneof![1..200usize, 1..4 * MUCH], 0..20),
+        ) {
+            let sent: Vec<_> = bodies.iter().map(|len| with_body(*len, None)).collect();
+            let all = sent.concat();
+            let (mut scan, mut shown, mut beyond) = (HeadScan::new(Shows::Needed, true), Vec::new(), Vec::new());
+            let mut rest = &all[..];
+            let mut reads = reads.into_iter();
+            while !rest.is_empty() {
+                let read = reads.next().unwrap_or(rest.len()).min(rest.len());
+                let left = usize::try_from(scan.beyond()).unwrap();
+                let read = if left > 0 { read.min(left) } else { read };
+                let (now, later) = rest.split_at(read);
+                rest = later;
+                if left > 0 {
+                    beyond.extend_from_slice(now);
+                    scan.came_beyond(read);
+                } else {
+                    let mut now = now.to_vec();
+                    let len = scan.feed(&mut now);
+                    shown.extend_from_slice(&now[..len]);
+                }
+                // hyper takes heads as they come.
+                while scan.ready.len() > usize::from(scan.beyond() > 0) {
+                    prop_assert!(scan.take_head().1);
+                }
+                if scan.beyond() > 0 && !scan.ready.is_empty() {
+                    prop_assert!(scan.take_head().1);
+                }
+            }
+            prop_assert!(scan.is_idle());
+            let (mut shown, mut beyond) = (&shown[..], &beyond[..]);
+            for sent in &sent {
+                let mut fields = [httparse::EMPTY_HEADER; 10];
+                let mut head = httparse::Request::new(&mut fields);
+                let Ok(httparse::Status::Complete(len)) = head.parse(shown) else {
+                    return Err(TestCaseError::fail(shown[..shown.len().min(200)].escape_ascii().to_string()));
+                };
+                let claimed = head.headers.iter().find(|field| field.name == "Content-Length").unwrap().value;
+                let claimed: usize = std::str::from_utf8(claimed).unwrap().parse().unwrap();
+                let body = &sent[memchr::memmem::find(sent, b"\r\n\r\n").unwrap() + 4..];
+                let (told, passed) = body.split_at(claimed);
+                prop_assert!(shown[len..].starts_with(told) && beyond.starts_with(passed));
+                prop_assert!(passed.is_empty() || passed.len() as u64 >= LARGE);
+                (shown, beyond) = (&shown[len + told.len()..], &beyond[passed.len()..]);
+            }
+            prop_assert!(shown.is_empty() && beyond.is_empty());
+        }
+
         /// Whatever comes at once, what is shown are the same requests.
         #[test]
         fn bodies_stay_behind_their_heads(
@@ -459,7 +632,7 @@ mod tests {
             cuts in proptest::collection::vec(prop_oneof![1..200usize, 1..4 * MUCH], 0..8),
         ) {
             let sent: Vec<_> = requests.iter().map(|(len, chunk)| with_body(*len, *chunk)).collect();
-            let (mut scan, mut shown, all) = (HeadScan::new(Shows::Needed), Vec::new(), sent.concat());
+            let (mut scan, mut shown, all) = (HeadScan::new(Shows::Needed, false), Vec::new(), sent.concat());
             let mut rest = &all[..];
             for cut in cuts.into_iter().chain([all.len()]) {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
@@ -496,7 +669,7 @@ mod tests {
             }
             bytes.extend_from_slice(b"\r\n");
             bytes.extend_from_slice(b"\n\nhello worl\n");
-            let mut scan = HeadScan::new(Shows::Needed);
+            let mut scan = HeadScan::new(Shows::Needed, false);
             let mut rest = &bytes[..];
             for cut in cuts {
                 let (now, later) = rest.split_at(cut.min(rest.len()));

@@ -73,7 +73,8 @@ impl Serve {
     async fn connection(mut self, tcp: TcpStream, open: OpenConnection) {
         let Ok(local) = socket::prepare(&tcp).and_then(|()| tcp.local_addr()) else { return };
         let Ok(peer) = tcp.peer_addr() else { return };
-        let client = Client { stream: Handle::new(tcp, open, self.gateway.shows), local, peer };
+        let client =
+            Client { stream: Handle::new(tcp, open, self.gateway.shows, self.gateway.cuts()), local, peer };
         loop {
             tokio::select! {
                 biased;

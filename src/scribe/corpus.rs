@@ -117,7 +117,12 @@ fn begins(exchange: &Exchange, scenario: &Scenario, keys: Keys) -> Vec<journal::
 fn body(from: Peer, bytes: &[u8]) -> journal::What {
     match bytes {
         [] => journal::What::Closed { from, end: BodyEnd::COMPLETE, unseen: 0, asked: None },
-        bytes => journal::What::Chunk { from, bytes: Bytes::copy_from_slice(bytes), ends: true, asked: None },
+        bytes => journal::What::Chunk {
+            from,
+            data: journal::Data::Bytes(Bytes::copy_from_slice(bytes)),
+            ends: true,
+            asked: None,
+        },
     }
 }
 
@@ -134,7 +139,12 @@ fn ends(exchange: &Exchange) -> Vec<journal::What> {
         return records;
     }
     let bytes = Bytes::copy_from_slice(&exchange.answer);
-    records.push(journal::What::Chunk { from: Peer::Upstream, bytes, ends: false, asked: None });
+    records.push(journal::What::Chunk {
+        from: Peer::Upstream,
+        data: journal::Data::Bytes(bytes),
+        ends: false,
+        asked: None,
+    });
     records.push(closed(match exchange.ending {
         Ending::Cut => BodyEnd::Aborted,
         _ => BodyEnd::Failed("connection reset".into()),

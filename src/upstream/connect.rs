@@ -71,6 +71,11 @@ impl Connector {
         Ok(Self { host: host.into(), port: base_url.port(), tls, tunnel, timeout })
     }
 
+    /// Whether it connects without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
     pub(super) async fn connect(&self) -> Result<Stream, UpstreamError> {
         match tokio::time::timeout(self.timeout, self.connect_unbounded()).await {
             Ok(result) => result,

@@ -15,7 +15,8 @@ use http_body::{Body as HttpBody, Frame};
 use tokio::io::AsyncWrite;
 
 use super::answer;
-use crate::body::{Body, BoxError};
+use crate::body::{Body, BoxError, Part};
+use crate::pipe::{self, Pipe};
 use crate::raw_head::RawHead;
 
 /// What of a request is not written yet.
@@ -24,6 +25,8 @@ pub(super) struct Sending {
     /// What goes before the data: the head, a chunk's size.
     before: Vec<u8>,
     data: Bytes,
+    /// Data that goes behind that, where there is any in it.
+    pipe: Option<Pipe>,
     /// What goes behind it: the line end of a chunk, the last one, trailers.
     behind: Bytes,
     body: Body,
@@ -35,6 +38,22 @@ pub(super) struct Sending {
     /// Whether the provider takes no more: the rest goes nowhere.
     failed: Option<io::Error>,
     has_ended: bool,
+}
+
+/// Where a request is written.
+pub(super) trait Sink: AsyncWrite {
+    /// Whether it takes what is in a pipe.
+    fn takes_pipes(&self) -> bool {
+        false
+    }
+
+    /// Takes from a pipe as much as it can. Returns how much, bytes.
+    ///
+    /// # Errors
+    /// As a write, and see [`pipe::is_refused`].
+    fn poll_drain(self: Pin<&mut Self>, _: &mut Pipe, _: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 /// How the body is framed.
@@ -62,6 +81,9 @@ struct TooShort(u64);
 /// a copy does.
 const SMALL: usize = 4 * 1024;
 
+/// After so many bytes, which cost it little, a body that goes from socket to socket lets others have their turn.
+const TURN: usize = 512 * 1024;
+
 thread_local! {
     static HEAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -74,6 +96,7 @@ impl Sending {
         Self {
             before: head(&parts, raw),
             data: Bytes::new(),
+            pipe: None,
             behind: Bytes::new(),
             body,
             framing,
@@ -114,14 +137,28 @@ impl Sending {
     /// [`Cut`] where the body fails.
     pub(super) fn poll(
         &mut self,
-        mut io: Pin<&mut impl AsyncWrite>,
+        mut io: Pin<&mut impl Sink>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Cut>> {
+        let mut piped = 0;
         while !self.has_ended {
+            if piped >= TURN && self.piped() == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             // A body that is there goes out with its head.
-            if self.data.is_empty() && self.behind.is_empty() && !matches!(self.framing, Framing::Ended) {
-                match self.poll_body(cx) {
-                    Poll::Ready(Ok(())) if self.data.is_empty() && self.behind.is_empty() => continue,
+            if self.has_no_data() && !matches!(self.framing, Framing::Ended) {
+                if self.body.is_in_socket()
+                    && self.pipe.is_none()
+                    && self.failed.is_none()
+                    && io.takes_pipes()
+                {
+                    self.pipe = Pipe::new();
+                }
+                let polled = self.poll_body(cx);
+                piped += self.piped();
+                match polled {
+                    Poll::Ready(Ok(())) if self.has_no_data() => continue,
                     Poll::Ready(Ok(())) => self.join(),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Cut(error))),
                     Poll::Pending if self.before.is_empty() => {
@@ -137,12 +174,17 @@ impl Sending {
                     return Poll::Pending;
                 }
                 (self.before, self.data, self.behind) = (Vec::new(), Bytes::new(), Bytes::new());
+                self.pipe = None;
             }
-            if self.before.is_empty() && self.data.is_empty() && self.behind.is_empty() {
+            if self.before.is_empty() && self.has_no_data() {
                 if matches!(self.framing, Framing::Ended) {
                     ready!(self.poll_flush(io.as_mut(), cx));
                     self.has_ended = true;
                 }
+                continue;
+            }
+            if self.before.is_empty() && self.data.is_empty() && self.piped() > 0 {
+                ready!(self.poll_drain(io.as_mut(), cx));
                 continue;
             }
             match ready!(self.poll_write(io.as_mut(), cx)) {
@@ -152,6 +194,28 @@ impl Sending {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn has_no_data(&self) -> bool {
+        self.data.is_empty() && self.behind.is_empty() && self.piped() == 0
+    }
+
+    fn piped(&self) -> usize {
+        self.pipe.as_ref().map_or(0, Pipe::holds)
+    }
+
+    /// Writes what is in the pipe.
+    fn poll_drain(&mut self, io: Pin<&mut impl Sink>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(()) };
+        match ready!(io.poll_drain(pipe, cx)) {
+            Ok(0) => self.failed = Some(io::ErrorKind::WriteZero.into()),
+            Ok(_) => self.has_begun = true,
+            Err(error) if pipe::is_refused(&error) => {
+                self.data = self.pipe.take().map(Pipe::into_bytes).unwrap_or_default().into();
+            }
+            Err(error) => self.failed = Some(error),
+        }
+        Poll::Ready(())
     }
 
     /// TLS takes what it cannot write yet.
@@ -200,9 +264,12 @@ impl Sending {
 
     /// Makes ready what comes next of the body.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(frame) => {
-                self.frame(frame?);
+        match ready!(self.body.poll_part(&mut self.pipe, cx)) {
+            Some(part) => {
+                match part? {
+                    Part::Frame(frame) => self.frame(frame),
+                    Part::Piped => self.took_into_pipe(),
+                }
                 if self.body.is_end_stream() {
                     self.end()?;
                 }
@@ -238,6 +305,13 @@ impl Sending {
             Framing::Ended => return,
         }
         self.data = data;
+    }
+
+    /// Only a body that is sized comes through a pipe.
+    fn took_into_pipe(&mut self) {
+        if let Framing::Sized(left) = &mut self.framing {
+            *left = left.saturating_sub(self.pipe.as_ref().map_or(0, |pipe| pipe.holds() as u64));
+        }
     }
 
     fn end(&mut self) -> Result<(), TooShort> {

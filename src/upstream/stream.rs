@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::sending::Sink;
+use crate::pipe::Pipe;
 
 /// A byte stream to a provider.
 #[derive(Debug)]
@@ -89,6 +92,23 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(&mut *self, io => Pin::new(io).poll_shutdown(cx))
+    }
+}
+
+impl Sink for Stream {
+    fn takes_pipes(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
+    fn poll_drain(self: Pin<&mut Self>, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self::Tcp(tcp) = &*self else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            match tcp.try_io(Interest::WRITABLE, || pipe.drain(tcp)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                drained => return Poll::Ready(drained),
+            }
+        }
     }
 }
 

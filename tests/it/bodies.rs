@@ -3,5 +3,6 @@
 mod framing;
 mod large;
 mod old_clients;
+mod piped;
 mod reuse;
 mod trailers;

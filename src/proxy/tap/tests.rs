@@ -175,9 +175,9 @@ fn told_of(reader: &mut Reader, peer: Peer) -> Told {
         for record in batch.drain(..) {
             let weight = record.weight();
             match record.what {
-                What::Chunk { from, bytes, ends, .. } if from == peer => {
+                What::Chunk { from, data, ends, .. } if from == peer => {
                     assert!(told.ends.is_empty(), "a chunk behind the end");
-                    told.bytes.extend(bytes);
+                    told.bytes.extend(data.into_bytes());
                     told.ends.extend(ends.then_some(BodyEnd::COMPLETE));
                 }
                 What::Closed { from, end, unseen, .. } if from == peer => {

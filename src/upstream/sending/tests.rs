@@ -111,6 +111,8 @@ impl AsyncWrite for Provider {
     }
 }
 
+impl Sink for Provider {}
+
 impl AsyncRead for Provider {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Poll::Pending

@@ -1,6 +1,7 @@
 //! A body of any size that nobody has to hold: bytes that do not repeat for a megabyte, compared as they come.
 
 use std::io::{ErrorKind, Write};
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::wire::{Wire, is_reset};
@@ -77,16 +78,15 @@ pub(crate) fn send_chunked(wire: &mut Wire, count: u64) {
 
 /// Reads `count` bytes, which must be those of the pattern.
 pub(crate) fn expect(wire: &mut Wire, count: u64) {
-    let read = expect_or_end(wire, count);
+    let read = expect_or_end(wire, 0..count);
     assert_eq!(read, count, "the body ended too early");
 }
 
-/// Reads up to `count` bytes of the pattern, or to the end of the connection; says how many came.
-pub(crate) fn expect_or_end(wire: &mut Wire, count: u64) -> u64 {
+/// Reads these bytes of the pattern, or up to the end of the connection; says where it is then.
+pub(crate) fn expect_or_end(wire: &mut Wire, Range { start: mut at, end }: Range<u64>) -> u64 {
     let mut buffer = vec![0; BLOCK];
-    let mut at = 0;
-    while at < count {
-        let room = usize::try_from((count - at).min(BLOCK as u64)).unwrap();
+    while at < end {
+        let room = usize::try_from((end - at).min(BLOCK as u64)).unwrap();
         let read = match wire.read(&mut buffer[..room]) {
             Ok(0) => break,
             Ok(read) => read,

@@ -1,0 +1,175 @@
+//! Bodies that go from socket to socket, and through no memory of the proxy's: large ones, to a provider without TLS.
+
+use std::fs;
+use std::thread;
+
+use crate::support::{Ending, OK, Provider, Proxy, Watch, Wire, latin1, pattern, start, watched};
+
+const LARGE: usize = 3_000_000;
+
+fn head(size: usize) -> String {
+    format!("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: {size}\r\n\r\n")
+}
+
+/// How many ends of pipes a process has open.
+fn pipes(proxy: &Proxy) -> usize {
+    let open = fs::read_dir(format!("/proc/{}/fd", proxy.pid())).unwrap();
+    let target =
+        |entry: std::io::Result<fs::DirEntry>| fs::read_link(entry.unwrap().path()).unwrap_or_default();
+    open.map(target).filter(|target| target.to_string_lossy().starts_with("pipe:")).count()
+}
+
+/// Sends a body of the pattern until the provider does not take more, which it does not look at.
+fn stuck(provider: &Provider, proxy: &Proxy) -> (Wire, Wire, u64) {
+    let mut client = proxy.connect();
+    client.send(head(1 << 30));
+    let mut upstream = provider.accept();
+    upstream.head();
+    client.socket().set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let sent = pattern::send_until_stuck(&client, 1 << 30);
+    (client, upstream, sent)
+}
+
+#[test]
+fn a_large_body_goes_through_a_pipe_which_is_used_again() {
+    let (provider, proxy) = start();
+    let before = pipes(&proxy);
+    for _ in 0..3 {
+        let (client, mut upstream, sent) = stuck(&provider, &proxy);
+        // One that is not empty when its body breaks off is of no use to the next.
+        assert_eq!(pipes(&proxy), before + 2);
+        pattern::expect(&mut upstream, sent);
+        client.reset();
+        upstream.expect_end();
+        proxy.wait_for_metric("perimeter_open_exchanges", 0.0);
+        assert!(pipes(&proxy) <= before + 2, "{} ends of pipes", pipes(&proxy));
+    }
+}
+
+#[test]
+fn large_bodies_beside_each_other_are_told_whole_where_there_are_hardly_any_pipes() {
+    const CLIENTS: usize = 12;
+    let provider = Provider::start();
+    let watch = Watch::of(&[("witness", "")]);
+    let proxy = watch
+        .setup(&provider)
+        .yaml("server: {workers: 1}\nobserve: {journal: 256MiB, mailbox: 256MiB, memory: 1GiB}")
+        .descriptors(64)
+        .start();
+    let body = pattern::bytes(LARGE);
+    let mut wires: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = proxy.connect();
+            client.send(head(LARGE));
+            let mut upstream = provider.accept();
+            upstream.head();
+            (client, upstream)
+        })
+        .collect();
+    thread::scope(|scope| {
+        for (client, upstream) in &mut wires {
+            scope.spawn(|| client.send(&body));
+            scope.spawn(|| assert!(upstream.exactly(LARGE) == body));
+        }
+    });
+    for (client, upstream) in &mut wires {
+        upstream.send(OK);
+        client.head();
+        client.expect("ok");
+    }
+    let told = watch.wait(0, |told| told.ends() == CLIENTS);
+    for exchange in told.exchanges() {
+        assert!(exchange.text("on_request_chunk") == latin1(&body));
+        assert_eq!(exchange.unseen(), (0, 0));
+    }
+}
+
+#[test]
+fn what_is_told_of_a_large_body_that_breaks_off_is_what_came_of_it() {
+    let (provider, proxy, watch) = watched();
+    for leave in [Wire::close, Wire::reset_and_arrive] {
+        let mut client = proxy.connect();
+        client.send(head(LARGE));
+        let mut upstream = provider.accept();
+        upstream.head();
+        let mut sender = client.writer();
+        let sends = thread::spawn(move || pattern::send(&mut sender, 1_000_000));
+        pattern::expect(&mut upstream, 1_000_000);
+        sends.join().unwrap();
+        leave(client);
+        let (rest, _) = upstream.rest();
+        assert!(rest.is_empty(), "{} bytes more than were sent", rest.len());
+        let told = watch.wait(0, |told| told.ends() == 1);
+        watch.go_on();
+        let exchange = told.only();
+        assert!(exchange.text("on_request_chunk") == latin1(pattern::bytes(1_000_000)));
+        let end = exchange.ended().0.to_string();
+        assert!(end.contains("error reading a body from connection") || end.contains("aborted"), "{end}");
+    }
+}
+
+#[test]
+fn a_large_body_that_nobody_reads_ends_its_connection_behind_the_answer() {
+    let (provider, proxy) = start();
+    let mut client = proxy.connect();
+    // Without a `Host` it is refused before the provider hears of it.
+    client.send(head(LARGE).replace("Host: app\r\n", ""));
+    client.send(&pattern::bytes(LARGE)[..200_000]);
+    assert_eq!(client.head().status(), 400);
+    let (_, ending) = client.rest();
+    assert_eq!(ending, Ending::Fin);
+
+    // A provider that answers and leaves, while much of the body has not come.
+    let mut client = proxy.connect();
+    client.send(head(LARGE));
+    client.send(&pattern::bytes(LARGE)[..200_000]);
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.exactly(200_000);
+    upstream.send("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno.");
+    upstream.close();
+    assert_eq!(client.head().status(), 413);
+    client.expect("no.");
+    // What the client still sends is nobody's.
+    let _ = client.try_send(vec![b'x'; 10_000]);
+    client.expect_end();
+    proxy.wait_for_metric("perimeter_open_exchanges", 0.0);
+}
+
+#[test]
+fn behind_a_large_body_comes_the_next_request_whole_or_in_parts() {
+    let (provider, proxy, _watch) = watched();
+    let mut client = proxy.connect();
+    let body = pattern::bytes(LARGE);
+    let mut upstream = None;
+    let next = "POST /next HTTP/1.1\r\nHost: app\r\nContent-Length: 4\r\n\r\nnext";
+    for cut in [0, 1, 20, next.len()] {
+        let upstream = upstream.get_or_insert_with(|| {
+            client.send(head(LARGE));
+            provider.accept()
+        });
+        if cut > 0 {
+            client.send(head(LARGE));
+        }
+        thread::scope(|scope| {
+            let mut writer = client.writer();
+            let (now, later) = next.split_at(cut);
+            let body = &body;
+            scope.spawn(move || {
+                // Together with the last bytes before it.
+                writer.send([body, now.as_bytes()].concat());
+                writer.send(later);
+            });
+            upstream.head();
+            assert!(upstream.exactly(LARGE) == *body);
+        });
+        upstream.send(OK);
+        client.head();
+        client.expect("ok");
+        assert_eq!(upstream.head().target(), "/next");
+        upstream.expect("next");
+        upstream.send(OK);
+        client.head();
+        client.expect("ok");
+    }
+}
