@@ -16,7 +16,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
-use crate::allocator;
 use crate::api::{Api, ApiRule};
 use crate::config::Config;
 use crate::journal::Journal;
@@ -166,9 +165,6 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
     admin.set_ready(true);
     // stderr may be closed; the proxy works without being heard.
     let _ = writeln!(io::stderr(), "{start_line}");
-    if watchers.is_some() {
-        allocator::keep_rooms();
-    }
 
     main.block_on(async {
         // To the last: whoever watches sees the exchanges that are still open.
@@ -360,10 +356,6 @@ impl Worker {
             .name(format!("perimeter-fwd-{number}"))
             .spawn(move || {
                 priority::at_the_traffic();
-                // Where nobody watches, a body is let go of as it leaves.
-                if self.journal.is_some() {
-                    allocator::read_into_rooms();
-                }
                 runtime.block_on(self.run());
             })
             .map_err(|source| RunError::System { what: "thread", source })?;

@@ -2,16 +2,10 @@
 
 use tokio::io::ReadBuf;
 
-use crate::allocator;
-
 /// Gives the whole pages back to the system in which nothing of `buf` was filled. Whoever writes there gets them anew,
 /// one by one.
 #[cfg(target_os = "linux")]
 pub(crate) fn give_back(buf: &mut ReadBuf<'_>) {
-    // A room shares its page with others.
-    if allocator::is_room(buf.filled().as_ptr()) {
-        return;
-    }
     use rustix::mm::{Advice, madvise};
     let page = rustix::param::page_size();
     #[expect(

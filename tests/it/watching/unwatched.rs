@@ -44,9 +44,7 @@ fn the_threads_of_those_who_watch_have_names() {
         watch.wait(number, |told| told.ends() == 1);
     }
     let threads = proxy.threads();
-    for name in
-        ["perimeter-scribe", "perimeter-rooms", "perimeter-witness", "perimeter-slow", "perimeter-slow-2"]
-    {
+    for name in ["perimeter-scribe", "perimeter-witness", "perimeter-slow", "perimeter-slow-2"] {
         assert!(threads.contains(&short(name)), "no {name} in {threads:?}");
     }
     let metrics = proxy.admin("/metrics").body;
