@@ -136,6 +136,9 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
     let places = Arc::new(Semaphore::new(config.server.max_connections));
     let start_line = start_line(&config, &listeners);
 
+    let is_shared = watchers.is_none() || config.observe.share_pages;
+    let cuts = upstream.is_none() && connector.is_plain() && is_shared;
+
     let (done, mut all_done) = mpsc::channel::<()>(1);
     for (number, (listeners, metrics)) in listeners.traffic.into_iter().zip(threads).enumerate() {
         let tasks = TaskTracker::new();
@@ -145,6 +148,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
             journal: watchers.as_ref().map(|watchers| watchers.journal.clone()),
             target: target.clone(),
             traceparent: config.llm.traceparent,
+            cuts,
             entry: entry.clone(),
             credential: credential.clone(),
             apis: ApiRule::of(&config.llm),
@@ -334,6 +338,7 @@ struct Worker {
     journal: Option<Journal>,
     target: Target,
     traceparent: bool,
+    cuts: bool,
     entry: Option<Entry>,
     credential: Option<Credential>,
     apis: ApiRule,
@@ -366,6 +371,7 @@ impl Worker {
         let gateway = Arc::new(Gateway {
             target: self.target,
             traceparent: self.traceparent,
+            cuts: self.cuts,
             entry: self.entry,
             credential: self.credential,
             apis: self.apis,

@@ -99,11 +99,9 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.poll_part(&mut None, cx).map(|part| {
-            part.and_then(|part| match part {
-                Ok(Part::Frame(frame)) => Some(Ok(frame)),
-                // Nothing comes into a pipe that is not there.
-                Ok(Part::Piped) => None,
-                Err(error) => Some(Err(error)),
+            part.map(|part| match part? {
+                Part::Frame(frame) => Ok(frame),
+                Part::Piped => Err("the body is in a pipe that is not there".into()),
             })
         })
     }

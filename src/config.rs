@@ -228,6 +228,8 @@ pub struct Observe {
     /// What is held at once of one body.
     #[serde(with = "size")]
     pub body_limit: u64,
+    /// Whether a large request may be read where its sender's system put it, behind its passing.
+    pub share_pages: bool,
     /// A gap in a stream that is longer is told as a stall.
     #[serde(serialize_with = "duration::serialize", deserialize_with = "duration::positive")]
     pub stall_threshold: Duration,
@@ -381,6 +383,7 @@ impl Default for Observe {
             journal: 32 * MIB,
             mailbox: 32 * MIB,
             body_limit: 32 * MIB,
+            share_pages: true,
             stall_threshold: Duration::from_secs(2),
             mask: Mask::default(),
         }

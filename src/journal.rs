@@ -104,7 +104,13 @@ impl Data {
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Piped(pipe) => pipe.into_bytes().into(),
+            Self::Piped(pipe) => {
+                let bytes = pipe.into_bytes();
+                bytes
+                    .inspect_err(|error| tracing::warn!(%error, "a part of a body is lost"))
+                    .unwrap_or_default()
+                    .into()
+            }
         }
     }
 }

@@ -32,7 +32,8 @@ const FILLING: usize = 384 * 1024;
 /// such sizes (pipe(7)).
 const SIZE: usize = 256 * 1024;
 
-/// How many are in use at most, in the process: two descriptors each, and no more than an eighth of all that may be.
+/// How many are in use at most, in the process: two descriptors each, and no more than every thirty-second of all that
+/// there may be.
 const MOST: usize = 96;
 
 /// How many are kept that are not in use.
@@ -46,7 +47,7 @@ fn most() -> usize {
     static FOUND: OnceLock<usize> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        usize::try_from(descriptors / 16).map_or(MOST, |most| most.min(MOST))
+        usize::try_from(descriptors / 64).map_or(MOST, |most| most.min(MOST))
     })
 }
 
@@ -105,17 +106,21 @@ impl Pipe {
         (copy.holds == self.holds).then_some(copy)
     }
 
-    /// What it holds, in memory; less than that only where the system cannot read it.
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+    /// What it holds, in memory.
+    ///
+    /// # Errors
+    /// As reading from a pipe.
+    pub(crate) fn into_bytes(mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(self.holds);
         while self.holds > 0 {
-            let Ok(ends) = self.ends() else { break };
-            match retry_on_intr(|| rustix::io::read(&ends.read, spare_capacity(&mut bytes))) {
-                Ok(len) if len > 0 => self.holds -= len.min(self.holds),
-                _ => break,
+            let ends = self.ends()?;
+            let len = retry_on_intr(|| rustix::io::read(&ends.read, spare_capacity(&mut bytes)))?;
+            if len == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            self.holds -= len.min(self.holds);
         }
-        bytes
+        Ok(bytes)
     }
 
     fn ends(&self) -> io::Result<&Ends> {
@@ -145,15 +150,16 @@ impl Ends {
     }
 }
 
-/// Whether `error` is not about the socket: the system would not join it and a pipe. There are no pipes from then on.
+/// Whether `error` is not about the socket: the system would not join it and a pipe. If it never will, there are no
+/// pipes from then on.
 pub(crate) fn is_refused(error: &io::Error) -> bool {
-    let is_refused = [Errno::INVAL, Errno::NOSYS, Errno::PERM, Errno::ACCESS, Errno::OPNOTSUPP, Errno::NOMEM]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-    if is_refused && !REFUSED.swap(true, Relaxed) {
+    let is_one_of =
+        |errors: &[Errno]| errors.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+    let is_for_good = is_one_of(&[Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP]);
+    if is_for_good && !REFUSED.swap(true, Relaxed) {
         tracing::debug!(%error, "large bodies go through memory");
     }
-    is_refused
+    is_for_good || is_one_of(&[Errno::PERM, Errno::ACCESS, Errno::NOMEM])
 }
 
 #[cfg(test)]
@@ -212,8 +218,8 @@ mod tests {
             }
         }
         assert_eq!(reads.join().unwrap(), text);
-        assert_eq!(copy.into_bytes(), text);
-        assert_eq!(pipe.into_bytes(), b"");
+        assert_eq!(copy.into_bytes().unwrap(), text);
+        assert_eq!(pipe.into_bytes().unwrap(), b"");
     }
 
     #[test]
@@ -221,7 +227,7 @@ mod tests {
         let _alone = alone();
         for _ in 0..2 * KEPT {
             drop(filled(b"left"));
-            assert_eq!(filled(b"mine").into_bytes(), b"mine");
+            assert_eq!(filled(b"mine").into_bytes().unwrap(), b"mine");
         }
     }
 
@@ -255,6 +261,6 @@ mod tests {
         assert!(copies.len() < MOST, "{}", copies.len());
         assert!(Pipe::new().is_some());
         drop(pipe);
-        assert!(copies.into_iter().all(|copy| copy.into_bytes() == b"watched"));
+        assert!(copies.into_iter().all(|copy| copy.into_bytes().unwrap() == b"watched"));
     }
 }

@@ -99,7 +99,7 @@ const SECTIONS: [(&str, &[&str]); 17] = [
             "project_size",
         ],
     ),
-    ("observe", &["memory", "journal", "mailbox", "body_limit", "stall_threshold", "mask"]),
+    ("observe", &["memory", "journal", "mailbox", "body_limit", "share_pages", "stall_threshold", "mask"]),
     ("observe.mask", &["headers", "query"]),
     ("logging", &["level", "format", "file", "max_file_size", "backup_count"]),
     ("pricing", &["file"]),

@@ -33,7 +33,7 @@ impl Pipe {
     }
 
     /// What it holds, in memory.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> io::Result<Vec<u8>> {
         match self {}
     }
 }

@@ -162,7 +162,8 @@ impl Handle {
         let mut inner = self.lock();
         inner.open_exchanges += 1;
         let (raw, trusted) = inner.scan.take_head();
-        let beyond = (inner.scan.beyond() > 0).then(|| BeyondHyper(self.clone()));
+        let left = inner.scan.beyond();
+        let beyond = (left > 0).then(|| BeyondHyper { handle: self.clone(), left });
         (OpenExchange(self.clone()), raw, trusted, beyond)
     }
 
@@ -302,19 +303,23 @@ impl Drop for OpenExchange {
 
 /// What of a request's body hyper does not read. Dropped before its end, it ends the connection behind the answer.
 #[derive(Debug)]
-pub(super) struct BeyondHyper(Handle);
+pub(super) struct BeyondHyper {
+    handle: Handle,
+    /// Its own: behind its end the connection may have another such body, while this one is still on its way.
+    left: u64,
+}
 
 impl BeyondHyper {
     /// How many bytes are still to come.
     pub(super) fn left(&self) -> u64 {
-        self.0.lock().scan.beyond()
+        self.left
     }
 
     /// Reads what has come into `pipe`, which must be empty. Ready with no bytes at the end of the connection.
     ///
     /// # Errors
     /// As the socket's, and see [`crate::pipe::is_refused`].
-    pub(super) fn poll_pipe(&self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_pipe(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.poll(cx, |tcp, left, cx| {
             loop {
                 ready!(tcp.poll_read_ready(cx))?;
@@ -330,26 +335,27 @@ impl BeyondHyper {
     ///
     /// # Errors
     /// As the socket's.
-    pub(super) fn poll_read(&self, buf: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&mut self, buf: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.poll(cx, |tcp, left, cx| poll_read_buf(Pin::new(tcp), cx, &mut buf.limit(left)))
     }
 
     fn poll(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         read: impl FnOnce(&mut TcpStream, usize, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let inner = &mut *self.0.lock();
-        if inner.beyond.is_over {
+        let inner = &mut *self.handle.lock();
+        if inner.beyond.is_over || self.left == 0 {
             return Poll::Ready(Ok(0));
         }
-        let left = usize::try_from(inner.scan.beyond()).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let polled = read(&mut inner.tcp, left, cx);
         match polled {
             Poll::Pending => inner.beyond.reader = Some(cx.waker().clone()),
             Poll::Ready(Ok(len)) if len > 0 => {
+                self.left -= left.min(len) as u64;
                 inner.scan.came_beyond(len);
-                if inner.scan.beyond() == 0 {
+                if self.left == 0 {
                     inner.beyond.wake_hyper();
                 }
             }
@@ -361,9 +367,9 @@ impl BeyondHyper {
 
 impl Drop for BeyondHyper {
     fn drop(&mut self) {
-        let mut inner = self.0.lock();
-        inner.beyond.reader = None;
-        if inner.scan.beyond() > 0 {
+        if self.left > 0 {
+            let mut inner = self.handle.lock();
+            inner.beyond.reader = None;
             inner.beyond.is_left = true;
             inner.beyond.wake_hyper();
         }
@@ -371,6 +377,13 @@ impl Drop for BeyondHyper {
 }
 
 impl Beyond {
+    /// Where it waits for nothing but the end of its answer.
+    fn wake_hyper_at_the_end(&mut self) {
+        if self.is_left {
+            self.wake_hyper();
+        }
+    }
+
     fn wake_hyper(&mut self) {
         if let Some(hyper) = self.hyper.take() {
             hyper.wake();
@@ -463,6 +476,10 @@ impl AsyncWrite for ClientStream {
         {
             waker.wake();
         }
+        if !inner.write_blocked {
+            // See `Inner::poll_beyond`.
+            inner.beyond.wake_hyper_at_the_end();
+        }
         result
     }
 
@@ -481,9 +498,16 @@ impl AsyncWrite for ClientStream {
         if inner.reset {
             return Poll::Ready(Ok(()));
         }
+        if inner.scan.beyond() > 0 && !inner.beyond.is_left {
+            // A request that was answered early: hyper takes it for whole, and who reads the rest is not done.
+            inner.beyond.hyper = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         if this.linger.is_none() {
             ready!(Pin::new(&mut inner.tcp).poll_shutdown(cx))?;
-            if inner.upgraded || inner.read_ended || inner.scan.is_idle() {
+            let is_over =
+                |inner: &Inner| inner.scan.is_idle() && !matches!(inner.tcp.try_read(&mut [0]), Ok(1));
+            if inner.upgraded || inner.read_ended || is_over(&inner) {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -37,6 +37,8 @@ pub(crate) struct Gateway {
     pub target: Target,
     /// Whether requests go on with a `traceparent` of ours.
     pub traceparent: bool,
+    /// Whether hyper need not read the whole of a large body: a provider without TLS gets it from socket to socket.
+    pub cuts: bool,
     /// Who may come in, where that is not everybody.
     pub entry: Option<Entry>,
     /// For clients that bring no credential of their own.
@@ -136,11 +138,6 @@ struct Exchange {
 }
 
 impl Gateway {
-    /// Whether hyper need not read the whole of a large body.
-    pub(super) fn cuts(&self) -> bool {
-        matches!(&self.way, Way::Provider(provider) if provider.is_plain())
-    }
-
     /// Answers a request. What can fail becomes a response here, so this cannot.
     ///
     /// What needs no waiting is done at once: a future holds room for all that it ever held.

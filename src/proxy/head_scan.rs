@@ -71,6 +71,9 @@ const MUCH: usize = 32 * 1024;
 /// Of a body of which so many bytes are still to come, hyper is told that it ends before them.
 const LARGE: u64 = 64 * 1024;
 
+/// No body is that large, and hyper decides what to say to one that claims to be.
+const MOST: u64 = 1 << 60;
+
 /// Heads that may wait for their turn; a client that pipelines more is served those, one after the other, and closed.
 const MAX_READY: usize = 64;
 
@@ -132,7 +135,7 @@ impl HeadScan {
         let Place::Sized(length) = self.place else { return };
         let beyond = length.saturating_sub(came as u64);
         let is_alone = self.ready.len() == 1 && !self.expects && self.is_trusted();
-        if self.cuts && is_alone && beyond >= LARGE && claim(shown, length, came as u64) {
+        if self.cuts && is_alone && (LARGE..MOST).contains(&beyond) && claim(shown, length, came as u64) {
             self.beyond = beyond;
         }
     }
@@ -560,6 +563,7 @@ mod tests {
         is_whole(&head.replace("Host: a", "Host: a\r\nExpect: 100-continue"));
         is_whole(&head.replace("Host: a\r\n", "Host: a\n"));
         is_whole(&head.replace("1000000", "01000000"));
+        is_whole(&head.replace("1000000", &u64::MAX.to_string()));
         is_whole(&head.replace("Host: a", "Host: a\r\nTransfer-Encoding: chunked"));
         is_whole(&head.replace("Host: a", "Host: a\r\nContent-Length: 1000000"));
         // A head of which hyper has a part already says what it says.

@@ -18,7 +18,7 @@ use super::account::Account;
 use super::client_stream::BeyondHyper;
 use crate::body::{BoxError, InSocket, Part};
 use crate::error::chain;
-use crate::journal::Lane;
+use crate::journal::{self, Lane};
 use crate::pipe::{self, Pipe};
 
 /// Passes the client's body on, keeps its account, and tells its lane.
@@ -33,6 +33,8 @@ pub(super) struct LargeBody {
     beyond: BeyondHyper,
     /// Where it is read to when there is no pipe for it.
     memory: BytesMut,
+    /// Whether it comes in parts so small that those who watch get copies of them: a pipe is not worth it.
+    is_slow: bool,
     broken: Option<BoxError>,
 }
 
@@ -44,6 +46,11 @@ const READ: usize = 256 * 1024;
 #[error("error reading a body from connection")]
 struct Broken(#[source] io::Error);
 
+/// What was in a pipe cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read a pipe")]
+struct Unread(#[source] io::Error);
+
 impl LargeBody {
     pub(super) fn new(
         incoming: Incoming,
@@ -51,7 +58,7 @@ impl LargeBody {
         account: Arc<Account>,
         lane: Option<Lane>,
     ) -> Self {
-        Self { lane, account, incoming, beyond, memory: BytesMut::new(), broken: None }
+        Self { lane, account, incoming, beyond, memory: BytesMut::new(), is_slow: false, broken: None }
     }
 
     fn poll_next(
@@ -71,10 +78,12 @@ impl LargeBody {
         if self.beyond.left() == 0 {
             return Poll::Ready(None);
         }
-        if let Some(filled) = pipe {
+        if let Some(filled) = pipe
+            && !self.is_slow
+        {
             match ready!(self.beyond.poll_pipe(filled, cx)) {
                 Ok(0) => return Poll::Ready(Some(Err(ended()))),
-                Ok(_) => return Poll::Ready(Some(Ok(self.piped(pipe)))),
+                Ok(_) => return Poll::Ready(Some(self.piped(pipe))),
                 Err(error) if pipe::is_refused(&error) => *pipe = None,
                 Err(error) => return Poll::Ready(Some(Err(Broken(error).into()))),
             }
@@ -85,7 +94,8 @@ impl LargeBody {
         }
         match ready!(self.beyond.poll_read(&mut self.memory, cx)) {
             Ok(0) => Poll::Ready(Some(Err(ended()))),
-            Ok(_) => {
+            Ok(len) => {
+                self.is_slow &= journal::is_copied(len);
                 let bytes = self.memory.split().freeze();
                 Poll::Ready(Some(Ok(self.read(bytes))))
             }
@@ -104,7 +114,7 @@ impl LargeBody {
     }
 
     /// What is in `pipe` comes next. It is read only where somebody watches who cannot have it otherwise.
-    fn piped(&mut self, pipe: &mut Option<Pipe>) -> Part {
+    fn piped(&mut self, pipe: &mut Option<Pipe>) -> Result<Part, BoxError> {
         let len = pipe.as_ref().map_or(0, Pipe::holds);
         let ends = self.left() == 0;
         let is_told = match (&mut self.lane, &*pipe) {
@@ -112,10 +122,12 @@ impl LargeBody {
             _ => true,
         };
         if !is_told && let Some(pipe) = pipe.take() {
-            return self.read(pipe.into_bytes().into());
+            self.is_slow = journal::is_copied(len);
+            let bytes = pipe.into_bytes().map_err(Unread)?;
+            return Ok(self.read(bytes.into()));
         }
         self.account.request_bytes(len);
-        Part::Piped
+        Ok(Part::Piped)
     }
 }
 

@@ -74,7 +74,7 @@ impl Serve {
         let Ok(local) = socket::prepare(&tcp).and_then(|()| tcp.local_addr()) else { return };
         let Ok(peer) = tcp.peer_addr() else { return };
         let client =
-            Client { stream: Handle::new(tcp, open, self.gateway.shows, self.gateway.cuts()), local, peer };
+            Client { stream: Handle::new(tcp, open, self.gateway.shows, self.gateway.cuts), local, peer };
         loop {
             tokio::select! {
                 biased;

@@ -72,7 +72,7 @@ impl Connector {
     }
 
     /// Whether it connects without TLS.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.tls.is_none()
     }
 

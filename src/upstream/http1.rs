@@ -77,11 +77,6 @@ impl HttpUpstream {
         }))
     }
 
-    /// Whether it is spoken to without TLS.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.0.connector.is_plain()
-    }
-
     /// Closes connections that have been idle for too long. To be called now and then.
     pub(crate) fn sweep(&self) {
         self.0.pool.sweep();

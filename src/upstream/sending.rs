@@ -81,8 +81,9 @@ struct TooShort(u64);
 /// a copy does.
 const SMALL: usize = 4 * 1024;
 
-/// After so many bytes, which cost it little, a body that goes from socket to socket lets others have their turn.
-const TURN: usize = 512 * 1024;
+/// After so many bytes a body that is read from a socket right here lets others have their turn; the task of a client
+/// comes back a few times before it is theirs (`bell.rs`).
+const AT_ONCE: usize = 256 * 1024;
 
 thread_local! {
     static HEAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -140,9 +141,9 @@ impl Sending {
         mut io: Pin<&mut impl Sink>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Cut>> {
-        let mut piped = 0;
+        let mut moved = 0;
         while !self.has_ended {
-            if piped >= TURN && self.piped() == 0 {
+            if moved >= AT_ONCE && self.has_no_data() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -156,7 +157,13 @@ impl Sending {
                     self.pipe = Pipe::new();
                 }
                 let polled = self.poll_body(cx);
-                piped += self.piped();
+                if self.body.is_in_socket() {
+                    moved += self.data.len() + self.piped();
+                    if polled.is_pending() {
+                        // Others may need it while this client says nothing.
+                        self.pipe = None;
+                    }
+                }
                 match polled {
                     Poll::Ready(Ok(())) if self.has_no_data() => continue,
                     Poll::Ready(Ok(())) => self.join(),
@@ -211,7 +218,10 @@ impl Sending {
             Ok(0) => self.failed = Some(io::ErrorKind::WriteZero.into()),
             Ok(_) => self.has_begun = true,
             Err(error) if pipe::is_refused(&error) => {
-                self.data = self.pipe.take().map(Pipe::into_bytes).unwrap_or_default().into();
+                match self.pipe.take().map(Pipe::into_bytes).transpose() {
+                    Ok(bytes) => self.data = bytes.unwrap_or_default().into(),
+                    Err(error) => self.failed = Some(error),
+                }
             }
             Err(error) => self.failed = Some(error),
         }

@@ -1,7 +1,13 @@
 //! Bodies that go from socket to socket, and through no memory of the proxy's: large ones, to a provider without TLS.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::thread;
+use std::time::Duration;
+
+use rustix::fs::sendfile;
+use rustix::process::Signal;
+use socket2::SockRef;
 
 use crate::support::{Ending, OK, Provider, Proxy, Watch, Wire, latin1, pattern, start, watched};
 
@@ -25,7 +31,7 @@ fn stuck(provider: &Provider, proxy: &Proxy) -> (Wire, Wire, u64) {
     client.send(head(1 << 30));
     let mut upstream = provider.accept();
     upstream.head();
-    client.socket().set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    client.socket().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let sent = pattern::send_until_stuck(&client, 1 << 30);
     (client, upstream, sent)
 }
@@ -171,5 +177,166 @@ fn behind_a_large_body_comes_the_next_request_whole_or_in_parts() {
         upstream.send(OK);
         client.head();
         client.expect("ok");
+    }
+}
+
+/// So much of a body has arrived when it is answered.
+const EARLY: usize = 200_000;
+
+/// Sends the beginning of a large body, with this line in its head; it was answered.
+fn answered_early(provider: &Provider, proxy: &Proxy, line: &str, size: usize) -> (Wire, Wire) {
+    let mut client = proxy.connect();
+    client.send(head(size).replace("Host: app", &format!("Host: app{line}")));
+    client.send(&pattern::bytes(size)[..EARLY]);
+    let mut upstream = provider.accept();
+    upstream.head();
+    upstream.exactly(EARLY);
+    upstream.send(OK);
+    client.head();
+    client.expect("ok");
+    (client, upstream)
+}
+
+#[test]
+fn a_large_body_that_was_answered_early_arrives_whole_and_nothing_besides() {
+    const SIZE: usize = 12_000_000;
+    let (provider, proxy) = start();
+    let body = pattern::bytes(SIZE);
+    for line in ["", "\r\nConnection: close"] {
+        let (client, mut upstream) = answered_early(&provider, &proxy, line, SIZE);
+        let mut sender = client.writer();
+        thread::scope(|scope| {
+            let body = &body;
+            scope.spawn(move || {
+                sender.send(&body[EARLY..]);
+                // What stands behind the body of a last request is nobody's.
+                let _ = sender.try_send(vec![b'Z'; 5_000_000]);
+            });
+            // The proxy has time to be done with the connection where it thinks that it is.
+            thread::sleep(Duration::from_millis(1_500));
+            let (rest, _) = match line {
+                "" => (upstream.exactly(SIZE - EARLY), Ending::Fin),
+                _ => upstream.rest(),
+            };
+            assert!(rest == body[EARLY..], "{} bytes of {} with {line:?}", rest.len(), SIZE - EARLY);
+        });
+    }
+}
+
+#[test]
+fn a_large_body_that_was_answered_early_arrives_whole_while_the_proxy_stops() {
+    let (provider, mut proxy) = start();
+    let (mut client, mut upstream) = answered_early(&provider, &proxy, "", LARGE);
+    proxy.signal(Signal::TERM);
+    proxy.wait_until_it_stops_accepting();
+    let body = pattern::bytes(LARGE);
+    for part in body[EARLY..].chunks(100_000) {
+        client.send(part);
+        assert!(upstream.exactly(part.len()) == part);
+    }
+    client.expect_end();
+    assert_eq!(proxy.exit().code, Some(0));
+}
+
+#[test]
+fn a_connection_ends_behind_an_answer_that_its_client_took_late_where_the_body_was_left() {
+    let (provider, proxy) = start();
+    for answer in [2_600_000, 3_000_000, 3_400_000, 4_200_000] {
+        let mut client = proxy.connect();
+        SockRef::from(client.socket()).set_recv_buffer_size(48 * 1024).unwrap();
+        client.send(head(LARGE));
+        client.send(&pattern::bytes(LARGE)[..EARLY]);
+        let mut upstream = provider.accept();
+        upstream.head();
+        upstream.exactly(EARLY);
+        let answerer = thread::spawn(move || {
+            upstream.send(format!("HTTP/1.1 413 Too Large\r\nContent-Length: {answer}\r\n\r\n"));
+            pattern::send(&mut upstream, answer);
+            upstream.close();
+        });
+        // The client takes nothing of it until it is all in hand.
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(client.head().status(), 413);
+        pattern::expect(&mut client, answer);
+        client.expect_end();
+        answerer.join().unwrap();
+    }
+}
+
+#[test]
+fn a_large_body_that_is_pipelined_behind_another_is_not_left_with_it() {
+    let (provider, proxy) = start();
+    let body = pattern::bytes(LARGE);
+    let mut client = proxy.connect();
+    client.send(head(LARGE));
+    let mut upstream = provider.accept();
+    upstream.head();
+    thread::scope(|scope| {
+        let mut sender = client.writer();
+        let body = &body;
+        scope.spawn(move || {
+            sender.send(body);
+            sender.send(head(LARGE));
+            sender.send(&body[..EARLY]);
+        });
+        assert!(upstream.exactly(LARGE) == *body);
+    });
+    upstream.send(OK);
+    client.head();
+    client.expect("ok");
+    upstream.head();
+    upstream.exactly(EARLY);
+    upstream.send(OK);
+    client.head();
+    client.expect("ok");
+    // The second was answered early, and goes on.
+    for part in body[EARLY..].chunks(200_000) {
+        client.send(part);
+        assert!(upstream.exactly(part.len()) == part);
+    }
+}
+
+#[test]
+fn a_length_beyond_all_bodies_is_refused() {
+    let (_provider, proxy) = start();
+    for length in [u64::MAX, u64::MAX - 1] {
+        let mut client = proxy.connect();
+        client.send(format!("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: {length}\r\n\r\n"));
+        assert_eq!(client.head().status(), 431);
+    }
+}
+
+/// What is recorded is what was sent, even where it was a file that its sender writes into at once.
+#[test]
+fn pages_that_are_not_shared_are_recorded_as_they_passed() {
+    const SIZE: usize = 1_000_000;
+    let provider = Provider::start();
+    let watch = Watch::of(&[("witness", "")]);
+    let proxy = watch.setup(&provider).yaml("observe: {share_pages: false}").start();
+    let before = pipes(&proxy);
+    let path = proxy.folder().join("sent");
+    for _ in 0..5 {
+        fs::write(&path, vec![b'a'; SIZE]).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let mut client = proxy.connect();
+        client.send(head(SIZE));
+        let mut upstream = provider.accept();
+        upstream.head();
+        let socket = client.socket().try_clone().unwrap();
+        let came = thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut sent = 0;
+                while sent < SIZE {
+                    sent += sendfile(&socket, &file, None, SIZE - sent).unwrap();
+                }
+            });
+            upstream.exactly(SIZE)
+        });
+        file.write_all_at(&vec![b'b'; SIZE], 0).unwrap();
+        assert_eq!(pipes(&proxy), before);
+        client.close();
+        let told = watch.wait(0, |told| told.ends() == 1);
+        watch.go_on();
+        assert!(told.only().text("on_request_chunk") == latin1(came));
     }
 }
