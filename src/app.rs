@@ -20,6 +20,7 @@ use crate::api::{Api, ApiRule};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::pages;
 use crate::prices::PricesError;
 use crate::priority;
 use crate::proxy::serve::Serve;
@@ -169,6 +170,7 @@ pub fn run(config: Config, hires: Vec<Hire>, upstream: Option<Upstream>) -> Resu
     admin.set_ready(true);
     // stderr may be closed; the proxy works without being heard.
     let _ = writeln!(io::stderr(), "{start_line}");
+    pages::let_go_of_the_start();
 
     main.block_on(async {
         // To the last: whoever watches sees the exchanges that are still open.
