@@ -143,7 +143,7 @@ impl Sending {
     ) -> Poll<Result<(), Cut>> {
         let mut moved = 0;
         while !self.has_ended {
-            if moved >= AT_ONCE && self.has_no_data() {
+            if moved >= AT_ONCE && self.has_no_data() && !matches!(self.framing, Framing::Ended) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
