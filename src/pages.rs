@@ -34,10 +34,10 @@ pub(crate) fn give_back(_: &mut ReadBuf<'_>) {}
 pub(crate) fn let_go_of_the_start() {
     use rustix::mm::{Advice, madvise};
     let here = (let_go_of_the_start as fn() as *const ()).addr();
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let Some(code) = maps.lines().filter_map(code).find(|code| code.contains(&here)) else { return };
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    let Some(code) = untouched_code(&maps, here) else { return };
     #[expect(unsafe_code, reason = "there is no safe way; see above for what it is worth")]
-    // SAFETY: these pages are a file's and nobody can write to them, so that they come back as they are.
+    // SAFETY: none of these pages is other than in its file, and nobody can write to them: they come back as they are.
     let gone = unsafe {
         let start = std::ptr::with_exposed_provenance_mut(code.start);
         madvise(start, code.len(), Advice::LinuxDontNeed)
@@ -46,8 +46,17 @@ pub(crate) fn let_go_of_the_start() {
     let _ = gone;
 }
 
-/// Where code is, if that is what a line of `/proc/self/maps` tells of (proc_pid_maps(5)): private, not to be written to,
-/// and out of a file.
+/// Where the code around `here` is, as `/proc/self/smaps` has it (proc_pid_smaps(5)): private, not to be written to, out
+/// of a file, and not changed since, as by relocations or a debugger.
+#[cfg(target_os = "linux")]
+fn untouched_code(maps: &str, here: usize) -> Option<std::ops::Range<usize>> {
+    let mut lines = maps.lines();
+    let code = lines.by_ref().filter_map(code).find(|code| code.contains(&here))?;
+    let changed = lines.find_map(|line| line.strip_prefix("Anonymous:"))?;
+    (changed.trim() == "0 kB").then_some(code)
+}
+
+/// Where code is, if that is what a line tells of.
 #[cfg(target_os = "linux")]
 fn code(line: &str) -> Option<std::ops::Range<usize>> {
     let mut fields = line.split_ascii_whitespace();
@@ -79,6 +88,16 @@ mod tests {
         ] {
             assert_eq!(line(other), None, "{other}");
         }
+        let maps = |kib| {
+            format!(
+                "1000-2000 r--p 00000000 fe:00 7 /bin/x\nAnonymous:             4 kB\n\
+                 2000-4000 r-xp 00001000 fe:00 7 /bin/x\nRss:  8 kB\nAnonymous:             {kib} kB\n\
+                 4000-5000 r-xp 00003000 fe:00 8 /lib/y\nAnonymous:             0 kB\n"
+            )
+        };
+        assert_eq!(untouched_code(&maps(0), 0x2fff), Some(0x2000..0x4000));
+        assert_eq!(untouched_code(&maps(4), 0x2fff), None);
+        assert_eq!(untouched_code(&maps(0), 0x1000), None);
         let_go_of_the_start();
     }
 

@@ -71,6 +71,8 @@ struct Beyond {
     hyper: Option<Waker>,
     /// Who reads it.
     reader: Option<Waker>,
+    /// Whether anybody does: not before its exchange begins, which may never be.
+    is_read: bool,
     /// Nobody reads it, and so nothing that comes behind it.
     is_left: bool,
     /// hyper is gone, and with it the connection.
@@ -163,6 +165,7 @@ impl Handle {
         inner.open_exchanges += 1;
         let (raw, trusted) = inner.scan.take_head();
         let left = inner.scan.beyond();
+        inner.beyond.is_read = left > 0;
         let beyond = (left > 0).then(|| BeyondHyper { handle: self.clone(), left });
         (OpenExchange(self.clone()), raw, trusted, beyond)
     }
@@ -356,6 +359,7 @@ impl BeyondHyper {
                 self.left -= left.min(len) as u64;
                 inner.scan.came_beyond(len);
                 if self.left == 0 {
+                    inner.beyond.is_read = false;
                     inner.beyond.wake_hyper();
                 }
             }
@@ -370,7 +374,7 @@ impl Drop for BeyondHyper {
         if self.left > 0 {
             let mut inner = self.handle.lock();
             inner.beyond.reader = None;
-            inner.beyond.is_left = true;
+            (inner.beyond.is_read, inner.beyond.is_left) = (false, true);
             inner.beyond.wake_hyper();
         }
     }
@@ -498,7 +502,7 @@ impl AsyncWrite for ClientStream {
         if inner.reset {
             return Poll::Ready(Ok(()));
         }
-        if inner.scan.beyond() > 0 && !inner.beyond.is_left {
+        if inner.beyond.is_read {
             // A request that was answered early: hyper takes it for whole, and who reads the rest is not done.
             inner.beyond.hyper = Some(cx.waker().clone());
             return Poll::Pending;

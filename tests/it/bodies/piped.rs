@@ -200,10 +200,9 @@ fn answered_early(provider: &Provider, proxy: &Proxy, line: &str, size: usize) -
 #[test]
 fn a_large_body_that_was_answered_early_arrives_whole_and_nothing_besides() {
     const SIZE: usize = 12_000_000;
-    let (provider, proxy) = start();
     let body = pattern::bytes(SIZE);
-    let mut upstreams = Vec::new();
     for line in ["", "\r\nConnection: close"] {
+        let (provider, proxy) = start();
         let (client, mut upstream) = answered_early(&provider, &proxy, line, SIZE);
         let mut sender = client.writer();
         thread::scope(|scope| {
@@ -221,12 +220,38 @@ fn a_large_body_that_was_answered_early_arrives_whole_and_nothing_besides() {
         });
         // And to take what stands behind for another one.
         thread::sleep(Duration::from_millis(1_500));
-        upstreams.push(upstream);
-    }
-    proxy.stop();
-    for mut upstream in upstreams {
+        proxy.stop();
         assert!(upstream.rest().0.is_empty());
+        assert_eq!(provider.rest(), "");
     }
+}
+
+#[test]
+fn a_connection_ends_where_a_large_body_is_nobodys() {
+    let (provider, mut proxy) = start();
+    // hyper itself does not take these.
+    for refused in ["POST / HTTP/1.7\r\nHost: a", "PO(ST / HTTP/1.1\r\nHost: a", "POST / HTTP/1.1\r\nA B: c"]
+    {
+        let mut client = proxy.connect();
+        client.send(format!("{refused}\r\nContent-Length: {LARGE}\r\n\r\n"));
+        assert!(client.head().status() >= 400);
+        client.rest();
+    }
+    // This one comes behind the last request of its connection.
+    let mut client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n");
+    let mut upstream = provider.accept();
+    upstream.head();
+    client.send(head(LARGE));
+    client.send(&pattern::bytes(LARGE)[..EARLY]);
+    upstream.send(OK);
+    client.head();
+    client.expect("ok");
+    client.rest();
+    proxy.wait_for_metric("perimeter_open_connections", 0.0);
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.exit().code, Some(0));
+    assert!(upstream.rest().0.is_empty());
     assert_eq!(provider.rest(), "");
 }
 
