@@ -106,20 +106,30 @@ impl Pipe {
         (copy.holds == self.holds).then_some(copy)
     }
 
-    /// What it holds, in memory.
+    /// Adds what it holds to `bytes`.
     ///
     /// # Errors
     /// As reading from a pipe.
-    pub(crate) fn into_bytes(mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(self.holds);
+    pub(crate) fn append_to(mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.reserve(self.holds);
         while self.holds > 0 {
             let ends = self.ends()?;
-            let len = retry_on_intr(|| rustix::io::read(&ends.read, spare_capacity(&mut bytes)))?;
+            let len = retry_on_intr(|| rustix::io::read(&ends.read, spare_capacity(bytes)))?;
             if len == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.holds -= len.min(self.holds);
         }
+        Ok(())
+    }
+
+    /// What it holds, in memory.
+    ///
+    /// # Errors
+    /// As reading from a pipe.
+    pub(crate) fn into_bytes(self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.append_to(&mut bytes)?;
         Ok(bytes)
     }
 

@@ -220,11 +220,16 @@ impl Scribe {
                 tell(open.notice(at, What::Failure(failure.into())));
             }
             journal::What::Chunk { from, data, ends, asked } => {
-                let bytes = data.into_bytes();
-                if let (Peer::Upstream, Some(flows)) = (from, &mut open.flows) {
-                    flows.chunk(at, asked, &bytes);
+                match data {
+                    journal::Data::Piped(part) if open.only_reads_requests() => open.piped(at, part, tell),
+                    data => {
+                        let bytes = data.into_bytes();
+                        if let (Peer::Upstream, Some(flows)) = (from, &mut open.flows) {
+                            flows.chunk(at, asked, &bytes);
+                        }
+                        open.chunk(at, from, bytes, &mut attach, tell);
+                    }
                 }
-                open.chunk(at, from, bytes, &mut attach, tell);
                 if ends {
                     open.close(at, from, BodyEnd::COMPLETE, 0, masks, &mut attach, tell);
                 }

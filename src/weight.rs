@@ -47,7 +47,8 @@ pub(crate) fn event_of(event: &LlmEvent) -> usize {
                 .iter()
                 .map(|tool| PART + tool.name.len() + tool.description.as_ref().map_or(0, |text| text.len()));
             let history: usize = call.history.iter().map(turn).sum();
-            call.body.len() + turns + history + tools.sum::<usize>() + tags(&call.session.tags)
+            let prefixes = size_of_val(&*call.prefixes);
+            call.body.len() + prefixes + turns + history + tools.sum::<usize>() + tags(&call.session.tags)
         }
         LlmEvent::Delta(delta) => match &delta.said {
             Said::Text(text) | Said::Thinking(text) | Said::Refusal(text) | Said::ToolInput(text) => {

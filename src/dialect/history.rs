@@ -11,7 +11,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use perimeter_interceptor::{Agent, CallId, Role, Tool, Turn};
+use perimeter_interceptor::{Agent, CallId, Prefix, Role, Tool, Turn};
 
 use self::layout::{Layout, Shape, Stretch};
 use super::units::{Seed, Units};
@@ -84,6 +84,8 @@ pub(crate) struct News {
     /// All its messages.
     pub(crate) units: Units,
     pub(crate) lead: Lead,
+    /// How its bytes begin, as far as that is known.
+    pub(crate) prefixes: Arc<[Prefix]>,
     /// Whether it was not seen to its end: its last message may be another, or not the last.
     pub(crate) is_cut: bool,
 }
@@ -104,7 +106,8 @@ impl News {
             messages: leading,
             agent: agent(system.as_ref(), prompt.turns.get(..leading).unwrap_or_default()),
         };
-        Self { prompt, system, tools, passed: 0, passed_system: false, units, lead, is_cut: false }
+        let prefixes = Arc::default();
+        Self { prompt, system, tools, passed: 0, passed_system: false, units, lead, prefixes, is_cut: false }
     }
 
     /// With what is told of a request that only counts: how much there is, not what.
@@ -218,7 +221,8 @@ impl Histories {
                         && let Some(history) =
                             self.history(&shape, &layout, system.as_ref(), &mut prompt, body)
                     {
-                        return self.remember(history, &layout, system, prompt);
+                        let prefixes = self.prefixes(&layout, &history.items, body);
+                        return News { prefixes, ..self.remember(history, &layout, system, prompt) };
                     }
                 } else if short.is_none() {
                     return News::all(asked, &self.seed, prompt);
@@ -241,7 +245,7 @@ impl Histories {
     /// Takes out the turns that were read again. False where one of them is another now: then what follows is new.
     fn take_again(&self, layout: &Layout, turns: &mut Vec<Turn>) -> bool {
         let like = self.latest.get(layout.like);
-        let is_same = |((at, _), turn): (&(usize, _), &Turn)| {
+        let is_same = |(at, turn): (&usize, &Turn)| {
             let item = like.and_then(|like| like.items.get(*at));
             item.is_some_and(|item| item.turn == self.seed.of_turn(turn))
         };
@@ -269,11 +273,11 @@ impl Histories {
         let like = |at: usize| self.latest.get(at);
         let mut items = Vec::new();
         if !layout.goes_on && !self.forgets {
-            items.reserve_exact(layout.known + layout.fresh.len());
-            let known = like(layout.like).and_then(|like| like.items.get(..layout.known));
+            items.reserve_exact(layout.messages().count());
+            let known = like(layout.like).and_then(|like| like.items.get(..layout.known.len()));
             items.extend_from_slice(known.unwrap_or_default());
-            for (at, range) in &layout.again {
-                if let Some(item) = items.get_mut(*at) {
+            for at in &layout.again {
+                if let (Some(item), Some(range)) = (items.get_mut(*at), layout.known.get(*at)) {
                     item.bytes = stretch(range);
                 }
             }
@@ -302,7 +306,7 @@ impl Histories {
     /// the known and go on behind it.
     fn units(&self, layout: &Layout, fresh: &[Turn]) -> Option<Units> {
         let known = match self.latest.get(layout.like) {
-            Some(like) if layout.known > 0 => like.units.prefix(layout.known)?,
+            Some(like) if !layout.known.is_empty() => like.units.prefix(layout.known.len())?,
             _ => Units::default(),
         };
         let mut units = known;
@@ -335,9 +339,21 @@ impl Histories {
         if let Some(earlier) = self.latest.iter().find(|earlier| earlier.lead.hash == hash) {
             return Some(Lead { messages, ..earlier.lead.clone() });
         }
-        let is_read = (system.is_none() || read.is_some()) && (messages == 0 || layout.known == 0);
+        let is_read = (system.is_none() || read.is_some()) && (messages == 0 || layout.known.is_empty());
         let leading = fresh.get(..messages).unwrap_or_default();
         is_read.then(|| Lead { hash, messages, agent: agent(read, leading) })
+    }
+
+    /// How the request begins, up to the end of each message that may be passed over.
+    fn prefixes(&self, layout: &Layout, items: &[Item], body: &[u8]) -> Arc<[Prefix]> {
+        let seed = &self.seed;
+        let mut last = Prefix { len: 0, hash: 0 };
+        let prefixes = layout.messages().zip(items).map_while(|(message, item)| {
+            let before = seed.then(last.hash, seed.of_bytes(body.get(last.len..message.start)?));
+            last = Prefix { len: message.end, hash: seed.then(before, item.bytes?.hash()) };
+            Some(last)
+        });
+        prefixes.collect()
     }
 
     /// Remembers a request, in place of the one that it goes on from. The last message of that one may have been
@@ -364,9 +380,10 @@ impl Histories {
             prompt,
             system,
             tools,
-            passed: layout.known,
+            passed: layout.known.len(),
             units: history.units.clone(),
             lead: history.lead.clone(),
+            prefixes: Arc::default(),
             is_cut: false,
         };
         if self.forgets {

@@ -32,6 +32,11 @@ impl Pipe {
         match *self {}
     }
 
+    /// Adds what it holds to `bytes`.
+    pub(crate) fn append_to(self, _bytes: &mut Vec<u8>) -> io::Result<()> {
+        match self {}
+    }
+
     /// What it holds, in memory.
     pub(crate) fn into_bytes(self) -> io::Result<Vec<u8>> {
         match self {}

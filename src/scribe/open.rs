@@ -21,6 +21,7 @@ use super::tally::streams::Closer;
 use super::till::Till;
 use super::{Masks, Tell, kept, session_end};
 use crate::journal::between;
+use crate::pipe::Pipe;
 
 /// An exchange that is not over.
 #[derive(Debug)]
@@ -117,6 +118,19 @@ impl Open {
                     self.read(at, tell, |reading, tell| reading.response_chunk(&bytes, attach, tell));
                 self.starved(Peer::Upstream, starved);
             }
+        }
+    }
+
+    /// Whether the parts of a request's body are for nobody but who reads the whole of it.
+    pub(super) fn only_reads_requests(&self) -> bool {
+        !self.upgraded && !self.interest.includes(Interest::REQUEST_CHUNKS)
+    }
+
+    /// A part of a request's body came that only who reads it needs, in a pipe.
+    pub(super) fn piped(&mut self, at: Instant, part: Pipe, tell: Tell<'_>) {
+        if !self.has_closed(Peer::Client) {
+            let starved = self.read(at, tell, |reading, _| reading.request_piped(part));
+            self.starved(Peer::Client, starved);
         }
     }
 

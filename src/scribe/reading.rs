@@ -10,12 +10,16 @@ use http::{HeaderMap, HeaderValue};
 use perimeter_interceptor::{Call, CallId, LlmEvent, RequestHead, ResponseHead, Session};
 
 use super::attach::Attach;
-use super::bounded::append;
 use super::decode::Decoder;
 use super::sessions::Known;
-use crate::dialect::{Asked, Form, Histories, MultipartForm, News, Prompt, Reader, Seed};
+use crate::dialect::{Asked, Form, Histories, News, Prompt, Reader, Seed};
 use crate::memory::Memory;
+use crate::pipe::Pipe;
 use crate::weight;
+
+mod body;
+
+use body::Body;
 
 /// Events of a response that came before its request had ended wait for it, up to so many. After that the request
 /// counts as cut, and the rest of the answer is told when it is whole.
@@ -87,22 +91,6 @@ enum Request {
     Told,
 }
 
-/// A request's body, decoded.
-struct Body {
-    decoder: Option<Decoder>,
-    /// Reads a form as it comes: then none of it is held here.
-    form: Option<MultipartForm>,
-    /// A body that came in one piece is not copied.
-    piece: Bytes,
-    rest: Vec<u8>,
-    /// What room is made for, bytes.
-    expected: usize,
-    /// Whether something is missing behind it.
-    cut: bool,
-    /// Whether there was no memory for what came behind it.
-    starved: bool,
-}
-
 struct Response {
     decoder: Option<Decoder>,
     /// Gone when the end was read, or nothing more can be.
@@ -140,20 +128,10 @@ impl Reading {
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let expected = usize::min(length.unwrap_or(0), EARLY);
         let content_type = head.headers.get(CONTENT_TYPE).cloned();
-        let mut body = Body {
-            decoder: None,
-            form: asked.form(content_type.as_ref().map(HeaderValue::as_bytes)),
-            piece: Bytes::new(),
-            rest: Vec::new(),
-            expected,
-            cut: false,
-            starved: false,
-        };
-        match decoder(&head.headers, limit) {
-            Ok(decoder) => body.decoder = decoder,
-            Err(Opaque) => body.cut = true,
-        }
-        let opaque = u64::from(body.cut);
+        let form = asked.form(content_type.as_ref().map(HeaderValue::as_bytes));
+        let decoder = decoder(&head.headers, limit);
+        let opaque = u64::from(decoder.is_err());
+        let body = Body::new(decoder, form, expected);
         Some(Self {
             asked,
             content_type,
@@ -176,12 +154,21 @@ impl Reading {
     ///
     /// Gives back how many bytes of it there was no memory for. What came before is kept.
     pub(super) fn request_chunk(&mut self, chunk: &Bytes) -> u64 {
+        self.request_part(chunk.len(), |body, limit| body.add(chunk, limit))
+    }
+
+    /// The same of a part that is in a pipe.
+    pub(super) fn request_piped(&mut self, part: Pipe) -> u64 {
+        self.request_part(part.holds(), |body, limit| body.add_piped(part, limit))
+    }
+
+    fn request_part(&mut self, len: usize, add: impl FnOnce(&mut Body, usize)) -> u64 {
         let Request::Coming(body) = &mut self.request else { return 0 };
-        if body.starved {
-            return chunk.len() as u64;
+        if body.is_starved() {
+            return len as u64;
         }
         let before = body.len();
-        body.add(chunk, self.limit);
+        add(body, self.limit);
         if self.account() {
             return 0;
         }
@@ -189,7 +176,7 @@ impl Reading {
             body.starve(before);
         }
         self.account();
-        chunk.len() as u64
+        len as u64
     }
 
     /// The request has ended, whole or not.
@@ -201,10 +188,11 @@ impl Reading {
             None => self.read_request(attach, &body, whole),
         };
         let again = |seed: &Seed| self.read_all(seed, &body, whole);
+        let prefixes = Arc::clone(&news.prefixes);
         let (session, news, known) = attach.session(&self.asked, self.id, news, again);
         let history = attach.wants_history.then(|| news.history());
         let mut call = call_of(&self.asked, self.id, news, known, body, session);
-        call.history = history.unwrap_or_default();
+        (call.history, call.prefixes) = (history.unwrap_or_default(), prefixes);
         call.partial |= !whole;
         self.model.clone_from(&call.model);
         tell(LlmEvent::Call(Arc::new(call)));
@@ -392,83 +380,6 @@ const EARLY: usize = 1024 * 1024;
 impl Response {
     fn held(&self) -> usize {
         self.decoder.as_ref().map_or(0, Decoder::held) + self.reader.as_ref().map_or(0, Reader::held)
-    }
-}
-
-impl Body {
-    fn len(&self) -> usize {
-        self.piece.len() + self.rest.len()
-    }
-
-    fn held(&self) -> usize {
-        let form = self.form.as_ref().map_or(0, MultipartForm::held);
-        self.decoder.as_ref().map_or(0, Decoder::held) + form + self.piece.len() + self.rest.capacity()
-    }
-
-    fn add(&mut self, chunk: &Bytes, limit: usize) {
-        if self.cut {
-            return;
-        }
-        if let Some(form) = &mut self.form {
-            match &mut self.decoder {
-                None => form.feed(chunk),
-                Some(decoder) => self.cut = decoder.decode(chunk, &mut |piece| form.feed(piece)).is_err(),
-            }
-            return;
-        }
-        let Some(decoder) = &mut self.decoder else {
-            if self.len() == 0 && chunk.len() <= limit {
-                self.piece = super::kept(chunk);
-            } else {
-                self.unite();
-                self.cut = !append(&mut self.rest, chunk, limit);
-            }
-            return;
-        };
-        let (rest, cut) = (&mut self.rest, &mut self.cut);
-        let decoded = decoder.decode(chunk, &mut |piece| {
-            if !*cut {
-                *cut = !append(rest, piece, limit);
-            }
-        });
-        self.cut |= decoded.is_err();
-    }
-
-    /// Copies a first piece to where the others go.
-    fn unite(&mut self) {
-        let piece = mem::take(&mut self.piece);
-        if self.rest.is_empty() {
-            self.rest.reserve(self.expected.max(piece.len()));
-        }
-        self.rest.extend_from_slice(&piece);
-    }
-
-    /// Goes back to what it was when it had this length, and takes no more.
-    fn starve(&mut self, length: usize) {
-        if length == 0 {
-            self.piece = Bytes::new();
-        }
-        self.rest.truncate(length);
-        self.rest.shrink_to_fit();
-        self.decoder = None;
-        self.form = None;
-        self.cut = true;
-        self.starved = true;
-    }
-
-    /// The body or what was read of it, and whether it is all there.
-    fn finish(mut self, whole: bool) -> (Bytes, Option<MultipartForm>, bool) {
-        let mut whole = whole && !self.cut;
-        if let Some(decoder) = self.decoder.take() {
-            whole &= decoder.finish().is_ok();
-        }
-        if self.rest.is_empty() {
-            return (self.piece, self.form, whole);
-        }
-        if !self.piece.is_empty() {
-            self.unite();
-        }
-        (Bytes::from(self.rest), self.form, whole)
     }
 }
 

@@ -28,8 +28,8 @@ pub use exchange::{
 };
 pub use interest::Interest;
 pub use llm::{
-    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Role, Said, Tool,
-    ToolResult, ToolUse, Turn,
+    Answer, ApiFailure, Call, CallId, Completion, Delta, LlmEvent, Media, Operation, Part, Prefix, Role,
+    Said, Tool, ToolResult, ToolUse, Turn,
 };
 pub use session::{Agent, Branch, Client, Relation, Session, SessionEnd};
 pub use stream::{Gaps, Stall, Stream};

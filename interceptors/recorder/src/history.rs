@@ -1,19 +1,18 @@
 //! Requests bring what was said before, each time. What was found out of it once is not found out again.
 //!
-//! Of a request's body stretches are remembered, as lengths and hashes: they end with whole messages. Where the next
-//! body of the same line of talk begins with the same, that is known to be messages, and cut out; what is left is JSON
-//! if the body is, and all that has to be read. What stands behind the messages, such as the tools, is often the same
-//! again, and then cut off as well.
+//! Of a request's body it is remembered how it began, up to the ends of messages ([`Prefix`]). Where the next body of
+//! the same line of talk begins with the same, that is known to be messages, and cut out; what is left is JSON if the
+//! body is, and all that has to be read. What stands behind the messages, such as the tools, is often the same again,
+//! and then cut off as well.
 
 use std::borrow::Cow;
-use std::hash::BuildHasher as _;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use lru::LruCache;
-use perimeter_interceptor::Session;
+use perimeter_interceptor::{Call, Prefix, Session};
 
 mod outline;
 mod tail;
@@ -25,10 +24,10 @@ use tail::Tail;
 const LINES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// A shorter body is read whole, bytes.
 pub(crate) const SHORT: usize = 4 << 10;
-/// A stretch is at least so long, bytes.
+/// From one end that is remembered to the next it is at least so far, bytes.
 const STRETCH: usize = 2 << 10;
-/// Of one body so many are remembered, and so much that was found in them: what is behind is read each time.
-const MOST_STRETCHES: usize = 1 << 10;
+/// Of one body so many are remembered, and so much that was found before them: what is behind is read each time.
+const MOST_ENDS: usize = 1 << 10;
 const MOST_FOUND: usize = 64;
 
 /// What earlier requests had, by the lines of talk of all sessions.
@@ -43,20 +42,19 @@ pub(crate) struct Histories {
 struct History {
     /// Where the list of its messages begins: the first of them.
     list: usize,
-    /// One behind another, the first from the body's beginning.
-    stretches: Vec<Stretch>,
+    /// Ends of messages, one behind another.
+    ends: Vec<End>,
     /// Where something in them was found that whoever remembers them looks for.
     found: Vec<Range<usize>>,
     /// What stood behind the messages.
     tail: Option<Tail>,
 }
 
-/// Some messages of a body.
+/// The end of a message.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
-    end: usize,
-    hash: u64,
-    /// How many messages there are up to its end.
+struct End {
+    prefix: Prefix,
+    /// How many messages there are up to it.
     messages: usize,
 }
 
@@ -64,6 +62,7 @@ struct Stretch {
 #[derive(Debug)]
 pub(crate) struct Body<'a> {
     whole: &'a [u8],
+    prefixes: &'a [Prefix],
     /// The messages that are cut out, and the comma behind them.
     known: Range<usize>,
     /// How many they are.
@@ -72,8 +71,8 @@ pub(crate) struct Body<'a> {
     tail: Option<usize>,
     /// What is left: an object, if the body is one.
     pub(crate) rest: Cow<'a, str>,
-    /// How many stretches are known.
-    stretches: usize,
+    /// How many of the ends are known.
+    ends: usize,
     outline: Outline,
 }
 
@@ -87,15 +86,16 @@ impl Default for Histories {
 }
 
 impl Histories {
-    /// This body, without the messages that an earlier one had, or without `most` of them; `None` where it is no object
+    /// The body of this call, without the messages that an earlier one had, or without `most` of them; `None` where it is no object
     /// of JSON, or one with two lists of messages.
-    pub(crate) fn cut<'a>(&mut self, session: &Session, whole: &'a [u8], most: usize) -> Option<Body<'a>> {
-        let (stretches, known, messages) = self.known(session, whole, most);
+    pub(crate) fn cut<'a>(&mut self, call: &'a Call, most: usize) -> Option<Body<'a>> {
+        let Call { session, body: whole, prefixes, .. } = call;
+        let (ends, known, messages) = self.known(call, most);
         let left = |rest: Cow<'a, str>, tail: Option<usize>| {
             let outline = Outline::of(&rest)?;
-            Some(Body { whole, known: known.clone(), messages, tail, rest, stretches, outline })
+            Some(Body { whole, prefixes, known: known.clone(), messages, tail, rest, ends, outline })
         };
-        if stretches == 0 {
+        if ends == 0 {
             return left(simdutf8::basic::from_utf8(whole).ok()?.into(), None);
         }
         let rest = |tail: usize, end: &[u8]| {
@@ -114,34 +114,29 @@ impl Histories {
         tail.place_in(body, &self.seed)
     }
 
-    /// How many stretches of this body are known, where their messages are, and how many.
-    fn known(&mut self, session: &Session, body: &[u8], most: usize) -> (usize, Range<usize>, usize) {
+    /// How many ends of messages are known, where these messages are, and how many.
+    fn known(&mut self, call: &Call, most: usize) -> (usize, Range<usize>, usize) {
         const NONE: (usize, Range<usize>, usize) = (0, 0..0, 0);
+        let Call { session, body, prefixes, .. } = call;
         if body.len() < SHORT {
             return NONE;
         }
         let Some(history) = self.lines.get(&(Arc::clone(&session.id), session.thread)) else { return NONE };
-        let mut start = 0;
-        let same = history.stretches.iter().take_while(|stretch| {
-            let is_same = stretch.messages <= most
-                && body.get(start..stretch.end).is_some_and(|text| self.seed.hash_one(text) == stretch.hash);
-            start = stretch.end;
-            is_same
-        });
-        let count = same.count();
-        let Some(last) = count.checked_sub(1).and_then(|last| history.stretches.get(last)) else {
-            return NONE;
-        };
-        let behind = body.get(last.end..).unwrap_or_default().trim_ascii_start();
+        let is_same =
+            |end: &End| end.messages <= most && prefix(prefixes, end.prefix.len) == Some(end.prefix);
+        let Some(at) = history.ends.iter().rposition(is_same) else { return NONE };
+        let Some(last) = history.ends.get(at) else { return NONE };
+        let end = last.prefix.len;
+        let behind = body.get(end..).unwrap_or_default().trim_ascii_start();
         let known = match behind {
-            [b']', ..] => history.list..last.end,
+            [b']', ..] => history.list..end,
             [b',', next @ ..] if !next.trim_ascii_start().starts_with(b"]") => {
                 history.list..body.len() - next.len()
             }
             // Nothing else can stand there in JSON.
             _ => return NONE,
         };
-        (count, known, last.messages)
+        (at + 1, known, last.messages)
     }
 
     /// What was found in the messages of this body that are known, and behind them.
@@ -168,25 +163,26 @@ impl Histories {
     pub(crate) fn remember(&mut self, session: &Session, body: &Body<'_>, found: &[Range<usize>]) {
         let messages = &body.outline.messages;
         let first = messages.first().map(|first| first.start);
-        if body.whole.len() < SHORT || body.stretches == 0 && first.is_none() {
+        if body.whole.len() < SHORT || body.ends == 0 && first.is_none() {
             return;
         }
         let key = (Arc::clone(&session.id), session.thread);
         let mut history = self.lines.pop(&key).unwrap_or_default();
-        history.stretches.truncate(body.stretches);
-        if let (0, Some(first)) = (body.stretches, first) {
+        history.ends.truncate(body.ends);
+        if let (0, Some(first)) = (body.ends, first) {
             history.list = first;
         }
         let limit = found.get(MOST_FOUND).map_or(usize::MAX, |found| found.start);
         let ends = messages.iter().map(|message| body.place(message.end));
         for (end, messages) in ends.zip(body.messages + 1..).take_while(|(end, _)| *end <= limit) {
-            let start = history.stretches.last().map_or(0, |last| last.end);
-            let stretch = body.whole.get(start..end).filter(|stretch| stretch.len() >= STRETCH);
-            if let Some(stretch) = stretch.filter(|_| history.stretches.len() < MOST_STRETCHES) {
-                history.stretches.push(Stretch { end, hash: self.seed.hash_one(stretch), messages });
+            if end >= history.end() + STRETCH
+                && history.ends.len() < MOST_ENDS
+                && let Some(prefix) = prefix(body.prefixes, end)
+            {
+                history.ends.push(End { prefix, messages });
             }
         }
-        let end = history.stretches.last().map_or(0, |last| last.end);
+        let end = history.end();
         history.found = found.iter().filter(|found| found.end <= end).cloned().collect();
         if body.tail.is_none() {
             let end = messages.last().map_or(body.known.end, |last| body.place(last.end));
@@ -197,6 +193,19 @@ impl Histories {
     }
 }
 
+impl History {
+    /// The last of the ends.
+    fn end(&self) -> usize {
+        self.ends.last().map_or(0, |last| last.prefix.len)
+    }
+}
+
+/// The one of this length.
+fn prefix(prefixes: &[Prefix], len: usize) -> Option<Prefix> {
+    let at = prefixes.binary_search_by_key(&len, |prefix| prefix.len).ok()?;
+    prefixes.get(at).copied()
+}
+
 impl Body<'_> {
     /// How many messages the rest has; 0 where they stand in an object within it.
     pub(crate) fn left(&self) -> usize {
@@ -205,7 +214,7 @@ impl Body<'_> {
 
     /// Whether nothing is cut out or off.
     pub(crate) fn is_whole(&self) -> bool {
-        self.stretches == 0
+        self.ends == 0
     }
 
     /// The members of the rest, and their values as they were written.
@@ -235,4 +244,4 @@ impl Body<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -357,7 +357,7 @@ impl MessageLogger {
             return Body::of(&call.body).without(system_prompt::take_out_of_request).or_null();
         }
         let redacts = self.settings.redact_credentials;
-        match Read::request(&mut self.histories, &call.session, &call.body, redacts) {
+        match Read::request(&mut self.histories, call, redacts) {
             Some(read) => Logged::Read(read),
             None => Body::of(&call.body).or_null(),
         }

@@ -115,11 +115,11 @@ fn enter(skim: &mut Skim<'_>, name: &str, within: Option<&str>) -> Option<()> {
 /// A request, taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
-    /// How many messages, from the first, are those of the history `like`.
-    pub(super) known: usize,
+    /// The messages, from the first, that are those of the history `like`.
+    pub(super) known: Vec<Range<usize>>,
     pub(super) like: usize,
-    /// Those of them that have other bytes: whether they still say the same is to be read.
-    pub(super) again: Vec<(usize, Range<usize>)>,
+    /// Which of them have other bytes: whether they still say the same is to be read.
+    pub(super) again: Vec<usize>,
     /// The messages behind them.
     pub(super) fresh: Vec<Range<usize>>,
     pub(super) system: Option<Member>,
@@ -141,6 +141,11 @@ pub(super) struct Member {
 }
 
 impl Layout {
+    /// The messages.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Range<usize>> {
+        self.known.iter().chain(&self.fresh)
+    }
+
     /// Takes a request apart, beside what is remembered. `None` where it is not quite as expected. Where it `resumes`,
     /// a message between known ones may be another.
     pub(super) fn of(
@@ -162,7 +167,7 @@ impl Layout {
             layout: Self::default(),
         };
         let mut layout = walk.request()?;
-        if layout.goes_on && layout.known > 0 {
+        if layout.goes_on && !layout.known.is_empty() {
             return Self::of(body, shape, &[], false, seed);
         }
         if layout.beside_system
@@ -308,8 +313,8 @@ impl Walk<'_> {
                 self.layout.fresh.push(message);
                 return self.fresh();
             }
-            self.layout.again.push((self.layout.known, message));
-            self.layout.known += 1;
+            self.layout.again.push(self.layout.known.len());
+            self.layout.known.push(message);
         }
         Some(())
     }
@@ -318,7 +323,7 @@ impl Walk<'_> {
     fn goes_on_behind(&mut self, alike: &[usize]) -> bool {
         self.resumes
             && self.layout.again.len() < MOST_AGAIN
-            && self.next_like(alike, self.layout.known + 1).is_some()
+            && self.next_like(alike, self.layout.known.len() + 1).is_some()
     }
 
     /// Passes over messages that are known; says whether there are no others behind them. The last before them that
@@ -327,9 +332,10 @@ impl Walk<'_> {
         let start = self.skim.at();
         let mut end = start;
         while let Some(bytes) = self.next_known(alike) {
+            let from = self.skim.at();
             self.skim.jump(bytes.length);
             end = self.skim.at();
-            self.layout.known += 1;
+            self.layout.known.push(from..end);
             if !self.skim.eat(b',') {
                 // No comma is left in front of them.
                 self.layout.cuts.push((kept.unwrap_or(start)..end, b""));
@@ -345,7 +351,7 @@ impl Walk<'_> {
 
     /// The next message, if one of the histories that were `alike` so far goes on with it.
     fn next_known(&mut self, alike: &mut Vec<usize>) -> Option<Stretch> {
-        let (number, histories) = (self.layout.known, self.histories);
+        let (number, histories) = (self.layout.known.len(), self.histories);
         let bytes = self.next_like(alike, number)?;
         alike.retain(|at| histories.get(*at).and_then(|one| one.items.get(number)?.bytes) == Some(bytes));
         self.layout.like = alike.first().copied()?;
@@ -400,6 +406,10 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
+    pub(super) fn hash(self) -> u64 {
+        self.hash
+    }
+
     pub(super) fn of(value: &[u8], seed: &Seed) -> Option<Self> {
         let ends_itself = matches!(value.first(), Some(b'{' | b'[' | b'"'));
         ends_itself.then(|| Self { length: value.len(), hash: seed.of_bytes(value) })

@@ -152,7 +152,7 @@ fn skipped(histories: &Histories, dialect: Dialect, body: &str) -> (usize, usize
     let shape = Shape::of(&asked(dialect)).unwrap();
     let layout = Layout::of(body.as_bytes(), &shape, &histories.latest, true, &histories.seed).unwrap();
     let short = layout.shortened(body.as_bytes());
-    (layout.known - layout.again.len(), short.map_or(body.len(), |short| short.len()))
+    (layout.known.len() - layout.again.len(), short.map_or(body.len(), |short| short.len()))
 }
 
 #[test]
@@ -356,6 +356,35 @@ fn what_was_cut_is_not_remembered_and_not_compared() {
     assert_eq!((news.passed, news.prompt.partial), (0, true));
 }
 
+#[test]
+fn what_begins_with_other_bytes_has_other_prefixes() {
+    let mut histories = Histories::default();
+    let message = |text: &str| format!(r#"{{"role":"user","content":"{text}"}}"#);
+    let (a, b, c) = (message("a"), message("b"), message("c"));
+    let mut prefixes = |body: &str| read(&mut histories, Dialect::OpenAiChat, body).prefixes;
+    let first = prefixes(&format!(r#"{{"model":"m","messages":[{a}, {b}]}}"#));
+    let lens: Vec<_> = first.iter().map(|prefix| prefix.len).collect();
+    assert_eq!(lens, [25 + a.len(), 25 + a.len() + 2 + b.len()]);
+    let longer = prefixes(&format!(r#"{{"model":"m","messages":[{a}, {b}, {c}],"stream":true}}"#));
+    assert_eq!((&longer[..2], longer.len()), (&*first, 3));
+    for (other, same) in [
+        (format!(r#"{{"model":"n","messages":[{a}, {b}]}}"#), 0),
+        (format!(r#"{{"model":"m","messages":[{c}, {b}]}}"#), 0),
+        (format!(r#"{{"model":"m","messages":[{a} ,{b}]}}"#), 1),
+        (format!(r#"{{"model":"m","messages":[{a}, {c}]}}"#), 1),
+        (format!(r#"{{"model":"m","messages":[{a}, {b}],"n":1}}"#), 2),
+    ] {
+        let prefixes = prefixes(&other);
+        assert_eq!(prefixes.len(), 2, "{other}");
+        let known = prefixes.iter().zip(&*first).take_while(|(one, other)| one == other);
+        assert_eq!(known.count(), same, "{other}");
+        assert!(
+            prefixes.iter().zip(&*first).skip(same).all(|(one, other)| one.hash != other.hash),
+            "{other}"
+        );
+    }
+}
+
 /// What a client does between two requests.
 #[derive(Clone, Debug)]
 enum Step {
@@ -525,6 +554,7 @@ proptest! {
             check(&once, &all);
             let news = histories.read(&asked, CallId(0), None, &body, whole);
             check(&news, &all);
+            prop_assert!(news.prefixes.is_empty() || news.prefixes == all.prefixes);
             let full = asked.read_request(CallId(0), None, &body, whole);
             let turns: Vec<_> = all.system.iter().chain(&all.prompt.turns).collect();
             prop_assert_eq!(turns, full.turns.iter().collect::<Vec<_>>());

@@ -36,7 +36,7 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn of(call: &'a Call, histories: &mut Histories) -> Self {
-        Self { call, body: histories.cut(&call.session, &call.body, call.known) }
+        Self { call, body: histories.cut(call, call.known) }
     }
 
     /// Writes the request with the messages that its session had not seen, as they were written. Where the body is no
@@ -255,17 +255,15 @@ pub(super) fn prompt(call: &Call) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use perimeter_interceptor::{CallId, Media, Session};
+    use perimeter_interceptor::{Media, Session};
     use perimeter_redact::secrets;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::history::tests::call_in;
 
     fn call(body: &str, known: usize) -> Call {
-        let mut call = Call::new(CallId(0), "openai_chat", Arc::new(Session::new("s")));
-        call.body = body.to_owned().into();
+        let mut call = call_in(Session::new("s"), body);
         call.known = known;
         call
     }

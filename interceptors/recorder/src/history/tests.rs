@@ -1,7 +1,29 @@
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::FixedState;
+use perimeter_interceptor::CallId;
+
 use super::*;
 
 fn session() -> Session {
     Session::new("s")
+}
+
+/// A call with this body, as it is told.
+pub(crate) fn call_in(session: Session, body: &str) -> Call {
+    let mut call = Call::new(CallId(0), "openai_chat", session.into());
+    let messages = Outline::of(body).unwrap_or_default().messages;
+    let prefix = |message: &Range<usize>| Prefix {
+        len: message.end,
+        hash: FixedState::default().hash_one(&body[..message.end]),
+    };
+    call.prefixes = messages.iter().map(prefix).collect();
+    call.body = body.to_owned().into();
+    call
+}
+
+fn call(body: &str) -> Call {
+    call_in(session(), body)
 }
 
 fn message(number: usize) -> String {
@@ -16,7 +38,8 @@ fn request(count: usize, end: &str) -> String {
 
 fn remembering(body: &str) -> Histories {
     let mut histories = Histories::default();
-    let read = histories.cut(&session(), body.as_bytes(), usize::MAX).unwrap();
+    let call = call(body);
+    let read = histories.cut(&call, usize::MAX).unwrap();
     histories.remember(&session(), &read, &[]);
     histories
 }
@@ -25,8 +48,8 @@ fn remembering(body: &str) -> Histories {
 fn what_an_earlier_request_had_is_cut_out_and_the_rest_is_json() {
     let mut histories = remembering(&request(3, ""));
     for (count, left) in [(3, 0), (5, 2), (7, 2), (2, 0), (3, 1)] {
-        let body = request(count, "");
-        let read = histories.cut(&session(), body.as_bytes(), usize::MAX).unwrap();
+        let call = call(&request(count, ""));
+        let read = histories.cut(&call, usize::MAX).unwrap();
         let rest: serde_json::Value = serde_json::from_str(&read.rest).unwrap();
         let messages = rest["messages"].as_array().unwrap();
         assert_eq!((read.messages, messages.len()), (count - left, left));
@@ -45,16 +68,21 @@ fn what_an_earlier_request_had_is_cut_out_and_the_rest_is_json() {
 fn no_more_is_cut_out_than_is_asked_for_and_nothing_of_another_line_of_talk() {
     let body = request(4, "");
     let mut histories = remembering(&body);
-    assert_eq!(histories.cut(&session(), body.as_bytes(), 2).unwrap().messages, 2);
+    assert_eq!(histories.cut(&call(&body), 2).unwrap().messages, 2);
     let mut beside = session();
     beside.thread = 1;
-    assert_eq!(histories.cut(&beside, body.as_bytes(), usize::MAX).unwrap().messages, 0);
+    assert_eq!(histories.cut(&call_in(beside, &body), usize::MAX).unwrap().messages, 0);
 }
 
 #[test]
 fn what_is_no_json_is_none_without_what_is_known_either() {
     let mut histories = remembering(&request(3, ""));
-    let mut is_json = |body: &str| histories.cut(&session(), body.as_bytes(), usize::MAX).is_some();
+    let prefixes = call(&request(3, "")).prefixes;
+    let mut is_json = |body: &str| {
+        let mut call = call(body);
+        call.prefixes = prefixes.clone();
+        histories.cut(&call, usize::MAX).is_some()
+    };
     assert!(is_json(&request(3, "")));
     for end in [",", ", ", "}", ",,", "\"", ",{\"a\"}", " {}"] {
         assert!(!is_json(&request(3, end)), "{end}");
@@ -70,20 +98,22 @@ fn of_two_lists_none_is_cut() {
     let list = |name: &str| format!("\"{name}\":[{}]", message(0));
     let mut histories = remembering(&format!("{{\"request\":{{{},{}}}}}", list("contents"), list("input")));
     let body = format!("{{\"request\":{{{}}},{}}}", list("contents"), list("messages"));
-    assert!(histories.cut(&session(), body.as_bytes(), usize::MAX).is_none());
+    assert!(histories.cut(&call(&body), usize::MAX).is_none());
     let mut histories = remembering("{\"input\":\"a\",\"messages\":[1]}");
-    assert!(histories.cut(&session(), b"[1]", usize::MAX).is_none());
+    assert!(histories.cut(&call("[1]"), usize::MAX).is_none());
 }
 
 #[test]
 fn what_was_found_in_messages_is_told_of_them_again_where_it_is() {
     let body = request(3, "");
     let mut histories = Histories::default();
-    let read = histories.cut(&session(), body.as_bytes(), usize::MAX).unwrap();
+    let first = call(&body);
+    let read = histories.cut(&first, usize::MAX).unwrap();
     let found = [30..40, STRETCH + 100..STRETCH + 120, body.len() - 8..body.len() - 6];
     histories.remember(&session(), &read, &found);
     let longer = request(4, "");
-    let read = histories.cut(&session(), longer.as_bytes(), usize::MAX).unwrap();
+    let second = call(&longer);
+    let read = histories.cut(&second, usize::MAX).unwrap();
     assert_eq!(histories.found(&session(), &read), [30..40, STRETCH + 100..STRETCH + 120]);
     // A place in what is left is one in the body.
     let at = read.rest.find("3 xx").unwrap();
@@ -93,23 +123,23 @@ fn what_was_found_in_messages_is_told_of_them_again_where_it_is() {
 #[test]
 fn what_is_remembered_is_bounded() {
     let mut histories = Histories::default();
-    let body = request(MOST_STRETCHES + 10, "");
+    let body = request(MOST_ENDS + 10, "");
     let found: Vec<_> = (body.len() / 2..).step_by(9).map(|at| at..at + 3).take(MOST_FOUND + 1).collect();
     for (name, found) in [("many", &[][..]), ("found", &found[..])] {
-        let session = Session::new(name);
-        let read = histories.cut(&session, body.as_bytes(), usize::MAX).unwrap();
-        histories.remember(&session, &read, found);
-        let history = histories.lines.peek(&(Arc::clone(&session.id), 0)).unwrap();
-        assert!((100..=MOST_STRETCHES).contains(&history.stretches.len()));
+        let call = call_in(Session::new(name), &body);
+        let read = histories.cut(&call, usize::MAX).unwrap();
+        histories.remember(&call.session, &read, found);
+        let history = histories.lines.peek(&(Arc::clone(&call.session.id), 0)).unwrap();
+        assert!((100..=MOST_ENDS).contains(&history.ends.len()));
         assert!(history.found.len() <= MOST_FOUND);
-        let end = history.stretches.last().unwrap().end;
+        let end = history.end();
         assert!(found.get(MOST_FOUND).is_none_or(|found| end <= found.start));
     }
     let body = request(2, "");
     for number in 0..LINES.get() + 10 {
-        let session = Session::new(number.to_string());
-        let read = histories.cut(&session, body.as_bytes(), usize::MAX).unwrap();
-        histories.remember(&session, &read, &[]);
+        let call = call_in(Session::new(number.to_string()), &body);
+        let read = histories.cut(&call, usize::MAX).unwrap();
+        histories.remember(&call.session, &read, &[]);
     }
     assert_eq!(histories.lines.len(), LINES.get());
 }

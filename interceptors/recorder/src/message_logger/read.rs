@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use perimeter_interceptor::Session;
+use perimeter_interceptor::Call;
 use perimeter_redact::{REDACTED, secrets};
 
 use crate::history::Histories;
@@ -15,18 +15,14 @@ pub(super) struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    /// A request. `None` where it has to be read otherwise: it is no object, has line ends, or space around it, or
+    /// The request of this call. `None` where it has to be read otherwise: it is no object, has line ends, or space around it, or
     /// letters as code points.
-    pub(super) fn request(
-        histories: &mut Histories,
-        session: &Session,
-        json: &'a [u8],
-        redacts: bool,
-    ) -> Option<Self> {
+    pub(super) fn request(histories: &mut Histories, call: &'a Call, redacts: bool) -> Option<Self> {
+        let (session, json) = (&call.session, &*call.body);
         if json.trim_ascii().len() < json.len() {
             return None;
         }
-        let body = histories.cut(session, json, usize::MAX)?;
+        let body = histories.cut(call, usize::MAX)?;
         if memchr::memchr2(b'\n', b'\r', body.rest.as_bytes()).is_some() {
             return None;
         }
@@ -63,10 +59,12 @@ impl<'a> Read<'a> {
 
 #[cfg(test)]
 mod tests {
+    use perimeter_interceptor::Session;
     use perimeter_redact::redact;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::history::tests::call_in;
 
     /// Messages as they may be written, some with secrets.
     const MESSAGES: [&str; 9] = [
@@ -115,7 +113,6 @@ mod tests {
             tails in prop::collection::vec(tail(), 2),
             calls in prop::collection::vec((0..24_usize, any::<bool>(), any::<bool>()), 1..8),
         ) {
-            let session = Session::new("s");
             let mut histories = Histories::default();
             for (count, edits, is_other) in calls {
                 let mut said = messages[..=count.min(messages.len() - 1)].to_vec();
@@ -126,7 +123,8 @@ mod tests {
                 let (said, tail) = (said.join(","), &tails[usize::from(is_other)]);
                 let body = format!(r#"{{"key":"AKIAIOSFODNN7EXAMPLE","messages":[{said}{tail}"#);
                 let has_code_points = body.contains("\\u0073");
-                let read = Read::request(&mut histories, &session, body.as_bytes(), true);
+                let call = call_in(Session::new("s"), &body);
+                let read = Read::request(&mut histories, &call, true);
                 if let Some(read) = &read {
                     prop_assert_eq!(written(read), redact(&body));
                 }
@@ -139,7 +137,8 @@ mod tests {
     fn what_would_not_be_a_line_or_no_json_is_left_to_others() {
         let mut histories = Histories::default();
         let mut is_read = |json: &str| {
-            let request = Read::request(&mut histories, &Session::new("s"), json.as_bytes(), true);
+            let call = call_in(Session::new("s"), json);
+            let request = Read::request(&mut histories, &call, true);
             (request.is_some(), Read::response(json.as_bytes(), true).is_some())
         };
         assert_eq!(is_read(r#"{"messages":[1]}"#), (true, true));
