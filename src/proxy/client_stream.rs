@@ -28,6 +28,10 @@ use crate::raw_head::{HeadWriter, RawHead, Shows};
 /// reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Where hyper need not see all of a body, so much is read with its head at most, bytes. hyper would make room for six
+/// times as much, and read it.
+const FIRST: usize = 64 * 1024;
+
 /// hyper's end.
 #[derive(Debug)]
 pub(super) struct ClientStream {
@@ -438,7 +442,11 @@ impl Inner {
     /// Says whether all room was filled, and then not all of it shown.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let polled = if self.scan.will_cut() && buf.remaining() > FIRST {
+            poll_read_buf(Pin::new(&mut self.tcp), cx, &mut (&mut *buf).limit(FIRST)).map_ok(|_| ())
+        } else {
+            Pin::new(&mut self.tcp).poll_read(cx, buf)
+        };
         if polled.is_pending() && self.read_buffer == ReadBuffer::Lying {
             self.read_buffer = ReadBuffer::GivenBack;
             pages::give_back(buf);

@@ -194,6 +194,11 @@ impl HeadScan {
         }
     }
 
+    /// Whether a head comes next, of whose body hyper need not see much.
+    pub(super) fn will_cut(&self) -> bool {
+        self.cuts && self.place == Place::Head && self.head.is_empty()
+    }
+
     /// Whether the client has sent nothing that an exchange has yet to take.
     pub(super) fn is_idle(&self) -> bool {
         self.place == Place::Head && self.ready.is_empty() && self.began.is_none()
