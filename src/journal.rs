@@ -4,6 +4,7 @@
 //! follows from it is written after it.
 
 use std::cell::RefCell;
+use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -100,17 +101,22 @@ pub(crate) enum Data {
 }
 
 impl Data {
-    /// Its bytes, which may have to be fetched.
-    pub(crate) fn into_bytes(self) -> Bytes {
+    /// How many bytes it is.
+    pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Piped(pipe) => {
-                let bytes = pipe.into_bytes();
-                bytes
-                    .inspect_err(|error| tracing::warn!(%error, "a part of a body is lost"))
-                    .unwrap_or_default()
-                    .into()
-            }
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Piped(pipe) => pipe.holds(),
+        }
+    }
+
+    /// Its bytes, which may have to be fetched.
+    ///
+    /// # Errors
+    /// As reading from a pipe.
+    pub(crate) fn into_bytes(self) -> io::Result<Bytes> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Piped(pipe) => pipe.into_bytes().map(Bytes::from),
         }
     }
 }

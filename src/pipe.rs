@@ -173,14 +173,14 @@ pub(crate) fn is_refused(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
     /// One test at a time: there are only so many pipes.
-    fn alone() -> MutexGuard<'static, ()> {
+    pub(crate) fn alone() -> MutexGuard<'static, ()> {
         static ALONE: Mutex<()> = Mutex::new(());
         ALONE.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -194,7 +194,8 @@ mod tests {
         (there, here)
     }
 
-    fn filled(with: &[u8]) -> Pipe {
+    /// A pipe with this in it.
+    pub(crate) fn filled(with: &[u8]) -> Pipe {
         let (mut client, socket) = connected();
         client.write_all(with).unwrap();
         drop(client);

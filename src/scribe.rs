@@ -223,11 +223,19 @@ impl Scribe {
                 match data {
                     journal::Data::Piped(part) if open.only_reads_requests() => open.piped(at, part, tell),
                     data => {
-                        let bytes = data.into_bytes();
-                        if let (Peer::Upstream, Some(flows)) = (from, &mut open.flows) {
-                            flows.chunk(at, asked, &bytes);
+                        let len = data.len();
+                        match data.into_bytes() {
+                            Ok(bytes) => {
+                                if let (Peer::Upstream, Some(flows)) = (from, &mut open.flows) {
+                                    flows.chunk(at, asked, &bytes);
+                                }
+                                open.chunk(at, from, bytes, &mut attach, tell);
+                            }
+                            Err(error) => {
+                                tracing::warn!(%error, "a part of a body is lost");
+                                open.lost(at, len, tell);
+                            }
                         }
-                        open.chunk(at, from, bytes, &mut attach, tell);
                     }
                 }
                 if ends {

@@ -221,11 +221,12 @@ impl Histories {
                         && let Some(history) =
                             self.history(&shape, &layout, system.as_ref(), &mut prompt, body)
                     {
-                        let prefixes = self.prefixes(&layout, &history.items, body);
+                        let prefixes = self.prefixes(&layout, body);
                         return News { prefixes, ..self.remember(history, &layout, system, prompt) };
                     }
                 } else if short.is_none() {
-                    return News::all(asked, &self.seed, prompt);
+                    let prefixes = self.prefixes(&layout, body);
+                    return News { prefixes, ..News::all(asked, &self.seed, prompt) };
                 }
             }
             skips = match skips {
@@ -234,7 +235,21 @@ impl Histories {
                 Skips::Nothing => break,
             };
         }
-        News::all(asked, &self.seed, read(body))
+        let prefixes = match Layout::of(body, &shape, &[], false, &self.seed) {
+            Some(layout) => self.prefixes(&layout, body),
+            None => Arc::default(),
+        };
+        News { prefixes, ..News::all(asked, &self.seed, read(body)) }
+    }
+
+    /// How a request begins that is not read here.
+    pub(crate) fn prefixes_of(asked: &Asked, body: &[u8], seed: &Seed) -> Arc<[Prefix]> {
+        let layout = Shape::of(asked).and_then(|shape| Layout::of(body, &shape, &[], false, seed));
+        layout.map(|layout| layout.prefixes(body, seed)).unwrap_or_default()
+    }
+
+    fn prefixes(&self, layout: &Layout, body: &[u8]) -> Arc<[Prefix]> {
+        if self.forgets { Arc::default() } else { layout.prefixes(body, &self.seed) }
     }
 
     /// About how many bytes of memory it holds.
@@ -273,12 +288,12 @@ impl Histories {
         let like = |at: usize| self.latest.get(at);
         let mut items = Vec::new();
         if !layout.goes_on && !self.forgets {
-            items.reserve_exact(layout.messages().count());
+            items.reserve_exact(layout.known.len() + layout.fresh.len());
             let known = like(layout.like).and_then(|like| like.items.get(..layout.known.len()));
             items.extend_from_slice(known.unwrap_or_default());
             for at in &layout.again {
-                if let (Some(item), Some(range)) = (items.get_mut(*at), layout.known.get(*at)) {
-                    item.bytes = stretch(range);
+                if let (Some(item), Some(known)) = (items.get_mut(*at), layout.known.get(*at)) {
+                    item.bytes = stretch(&known.range);
                 }
             }
             let fresh = layout.fresh.iter().zip(&prompt.turns);
@@ -342,18 +357,6 @@ impl Histories {
         let is_read = (system.is_none() || read.is_some()) && (messages == 0 || layout.known.is_empty());
         let leading = fresh.get(..messages).unwrap_or_default();
         is_read.then(|| Lead { hash, messages, agent: agent(read, leading) })
-    }
-
-    /// How the request begins, up to the end of each message that may be passed over.
-    fn prefixes(&self, layout: &Layout, items: &[Item], body: &[u8]) -> Arc<[Prefix]> {
-        let seed = &self.seed;
-        let mut last = Prefix { len: 0, hash: 0 };
-        let prefixes = layout.messages().zip(items).map_while(|(message, item)| {
-            let before = seed.then(last.hash, seed.of_bytes(body.get(last.len..message.start)?));
-            last = Prefix { len: message.end, hash: seed.then(before, item.bytes?.hash()) };
-            Some(last)
-        });
-        prefixes.collect()
     }
 
     /// Remembers a request, in place of the one that it goes on from. The last message of that one may have been

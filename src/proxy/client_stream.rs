@@ -442,7 +442,7 @@ impl Inner {
     /// Says whether all room was filled, and then not all of it shown.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
-        let polled = if self.scan.will_cut() && buf.remaining() > FIRST {
+        let polled = if self.scan.may_cut() && buf.remaining() > FIRST {
             poll_read_buf(Pin::new(&mut self.tcp), cx, &mut (&mut *buf).limit(FIRST)).map_ok(|_| ())
         } else {
             Pin::new(&mut self.tcp).poll_read(cx, buf)

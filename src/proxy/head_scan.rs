@@ -194,8 +194,8 @@ impl HeadScan {
         }
     }
 
-    /// Whether a head comes next, of whose body hyper need not see much.
-    pub(super) fn will_cut(&self) -> bool {
+    /// Whether a head comes next, of whose body hyper may need not see much.
+    pub(super) fn may_cut(&self) -> bool {
         self.cuts && self.place == Place::Head && self.head.is_empty()
     }
 
@@ -542,11 +542,11 @@ mod tests {
             assert_eq!(scan.beyond(), (BODY - came) as u64);
             let (raw, is_trusted) = scan.take_head();
             assert_eq!(raw.unwrap().bytes(), &all[..head], "as it came");
-            assert!(is_trusted && !scan.is_idle());
+            assert!(is_trusted && !scan.is_idle() && !scan.may_cut());
             scan.came_beyond(BODY - came - 1);
             assert_eq!(scan.beyond(), 1);
             scan.came_beyond(1);
-            assert!(scan.beyond() == 0 && scan.is_idle());
+            assert!(scan.beyond() == 0 && scan.is_idle() && scan.may_cut());
             scan.feed(&mut b"GET / HTTP/1.1\r\n\r\n".to_vec());
             assert!(scan.take_head().1);
         }

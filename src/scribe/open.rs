@@ -134,6 +134,12 @@ impl Open {
         }
     }
 
+    /// A part of a request's body could not be fetched.
+    pub(super) fn lost(&mut self, at: Instant, len: usize, tell: Tell<'_>) {
+        let starved = self.read(at, tell, |reading, _| reading.request_lost(len));
+        self.starved(Peer::Client, starved);
+    }
+
     /// There was no memory to read so many bytes.
     fn starved(&mut self, from: Peer, bytes: u64) {
         self.unseen.add(from, bytes);

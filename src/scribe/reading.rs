@@ -26,7 +26,7 @@ use body::Body;
 const WAITING: usize = 256;
 
 /// A shorter request is read sooner than compared with those before it, bytes. Those of tests are of both kinds.
-const SHORT: usize = if cfg!(test) { 128 } else { 4 * 1024 };
+pub(super) const SHORT: usize = if cfg!(test) { 128 } else { 4 * 1024 };
 
 /// How a call ended, for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,22 +154,33 @@ impl Reading {
     ///
     /// Gives back how many bytes of it there was no memory for. What came before is kept.
     pub(super) fn request_chunk(&mut self, chunk: &Bytes) -> u64 {
-        self.request_part(chunk.len(), |body, limit| body.add(chunk, limit))
+        self.request_part(chunk.len(), |body, limit| {
+            body.add(chunk, limit);
+            true
+        })
     }
 
     /// The same of a part that is in a pipe.
     pub(super) fn request_piped(&mut self, part: Pipe) -> u64 {
-        self.request_part(part.holds(), |body, limit| body.add_piped(part, limit))
+        self.request_part(part.holds(), |body, limit| {
+            let added = body.add_piped(part, limit);
+            added.inspect_err(|error| tracing::warn!(%error, "a part of a body is lost")).is_ok()
+        })
     }
 
-    fn request_part(&mut self, len: usize, add: impl FnOnce(&mut Body, usize)) -> u64 {
+    /// So many bytes of the request's body are lost.
+    pub(super) fn request_lost(&mut self, len: usize) -> u64 {
+        self.request_part(len, |_, _| false)
+    }
+
+    /// Adds a part of the request's body, if it can be added.
+    fn request_part(&mut self, len: usize, add: impl FnOnce(&mut Body, usize) -> bool) -> u64 {
         let Request::Coming(body) = &mut self.request else { return 0 };
         if body.is_starved() {
             return len as u64;
         }
         let before = body.len();
-        add(body, self.limit);
-        if self.account() {
+        if add(body, self.limit) && self.account() {
             return 0;
         }
         if let Request::Coming(body) = &mut self.request {

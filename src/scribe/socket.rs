@@ -10,9 +10,11 @@ use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use perimeter_interceptor::{CallId, LlmEvent, Peer, RequestHead, ResponseHead};
 
 use super::attach::Attach;
-use super::reading::{Outcome, Tell, call_of};
+use super::reading::{Outcome, SHORT, Tell, call_of};
 use super::websocket::{Message, MessageReader, agreed};
-use crate::dialect::{Asked, Conversation, Dialect, Heading, News, Prompt, Reader, Seed, request_of};
+use crate::dialect::{
+    Asked, Conversation, Dialect, Heading, Histories, News, Prompt, Reader, Seed, request_of,
+};
 use crate::memory::Memory;
 
 /// So many calls are open at once, at most; the oldest counts as cut to make room.
@@ -216,6 +218,9 @@ impl Socket {
         let history = attach.wants_history.then(|| news.history());
         let mut call = call_of(&self.asked, id, news, known, body, session);
         call.history = history.unwrap_or_default();
+        if whole && call.body.len() >= SHORT {
+            call.prefixes = Histories::prefixes_of(&self.asked, &call.body, attach.seed());
+        }
         self.next = next;
         self.model.clone_from(&call.model);
         self.calls.push(Answering {

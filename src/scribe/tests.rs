@@ -15,6 +15,8 @@ use crate::queue::Taken;
 mod fetched;
 mod history;
 mod limits;
+#[cfg(target_os = "linux")]
+mod piped;
 mod random;
 mod sockets;
 

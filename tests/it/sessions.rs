@@ -18,7 +18,7 @@ fn timeless() -> Vec<Scenario> {
 fn judged(scenarios: &[Scenario], play: impl FnOnce(&Stage<'_>)) -> Score {
     let provider = Provider::start();
     let watch = Watch::of(&[("witness", "texts: false, chunks: false")]);
-    let proxy = watch.setup(&provider).yaml("logging: {level: warn}").start();
+    let proxy = watch.setup(&provider).yaml("logging: {level: warn}\nserver: {flush: 60s}").start();
     let calls = scenarios.iter().map(|scenario| scenario.exchanges.len()).sum();
     Stage::with(&provider, &proxy, calls, play);
     let told = watch.stop(proxy);

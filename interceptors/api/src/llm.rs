@@ -89,18 +89,27 @@ pub struct Call {
     pub tools: Arc<[Tool]>,
     /// The request's body, decoded (no content encoding), as the client wrote it.
     pub body: Bytes,
-    /// How the body begins, up to the end of each of its messages: what another call began with as well need not be
-    /// looked at again. As far as that is known: none, or only the first, where somebody would have to look for them.
+    /// How the body begins, up to the end of each of its messages, in their order: what another call began with as well
+    /// need not be looked at again. None where the body is short, is no conversation that is written as usual, or
+    /// sessions are off.
     pub prefixes: Arc<[Prefix]>,
 }
 
 /// The bytes of a body from its first to the last of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Prefix {
     /// How many they are.
     pub len: usize,
     /// The same for the same bytes, and another for others, within one run of the program.
     pub hash: u64,
+}
+
+impl Prefix {
+    /// So many bytes, with this hash.
+    pub fn new(len: usize, hash: u64) -> Self {
+        Self { len, hash }
+    }
 }
 
 impl Call {

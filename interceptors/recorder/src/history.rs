@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use lru::LruCache;
-use perimeter_interceptor::{Call, Prefix, Session};
+use perimeter_interceptor::{Call, Prefix};
 
 mod outline;
 mod tail;
@@ -61,8 +61,7 @@ struct End {
 /// A body, and what of it is known.
 #[derive(Debug)]
 pub(crate) struct Body<'a> {
-    whole: &'a [u8],
-    prefixes: &'a [Prefix],
+    call: &'a Call,
     /// The messages that are cut out, and the comma behind them.
     known: Range<usize>,
     /// How many they are.
@@ -86,14 +85,14 @@ impl Default for Histories {
 }
 
 impl Histories {
-    /// The body of this call, without the messages that an earlier one had, or without `most` of them; `None` where it is no object
-    /// of JSON, or one with two lists of messages.
+    /// The body of this call, without the messages that an earlier one had, or without `most` of them; `None` where it is
+    /// no object of JSON, or one with two lists of messages.
     pub(crate) fn cut<'a>(&mut self, call: &'a Call, most: usize) -> Option<Body<'a>> {
-        let Call { session, body: whole, prefixes, .. } = call;
+        let whole = &call.body;
         let (ends, known, messages) = self.known(call, most);
         let left = |rest: Cow<'a, str>, tail: Option<usize>| {
             let outline = Outline::of(&rest)?;
-            Some(Body { whole, prefixes, known: known.clone(), messages, tail, rest, ends, outline })
+            Some(Body { call, known: known.clone(), messages, tail, rest, ends, outline })
         };
         if ends == 0 {
             return left(simdutf8::basic::from_utf8(whole).ok()?.into(), None);
@@ -102,26 +101,26 @@ impl Histories {
             let rest = [whole.get(..known.start)?, whole.get(known.end..tail)?, end].concat();
             String::from_utf8(rest).ok()
         };
-        let tail = self.tail(session, whole).filter(|tail| known.end <= *tail);
+        let tail = self.tail(call).filter(|tail| known.end <= *tail);
         // Where it begins within a message, what is left is no JSON.
         let short = tail.and_then(|tail| left(rest(tail, tail::END)?.into(), Some(tail)));
         short.or_else(|| left(rest(whole.len(), &[])?.into(), None))
     }
 
     /// Where in this body what is behind the messages begins, if it is the same as before.
-    fn tail(&mut self, session: &Session, body: &[u8]) -> Option<usize> {
-        let tail = self.lines.get(&(Arc::clone(&session.id), session.thread))?.tail.as_ref()?;
-        tail.place_in(body, &self.seed)
+    fn tail(&mut self, call: &Call) -> Option<usize> {
+        let tail = self.lines.get(&line_of(call))?.tail.as_ref()?;
+        tail.place_in(&call.body, &self.seed)
     }
 
     /// How many ends of messages are known, where these messages are, and how many.
     fn known(&mut self, call: &Call, most: usize) -> (usize, Range<usize>, usize) {
         const NONE: (usize, Range<usize>, usize) = (0, 0..0, 0);
-        let Call { session, body, prefixes, .. } = call;
+        let Call { body, prefixes, .. } = call;
         if body.len() < SHORT {
             return NONE;
         }
-        let Some(history) = self.lines.get(&(Arc::clone(&session.id), session.thread)) else { return NONE };
+        let Some(history) = self.lines.get(&line_of(call)) else { return NONE };
         let is_same =
             |end: &End| end.messages <= most && prefix(prefixes, end.prefix.len) == Some(end.prefix);
         let Some(at) = history.ends.iter().rposition(is_same) else { return NONE };
@@ -140,8 +139,8 @@ impl Histories {
     }
 
     /// What was found in the messages of this body that are known, and behind them.
-    pub(crate) fn found(&mut self, session: &Session, body: &Body<'_>) -> Vec<Range<usize>> {
-        let Some(history) = self.lines.peek(&(Arc::clone(&session.id), session.thread)) else {
+    pub(crate) fn found(&mut self, body: &Body<'_>) -> Vec<Range<usize>> {
+        let Some(history) = self.lines.peek(&line_of(body.call)) else {
             return Vec::new();
         };
         let is_known = |found: &&Range<usize>| body.known.start <= found.start && found.end <= body.known.end;
@@ -153,20 +152,20 @@ impl Histories {
 
     /// What stands behind the messages of this body, if it is cut off, holds no secret, and is written as all that is
     /// not messages is when it is written anew.
-    pub(crate) fn plain_tail<'a>(&mut self, session: &Session, body: &Body<'a>) -> Option<&'a str> {
-        let text = str::from_utf8(body.whole.get(body.tail?..)?).ok()?;
-        let history = self.lines.get_mut(&(Arc::clone(&session.id), session.thread))?;
+    pub(crate) fn plain_tail<'a>(&mut self, body: &Body<'a>) -> Option<&'a str> {
+        let text = str::from_utf8(body.call.body.get(body.tail?..)?).ok()?;
+        let history = self.lines.get_mut(&line_of(body.call))?;
         history.tail.as_mut()?.is_plain(text).then_some(text)
     }
 
     /// Remembers the messages of this body, and what was found in all of it, in its order.
-    pub(crate) fn remember(&mut self, session: &Session, body: &Body<'_>, found: &[Range<usize>]) {
+    pub(crate) fn remember(&mut self, body: &Body<'_>, found: &[Range<usize>]) {
         let messages = &body.outline.messages;
         let first = messages.first().map(|first| first.start);
-        if body.whole.len() < SHORT || body.ends == 0 && first.is_none() {
+        if body.call.body.len() < SHORT || body.ends == 0 && first.is_none() {
             return;
         }
-        let key = (Arc::clone(&session.id), session.thread);
+        let key = line_of(body.call);
         let mut history = self.lines.pop(&key).unwrap_or_default();
         history.ends.truncate(body.ends);
         if let (0, Some(first)) = (body.ends, first) {
@@ -177,7 +176,7 @@ impl Histories {
         for (end, messages) in ends.zip(body.messages + 1..).take_while(|(end, _)| *end <= limit) {
             if end >= history.end() + STRETCH
                 && history.ends.len() < MOST_ENDS
-                && let Some(prefix) = prefix(body.prefixes, end)
+                && let Some(prefix) = prefix(&body.call.prefixes, end)
             {
                 history.ends.push(End { prefix, messages });
             }
@@ -186,7 +185,7 @@ impl Histories {
         history.found = found.iter().filter(|found| found.end <= end).cloned().collect();
         if body.tail.is_none() {
             let end = messages.last().map_or(body.known.end, |last| body.place(last.end));
-            let tail = body.whole.get(end..).filter(|_| !body.outline.is_inner);
+            let tail = body.call.body.get(end..).filter(|_| !body.outline.is_inner);
             history.tail = tail.and_then(|tail| Tail::of(tail, end, found, &self.seed));
         }
         self.lines.put(key, history);
@@ -198,6 +197,11 @@ impl History {
     fn end(&self) -> usize {
         self.ends.last().map_or(0, |last| last.prefix.len)
     }
+}
+
+/// The line of talk that a call belongs to.
+fn line_of(call: &Call) -> (Arc<str>, u32) {
+    (Arc::clone(&call.session.id), call.session.thread)
 }
 
 /// The one of this length.
@@ -234,7 +238,7 @@ impl Body<'_> {
     pub(crate) fn rest_with_tail(&self) -> Option<Cow<'_, str>> {
         let Some(tail) = self.tail else { return Some(Cow::Borrowed(&self.rest)) };
         let rest = self.rest.as_bytes().strip_suffix(tail::END)?;
-        String::from_utf8([rest, self.whole.get(tail..)?].concat()).ok().map(Cow::Owned)
+        String::from_utf8([rest, self.call.body.get(tail..)?].concat()).ok().map(Cow::Owned)
     }
 
     /// Where in the body a place of its rest is.

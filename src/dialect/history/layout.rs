@@ -1,6 +1,9 @@
 //! Where the large members of a request stand in it, and which of them were there in an earlier one.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use perimeter_interceptor::Prefix;
 
 use super::History;
 use crate::dialect::skim::Skim;
@@ -116,7 +119,7 @@ fn enter(skim: &mut Skim<'_>, name: &str, within: Option<&str>) -> Option<()> {
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     /// The messages, from the first, that are those of the history `like`.
-    pub(super) known: Vec<Range<usize>>,
+    pub(super) known: Vec<Known>,
     pub(super) like: usize,
     /// Which of them have other bytes: whether they still say the same is to be read.
     pub(super) again: Vec<usize>,
@@ -132,6 +135,14 @@ pub(super) struct Layout {
     cuts: Vec<(Range<usize>, &'static [u8])>,
 }
 
+/// A message of a history.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) range: Range<usize>,
+    /// That of its bytes, where they are the same.
+    hash: Option<u64>,
+}
+
 /// A large member's value.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -141,9 +152,18 @@ pub(super) struct Member {
 }
 
 impl Layout {
-    /// The messages.
-    pub(super) fn messages(&self) -> impl Iterator<Item = &Range<usize>> {
-        self.known.iter().chain(&self.fresh)
+    /// How the request begins, up to the end of each message.
+    pub(super) fn prefixes(&self, body: &[u8], seed: &Seed) -> Arc<[Prefix]> {
+        let known = self.known.iter().map(|known| (&known.range, known.hash));
+        let mut last = Prefix::new(0, 0);
+        let prefixes =
+            known.chain(self.fresh.iter().map(|range| (range, None))).map_while(|(range, hash)| {
+                let before = seed.then(last.hash, seed.of_bytes(body.get(last.len..range.start)?));
+                let hash = hash.or_else(|| Some(seed.of_bytes(body.get(range.clone())?)))?;
+                last = Prefix::new(range.end, seed.then(before, hash));
+                Some(last)
+            });
+        prefixes.collect()
     }
 
     /// Takes a request apart, beside what is remembered. `None` where it is not quite as expected. Where it `resumes`,
@@ -314,7 +334,7 @@ impl Walk<'_> {
                 return self.fresh();
             }
             self.layout.again.push(self.layout.known.len());
-            self.layout.known.push(message);
+            self.layout.known.push(Known { range: message, hash: None });
         }
         Some(())
     }
@@ -335,7 +355,7 @@ impl Walk<'_> {
             let from = self.skim.at();
             self.skim.jump(bytes.length);
             end = self.skim.at();
-            self.layout.known.push(from..end);
+            self.layout.known.push(Known { range: from..end, hash: Some(bytes.hash) });
             if !self.skim.eat(b',') {
                 // No comma is left in front of them.
                 self.layout.cuts.push((kept.unwrap_or(start)..end, b""));
@@ -406,10 +426,6 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    pub(super) fn hash(self) -> u64 {
-        self.hash
-    }
-
     pub(super) fn of(value: &[u8], seed: &Seed) -> Option<Self> {
         let ends_itself = matches!(value.first(), Some(b'{' | b'[' | b'"'));
         ends_itself.then(|| Self { length: value.len(), hash: seed.of_bytes(value) })

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
+use serde_json::value::RawValue;
 
 use super::*;
 use crate::dialect::golden::{self, request_head};
@@ -385,6 +386,60 @@ fn what_begins_with_other_bytes_has_other_prefixes() {
     }
 }
 
+/// Where the messages of this request end, as serde_json finds them.
+fn ends(dialect: Dialect, body: &str) -> Vec<usize> {
+    let name = match dialect {
+        Dialect::OpenAiResponses => "input",
+        Dialect::Gemini => "contents",
+        _ => "messages",
+    };
+    let members: std::collections::HashMap<&str, &RawValue> = serde_json::from_str(body).unwrap();
+    let messages: Vec<&RawValue> = serde_json::from_str(members[name].get()).unwrap();
+    let end =
+        |message: &&RawValue| message.get().as_ptr().addr() - body.as_ptr().addr() + message.get().len();
+    messages.iter().map(end).collect()
+}
+
+#[test]
+fn a_prefix_ends_where_its_message_does() {
+    for dialect in DIALECTS {
+        for space in ["", " ", "\n\t"] {
+            let mut histories = Histories::default();
+            let mut conversation = Conversation::new(&["a", "b"]);
+            for turn in 0..5 {
+                let body = join(&conversation.members(dialect), space)
+                    .replace("},{", &format!("}}{space},{space}{{"));
+                let news = read(&mut histories, dialect, &body);
+                let lens: Vec<_> = news.prefixes.iter().map(|prefix| prefix.len).collect();
+                assert_eq!(lens, ends(dialect, &body), "{body}");
+                conversation.messages.push(Message::new(format!("turn {turn}")));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_not_understood_has_a_prefix_too() {
+    let mut histories = Histories::default();
+    let dialect = Dialect::OpenAiChat;
+    let odd = r#"{"role":"user","content":5}"#;
+    let mut items = vec![odd.to_owned()];
+    let mut before: Arc<[Prefix]> = Arc::default();
+    for turn in 0..4 {
+        let body = format!(r#"{{"messages":[{}]}}"#, items.join(","));
+        let prefixes = read(&mut histories, dialect, &body).prefixes;
+        assert_eq!((prefixes.len(), &prefixes[..turn]), (turn + 1, &*before));
+        before = prefixes;
+        items.push(format!(r#"{{"role":"user","content":"{turn}"}}"#));
+    }
+    let alone = Histories::prefixes_of(
+        &asked(dialect),
+        format!(r#"{{"messages":[{odd}]}}"#).as_bytes(),
+        &histories.seed,
+    );
+    assert_eq!(*alone, before[..1]);
+}
+
 /// What a client does between two requests.
 #[derive(Clone, Debug)]
 enum Step {
@@ -554,7 +609,7 @@ proptest! {
             check(&once, &all);
             let news = histories.read(&asked, CallId(0), None, &body, whole);
             check(&news, &all);
-            prop_assert!(news.prefixes.is_empty() || news.prefixes == all.prefixes);
+            prop_assert_eq!(&news.prefixes, &all.prefixes);
             let full = asked.read_request(CallId(0), None, &body, whole);
             let turns: Vec<_> = all.system.iter().chain(&all.prompt.turns).collect();
             prop_assert_eq!(turns, full.turns.iter().collect::<Vec<_>>());

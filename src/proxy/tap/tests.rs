@@ -177,7 +177,7 @@ fn told_of(reader: &mut Reader, peer: Peer) -> Told {
             match record.what {
                 What::Chunk { from, data, ends, .. } if from == peer => {
                     assert!(told.ends.is_empty(), "a chunk behind the end");
-                    told.bytes.extend(data.into_bytes());
+                    told.bytes.extend(data.into_bytes().unwrap());
                     told.ends.extend(ends.then_some(BodyEnd::COMPLETE));
                 }
                 What::Closed { from, end, unseen, .. } if from == peer => {

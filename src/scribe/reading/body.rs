@@ -1,12 +1,12 @@
 //! A request's body, put together.
 
+use std::io;
 use std::mem;
 
 use bytes::Bytes;
 
 use super::Opaque;
 use crate::dialect::MultipartForm;
-use crate::journal::Data;
 use crate::pipe::Pipe;
 use crate::scribe::bounded::{append, make_room};
 use crate::scribe::decode::Decoder;
@@ -84,22 +84,21 @@ impl Body {
     }
 
     /// Adds what is in a pipe, without a copy of it on the way where it is taken as it is.
-    pub(super) fn add_piped(&mut self, part: Pipe, limit: usize) {
-        let before = self.len();
-        if self.cut
-            || self.form.is_some()
-            || self.decoder.is_some()
-            || limit - before.min(limit) < part.holds()
-        {
-            return self.add(&Data::Piped(part).into_bytes(), limit);
+    ///
+    /// # Errors
+    /// As reading from a pipe: then none of it was added.
+    pub(super) fn add_piped(&mut self, part: Pipe, limit: usize) -> io::Result<()> {
+        if self.cut {
+            return Ok(());
+        }
+        let (before, more) = (self.len(), part.holds());
+        if self.form.is_some() || self.decoder.is_some() || limit.saturating_sub(before) < more {
+            self.add(&Bytes::from(part.into_bytes()?), limit);
+            return Ok(());
         }
         self.unite();
-        make_room(&mut self.rest, part.holds(), limit);
-        if let Err(error) = part.append_to(&mut self.rest) {
-            tracing::warn!(%error, "a part of a body is lost");
-            self.rest.truncate(before);
-            self.cut = true;
-        }
+        make_room(&mut self.rest, more, limit);
+        part.append_to(&mut self.rest).inspect_err(|_| self.rest.truncate(before))
     }
 
     /// Copies a first piece to where the others go.

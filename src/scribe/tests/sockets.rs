@@ -1,6 +1,7 @@
 //! Calls on WebSockets.
 
 use flate2::{Compress, Compression, FlushCompress};
+use perimeter_interceptor::Prefix;
 use proptest::prelude::*;
 
 use super::*;
@@ -397,5 +398,23 @@ proptest! {
             talk.say(from, &message);
         }
         talk.over();
+    }
+}
+
+#[test]
+fn a_request_that_grows_says_how_it_begins() {
+    let mut talk = Talk::on("/v1/responses");
+    let mut items = vec![r#"{"role":"user","content":"Hello"}"#.to_owned()];
+    let mut before: Arc<[Prefix]> = Arc::default();
+    for turn in 0..4 {
+        talk.asks(&format!(
+            r#"{{"type":"response.create","model":"{}","input":[{}]}}"#,
+            "m".repeat(200),
+            items.join(",")
+        ));
+        let prefixes = talk.desk.call().prefixes.clone();
+        assert_eq!((prefixes.len(), &prefixes[..turn]), (turn + 1, &*before));
+        before = prefixes;
+        items.push(format!(r#"{{"role":"user","content":"{turn}"}}"#));
     }
 }

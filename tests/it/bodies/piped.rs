@@ -53,8 +53,28 @@ fn a_large_body_goes_through_a_pipe_which_is_used_again() {
 }
 
 #[test]
+fn a_body_of_any_size_around_what_is_read_with_its_head_is_told_as_it_came() {
+    let (provider, proxy, watch) = watched();
+    for size in [65_535, 65_536, 65_600, 131_072, 131_073, 131_200, 196_700, 400_000] {
+        let (mut client, body) = (proxy.connect(), pattern::bytes(size));
+        // All of it at once, so that as much comes with the head as may.
+        client.send([head(size).into_bytes(), body.clone()].concat());
+        let mut upstream = provider.accept();
+        upstream.head();
+        assert!(upstream.exactly(size) == body);
+        upstream.send(OK);
+        client.head();
+        client.expect("ok");
+        let told = watch.wait(0, |told| told.ends() == 1);
+        watch.go_on();
+        assert!(told.only().text("on_request_chunk") == latin1(&body), "{size}");
+    }
+}
+
+#[test]
 fn large_bodies_beside_each_other_are_told_whole_where_there_are_hardly_any_pipes() {
     const CLIENTS: usize = 12;
+    const SIZE: usize = 600_000;
     let provider = Provider::start();
     let watch = Watch::of(&[("witness", "")]);
     let proxy = watch
@@ -62,11 +82,11 @@ fn large_bodies_beside_each_other_are_told_whole_where_there_are_hardly_any_pipe
         .yaml("server: {workers: 1}\nobserve: {journal: 256MiB, mailbox: 256MiB, memory: 1GiB}")
         .descriptors(64)
         .start();
-    let body = pattern::bytes(LARGE);
+    let body = pattern::bytes(SIZE);
     let mut wires: Vec<_> = (0..CLIENTS)
         .map(|_| {
             let mut client = proxy.connect();
-            client.send(head(LARGE));
+            client.send(head(SIZE));
             let mut upstream = provider.accept();
             upstream.head();
             (client, upstream)
@@ -75,7 +95,7 @@ fn large_bodies_beside_each_other_are_told_whole_where_there_are_hardly_any_pipe
     thread::scope(|scope| {
         for (client, upstream) in &mut wires {
             scope.spawn(|| client.send(&body));
-            scope.spawn(|| assert!(upstream.exactly(LARGE) == body));
+            scope.spawn(|| assert!(upstream.exactly(SIZE) == body));
         }
     });
     for (client, upstream) in &mut wires {

@@ -57,8 +57,8 @@ impl<'a> Request<'a> {
             let members = Members::of_bytes(&call.body)?;
             return write_members(call, members, Counted::default(), None, json);
         };
-        histories.remember(&call.session, body, &[]);
-        let tail = histories.plain_tail(&call.session, body);
+        histories.remember(body, &[]);
+        let tail = histories.plain_tail(body);
         let rest = if tail.is_some() { Cow::Borrowed(&*body.rest) } else { body.rest_with_tail()? };
         json.reserve(rest.len() + tail.map_or(0, str::len) + NEWS);
         if matches!(rest, Cow::Borrowed(_)) && body.left() > 0 {

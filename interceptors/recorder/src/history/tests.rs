@@ -1,7 +1,7 @@
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::FixedState;
-use perimeter_interceptor::CallId;
+use perimeter_interceptor::{CallId, Session};
 
 use super::*;
 
@@ -13,9 +13,8 @@ fn session() -> Session {
 pub(crate) fn call_in(session: Session, body: &str) -> Call {
     let mut call = Call::new(CallId(0), "openai_chat", session.into());
     let messages = Outline::of(body).unwrap_or_default().messages;
-    let prefix = |message: &Range<usize>| Prefix {
-        len: message.end,
-        hash: FixedState::default().hash_one(&body[..message.end]),
+    let prefix = |message: &Range<usize>| {
+        Prefix::new(message.end, FixedState::default().hash_one(&body[..message.end]))
     };
     call.prefixes = messages.iter().map(prefix).collect();
     call.body = body.to_owned().into();
@@ -40,7 +39,7 @@ fn remembering(body: &str) -> Histories {
     let mut histories = Histories::default();
     let call = call(body);
     let read = histories.cut(&call, usize::MAX).unwrap();
-    histories.remember(&session(), &read, &[]);
+    histories.remember(&read, &[]);
     histories
 }
 
@@ -60,7 +59,27 @@ fn what_an_earlier_request_had_is_cut_out_and_the_rest_is_json() {
                 whole.to_string()
             })
         );
-        histories.remember(&session(), &read, &[]);
+        histories.remember(&read, &[]);
+    }
+}
+
+#[test]
+fn messages_are_known_by_the_prefixes_that_end_with_them() {
+    let body = request(2, "");
+    let end = body.find(&message(1)).unwrap() + message(1).len();
+    let mut told = call(&body);
+    let mut histories = Histories::default();
+    for (prefixes, messages) in [
+        (vec![], 0),
+        (vec![Prefix::new(end, 7)], 0),
+        (vec![Prefix::new(end - 1, 6), Prefix::new(end, 7)], 2),
+        (vec![Prefix::new(end, 8)], 0),
+        (vec![Prefix::new(end, 8)], 2),
+    ] {
+        told.prefixes = prefixes.into();
+        let read = histories.cut(&told, usize::MAX).unwrap();
+        assert_eq!(read.messages, messages, "{:?}", told.prefixes);
+        histories.remember(&read, &[]);
     }
 }
 
@@ -110,11 +129,11 @@ fn what_was_found_in_messages_is_told_of_them_again_where_it_is() {
     let first = call(&body);
     let read = histories.cut(&first, usize::MAX).unwrap();
     let found = [30..40, STRETCH + 100..STRETCH + 120, body.len() - 8..body.len() - 6];
-    histories.remember(&session(), &read, &found);
+    histories.remember(&read, &found);
     let longer = request(4, "");
     let second = call(&longer);
     let read = histories.cut(&second, usize::MAX).unwrap();
-    assert_eq!(histories.found(&session(), &read), [30..40, STRETCH + 100..STRETCH + 120]);
+    assert_eq!(histories.found(&read), [30..40, STRETCH + 100..STRETCH + 120]);
     // A place in what is left is one in the body.
     let at = read.rest.find("3 xx").unwrap();
     assert_eq!(read.place(at), longer.find("3 xx").unwrap());
@@ -128,7 +147,7 @@ fn what_is_remembered_is_bounded() {
     for (name, found) in [("many", &[][..]), ("found", &found[..])] {
         let call = call_in(Session::new(name), &body);
         let read = histories.cut(&call, usize::MAX).unwrap();
-        histories.remember(&call.session, &read, found);
+        histories.remember(&read, found);
         let history = histories.lines.peek(&(Arc::clone(&call.session.id), 0)).unwrap();
         assert!((100..=MOST_ENDS).contains(&history.ends.len()));
         assert!(history.found.len() <= MOST_FOUND);
@@ -139,7 +158,7 @@ fn what_is_remembered_is_bounded() {
     for number in 0..LINES.get() + 10 {
         let call = call_in(Session::new(number.to_string()), &body);
         let read = histories.cut(&call, usize::MAX).unwrap();
-        histories.remember(&call.session, &read, &[]);
+        histories.remember(&read, &[]);
     }
     assert_eq!(histories.lines.len(), LINES.get());
 }

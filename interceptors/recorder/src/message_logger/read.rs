@@ -15,10 +15,10 @@ pub(super) struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    /// The request of this call. `None` where it has to be read otherwise: it is no object, has line ends, or space around it, or
-    /// letters as code points.
+    /// The request of this call. `None` where it has to be read otherwise: it is no object, has line ends, or space around
+    /// it, or letters as code points.
     pub(super) fn request(histories: &mut Histories, call: &'a Call, redacts: bool) -> Option<Self> {
-        let (session, json) = (&call.session, &*call.body);
+        let json = &*call.body;
         if json.trim_ascii().len() < json.len() {
             return None;
         }
@@ -30,9 +30,9 @@ impl<'a> Read<'a> {
         for secret in &mut found {
             *secret = body.place(secret.start)..body.place(secret.end);
         }
-        found.extend(histories.found(session, &body));
+        found.extend(histories.found(&body));
         found.sort_unstable_by_key(|secret| secret.start);
-        histories.remember(session, &body, &found);
+        histories.remember(&body, &found);
         Some(Self { json, secrets: found })
     }
 
