@@ -235,10 +235,7 @@ impl Histories {
                 Skips::Nothing => break,
             };
         }
-        let prefixes = match Layout::of(body, &shape, &[], false, &self.seed) {
-            Some(layout) => self.prefixes(&layout, body),
-            None => Arc::default(),
-        };
+        let prefixes = if self.forgets { Arc::default() } else { Self::prefixes_of(asked, body, &self.seed) };
         News { prefixes, ..News::all(asked, &self.seed, read(body)) }
     }
 

@@ -90,8 +90,8 @@ pub struct Call {
     /// The request's body, decoded (no content encoding), as the client wrote it.
     pub body: Bytes,
     /// How the body begins, up to the end of each of its messages, in their order: what another call began with as well
-    /// need not be looked at again. None where the body is short, is no conversation that is written as usual, or
-    /// sessions are off.
+    /// need not be looked at again. None where the body is short or cut, is no conversation that is written as usual,
+    /// or, but on a socket, sessions are off.
     pub prefixes: Arc<[Prefix]>,
 }
 
