@@ -6,8 +6,8 @@
 //! request. The same watch tells when a head began, for `server.header_timeout`.
 //!
 //! It finds line ends, the end of a head, and the body after it, and decides one thing: of which large body hyper is to
-//! read only the beginning (`large_body.rs`). Where it does not see the head
-//! that hyper sees, or sees one that it does not trust, the connection ends after that exchange.
+//! read only the beginning (`large_body.rs`). Where it does not see the head that hyper sees, or sees one that it does
+//! not trust, the connection ends after that exchange.
 
 use std::collections::VecDeque;
 use std::time::Instant;
