@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::cores::{self, Cores};
 use crate::descriptors;
 use crate::error::{Doing as _, Error};
+use crate::files;
 use crate::load;
 use crate::report::{Report, Run};
 use crate::rounds::{self, Plan, Round};
@@ -82,7 +83,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if let Some(cores) = cores {
         cores::pin(&[cores.load]).doing("pinning the load generator")?;
     }
-    let launcher = Launcher::new(options.perimeter.clone(), cores)?;
+    let files = files::place();
+    let launcher = Launcher::new(options.perimeter.clone(), cores, &files)?;
     let targets = start(&launcher, &kinds)?;
     if !plan.has_work_for(&targets) {
         return Err(Error::Usage("none of these targets is measured with any of these workloads".into()));
@@ -98,7 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     warn(&targets, &rounds);
     let kinds: Vec<Kind> = targets.iter().map(|target| target.kind).collect();
     let (pinned, reference, workloads) = (cores.is_some(), options.reference, plan.workloads.as_slice());
-    let report = Report::new(&Run { pinned, reference, workloads, targets: &kinds }, &rounds);
+    let report = Report::new(Run { pinned, files, reference, workloads, targets: &kinds }, &rounds);
     write!(io::stdout(), "{}", report.table()).doing("writing the table")?;
     let Some(file) = &options.json else { return Ok(()) };
     let json = serde_json::to_vec_pretty(&report).map_err(io::Error::from).doing("writing JSON")?;

@@ -25,6 +25,7 @@ mod cpu;
 mod descriptors;
 mod error;
 mod event;
+mod files;
 mod floor;
 mod forwarder;
 mod load;

@@ -1,6 +1,7 @@
 //! The figures as tables for people and as JSON for programs.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     versions: String,
     command: String,
     pinned: bool,
+    /// Where targets wrote theirs.
+    files: PathBuf,
     rounds: usize,
     reference: &'static str,
     workloads: Vec<Section>,
@@ -77,13 +80,15 @@ struct Row {
 /// What is measured, and against what.
 pub(crate) struct Run<'a> {
     pub(crate) pinned: bool,
+    /// Where targets wrote theirs.
+    pub(crate) files: PathBuf,
     pub(crate) reference: Kind,
     pub(crate) workloads: &'a [Workload],
     pub(crate) targets: &'a [Kind],
 }
 
 impl Report {
-    pub(crate) fn new(run: &Run<'_>, rounds: &[Round]) -> Self {
+    pub(crate) fn new(run: Run<'_>, rounds: &[Round]) -> Self {
         let sections = run.workloads.iter().enumerate().map(|(at, workload)| {
             let rounds: Vec<_> = rounds.iter().filter_map(|round| round.get(at)).collect();
             Section {
@@ -105,6 +110,7 @@ impl Report {
             versions: targets::versions(),
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             pinned: run.pinned,
+            files: run.files,
             rounds: rounds.len(),
             reference: run.reference.name(),
             goals: Goals::of(&sections),
@@ -117,8 +123,10 @@ impl Report {
         let placement =
             if self.pinned { "proxy on one core, load and upstream on another" } else { "not pinned" };
         let Self { date, machine, versions, command, rounds, .. } = self;
+        let files = self.files.display();
         let mut text = format!(
-            "{date}, {machine}; {versions}; `perimeter-bench {command}`, {rounds} rounds, {placement}\n"
+            "{date}, {machine}; {versions}; `perimeter-bench {command}`, {rounds} rounds, {placement}, files \
+             in {files}\n"
         );
         for section in self.workloads.iter().filter(|section| !section.targets.is_empty()) {
             let title = format!("{}: {} connections", section.workload, section.connections);

@@ -51,7 +51,7 @@ impl Setup {
         if let Some(cores) = cores {
             cores::pin(&[cores.load]).doing("pinning the load generator")?;
         }
-        Launcher::new(self.perimeter.clone(), cores)
+        Launcher::new(self.perimeter.clone(), cores, &std::env::temp_dir())
     }
 
     /// Prints a table of rows under what ran them, and writes them as JSON where that is wanted.

@@ -100,12 +100,15 @@ pub(crate) struct How {
 }
 
 impl Launcher {
-    /// Starts the upstream. Without a path, perimeter is looked for beside our own executable.
-    pub(crate) fn new(perimeter: Option<PathBuf>, cores: Option<Cores>) -> Result<Self, Error> {
+    /// Starts the upstream. Files are written into a folder in `files`. Without a path, perimeter is looked for beside
+    /// our own executable.
+    pub(crate) fn new(perimeter: Option<PathBuf>, cores: Option<Cores>, files: &Path) -> Result<Self, Error> {
         let bench = std::env::current_exe().doing("finding our own executable")?;
         let perimeter = perimeter::binary(perimeter, &bench);
-        let dir =
-            tempfile::Builder::new().prefix("perimeter-bench-").tempdir().doing("making a directory")?;
+        let dir = tempfile::Builder::new()
+            .prefix("perimeter-bench-")
+            .tempdir_in(files)
+            .doing("making a directory")?;
         // The direct way has no process of its own between: what it says is what the upstream says.
         let log = dir.path().join(Kind::Direct.name());
         let core = cores.map(|cores| cores.load);
