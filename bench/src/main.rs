@@ -46,7 +46,8 @@ mod workload;
 /// Measures perimeter side by side with a plain hyper proxy ("floor"), a forwarder of bytes, nginx, haproxy and others:
 /// CPU time of the proxy's process per request, MiB and event, the latency it adds, and the memory it takes.
 ///
-/// Build perimeter first: `cargo build --release && cargo run --release -p perimeter-bench`.
+/// Build perimeter first: `cargo build --release && cargo run --release -p perimeter-bench`. In this
+/// comparison files are written under TMPDIR, or where that is not set in memory, if there is room.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {

@@ -2,13 +2,16 @@
 
 use std::iter;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::agent;
+use crate::clock::now;
 use crate::workload::{self, Exchange};
 
-/// The number of the next session: no target hears one twice, whatever was run before.
-static SESSIONS: AtomicU64 = AtomicU64::new(1);
+/// The number of the next session: no target hears one twice, whatever was run before, in another process too. It begins
+/// with the time: who reads along takes a conversation that is played again for one to read whole.
+static SESSIONS: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(now()));
 
 /// A connection's requests, one after the other.
 pub(super) struct Requests(Box<dyn Iterator<Item = Rc<[u8]>>>);
